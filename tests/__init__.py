@@ -1,0 +1,1 @@
+"""Tests of Forestall: ``pytest`` from the repository's root runs them."""

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Fetch the real servers that tests and benchmarks talk to. Quick where they are there already.
+# Debian's packages need root (or sudo without a password); the rest goes into .services/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# program that must be there → Debian package that brings it
+packages=(
+    mosquitto:mosquitto
+    postgres:postgresql
+    victoria-metrics:victoria-metrics
+    chromium:chromium
+    java:default-jre-headless
+    mvn:maven
+    fc-list:fontconfig
+)
+font=fonts-noto-cjk # for screenshots of the Chinese pages: a font, not a program
+
+there() {
+    PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1 ||
+        compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
+}
+
+missing=()
+for entry in "${packages[@]}"; do
+    there "${entry%%:*}" || missing+=("${entry##*:}")
+done
+if ! there fc-list || [ -z "$(fc-list ':lang=zh-cn' family 2>/dev/null)" ]; then missing+=("$font"); fi
+
+install_debian() {
+    local root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        sudo -n true 2>/dev/null || return 1
+        root=(sudo -n)
+    fi
+    command -v apt-get >/dev/null || return 1
+    local log
+    log=$(mktemp)
+    echo "services: installing ${missing[*]}"
+    if ! { "${root[@]}" apt-get update &&
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } \
+        >"$log" 2>&1 </dev/null; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+}
+
+failed=0
+if [ ${#missing[@]} -gt 0 ] && ! install_debian; then
+    echo "services: missing: ${missing[*]}" >&2
+    echo "services: run:  sudo apt-get update && sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+    failed=1
+fi
+
+if ! bash scripts/services/kafka.sh; then
+    echo "services: Apache Kafka could not be fetched (see above)" >&2
+    failed=1
+fi
+
+# InfluxDB 2 has no Debian package; it is built where that is possible, and may be left out
+if ! bash scripts/services/influxdb.sh; then
+    echo "services: InfluxDB 2 is not to be had here (see above); its tests are left out"
+fi
+
+[ "$failed" -eq 0 ] && echo "services: all there"
+exit "$failed"

@@ -1,0 +1,19 @@
+"""The arithmetic: numpy in, numpy out. No I/O, no clock, nothing of the flow or the outside.
+
+A new detector is one file here and one line in ``CATALOGUE``.
+"""
+
+from detectors.base import Detector
+from detectors.continuous_flow import ContinuousFlow
+from detectors.high_low import HighLow
+from detectors.intervals import Intervals
+from detectors.spike import Spike
+
+#: Every detector, in the order in which a reading meets them. ``Intervals`` comes first: it
+#: gives the others usage, span and status.
+CATALOGUE: tuple[type[Detector], ...] = (Intervals, Spike, HighLow, ContinuousFlow)
+
+
+def default() -> tuple[Detector, ...]:
+    """All detectors with their default parameters."""
+    return tuple(make() for make in CATALOGUE)

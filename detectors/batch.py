@@ -1,0 +1,97 @@
+"""What a detector is given: readings in log order, and the constants of their meters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+Records = NDArray[Any]  # one of the structured types below
+
+NS = 1_000_000_000
+HOUR = 3600 * NS
+DAY = 24 * HOUR
+
+# Kinds of a value, as in streams.messages.Kind.
+REGISTER, INTERVAL, GAUGE = 1, 2, 3
+
+# What validation made of a row.
+OK = 0  # newest of its meter: ``usage`` covers ``span``
+FIRST = 1  # first of its meter: nothing to subtract from
+DUPLICATE = 2  # seen before, same value
+LATE = 3  # older than the meter's newest: counted, no live alarm
+CORRECTION = 4  # seen before, other value: the later wins
+BAD = 5  # quality bad: feeds nothing
+AHEAD = 6  # a clock far ahead: moves nothing
+SUSPECT = 7  # a register that fell: its usage is not known yet
+LEVEL = 8  # an instantaneous value: no usage
+
+# Bits of a reading's marks that matter to arithmetic, as in streams.messages.Mark.
+RETAINED, HISTORICAL, ESTIMATED = 1, 2, 4
+
+#: Constants of a meter, from the registry.
+METER = np.dtype(
+    [
+        ("interval", np.int64),  # spacing stated by the registry [ns], 0 = not stated
+        ("capacity", np.float32),  # 10^digits, where the register turns over [unit], 0 = not stated
+        ("quiet", np.float32),  # flow at or below this is rest [unit/h], 0 = continuous flow is no alarm
+        ("floor", np.float32),  # less than this a day is not worth a person's time [unit/d]
+        ("offset", np.int32),  # local time − UTC at present [s]
+        ("area", np.int32),  # index of the area in its partition
+        ("unit", np.int16),  # index of the unit in the bank
+        ("kind", np.uint8),  # REGISTER, INTERVAL, GAUGE, 0 = not stated
+        ("cohort", np.uint8),  # code of (commodity, class, unit) within the partition
+    ],
+    align=True,
+)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Readings of one partition in log order; every array has shape (n,).
+
+    slot    row of the meter in the state
+    time    event time [ns UTC]
+    local   event time in the meter's zone [ns]
+    value   reading, in the meter's unit
+    kind    REGISTER, INTERVAL or GAUGE
+    quality 0 good, 1 uncertain, 2 bad
+    marks   bits, RETAINED …
+    limit   latest plausible event time [ns]: arrival plus the tolerated clock error
+    serial  hash of the device's serial number, 0 = not stated
+    stop, start  reads of the old and the new device at a swap [unit], NaN = none
+
+    Validation fills in:
+    usage   amount used since the meter's last reading, NaN = none [unit]
+    span    time that the amount covers [ns]
+    status  OK, FIRST, …
+    live    1 = may raise an alarm
+    """
+
+    slot: I64
+    time: I64
+    local: I64
+    value: F64
+    kind: U8
+    quality: U8
+    marks: NDArray[np.uint16]
+    limit: I64
+    serial: NDArray[np.uint64]
+    stop: F64
+    start: F64
+    usage: F64
+    span: I64
+    status: U8
+    live: U8
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+    def cut(self, first: int, last: int) -> Batch:
+        """Rows first … last − 1, as views."""
+        return Batch(*(getattr(self, name)[first:last] for name in self.__slots__))

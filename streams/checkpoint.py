@@ -1,0 +1,300 @@
+"""A partition's state as records of a compacted topic, atomic as a whole (docs/adr/0001).
+
+    3/who/12@48211.7   names and registry rows of block 12      ┐ reflect all input of partition 3
+    3/hot/12@48211.7   arrays that change with readings         │ before offset 48211, written by
+    3/cold/12@47005.6  arrays that change about once a day      ┘ its 7th owner (or earlier: unchanged)
+    3/@48211.7         the marker: next input offset, and which records make up the state
+
+A checkpoint writes what has changed, then the marker; when that is durable the input's offset
+is committed, and only when the broker has taken that commit (it refuses it to a worker that
+has lost the partition) are the records deleted that the new marker replaces. Recovery takes,
+of the markers whose records are all there, that of the latest owner and highest offset: what
+an unfinished checkpoint or a worker that lost its partition left behind is never mixed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import BLOCK, Column
+from streams.bank import Bank, BankConfig
+from streams.episodes import Episode, Episodes
+from streams.moves import Moves
+from streams.recent import Recent
+from streams.registry import Meter
+
+FORMAT = 1
+
+
+class CheckpointError(Exception):
+    """What the changelog holds is not a state: it says what was expected and what is there."""
+
+
+class Marker(msgspec.Struct, frozen=True, kw_only=True):
+    """Last record of a checkpoint."""
+
+    format: int
+    epoch: int  # of the owner that wrote it
+    next_offset: int
+    watermark: int
+    advanced: int
+    slots: int
+    records: list[bytes]  # keys of all records that make up the state
+    episodes: list[Episode]
+    recent: bytes
+    moves: Moves
+
+
+class ArrayRecord(msgspec.Struct, frozen=True, array_like=True):
+    """Some rows of one column of a detector's state."""
+
+    detector: str
+    column: str
+    dtype: list[Any] | str
+    width: int
+    data: bytes
+
+
+class _Block(msgspec.Struct, frozen=True, array_like=True):
+    format: int
+    meters: int
+    arrays: list[ArrayRecord]
+
+
+class _Who(msgspec.Struct, frozen=True, array_like=True):
+    format: int
+    channels: list[str]
+    meters: list[Meter]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_block = msgspec.msgpack.Decoder(_Block)
+_who = msgspec.msgpack.Decoder(_Who)
+_marker = msgspec.msgpack.Decoder(Marker)
+_OFFSET = Column("offset", np.dtype(np.int32))  # local time − UTC: kept by the bank, not by a detector
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One checkpoint, ready to be written: records, then the marker."""
+
+    next_offset: int
+    records: list[tuple[bytes, bytes]]
+    marker: tuple[bytes, bytes]
+    live: dict[tuple[str, int], bytes]  # (part, block) → key, once it is written
+    blocks: list[tuple[str, int]]  # what it took off the list of changed blocks
+
+    @property
+    def size(self) -> int:
+        """Bytes that it writes."""
+        return sum(len(value) for _, value in self.records) + len(self.marker[1])
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Which records make up a partition's last checkpoint, and which may go."""
+
+    partition: int
+    epoch: int  # grows with every owner of the partition
+    live: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    marker: bytes = b""
+    next_offset: int = -1
+    garbage: list[bytes] = field(default_factory=list)
+
+    def draft(self, bank: Bank, next_offset: int) -> Draft:
+        """Copy what has changed since the last checkpoint; the bank may go on at once.
+
+        Follow it with ``complete`` or ``abandon``; one draft at a time.
+        """
+        suffix = f"{next_offset}.{self.epoch}"
+        records: list[tuple[bytes, bytes]] = []
+        blocks: list[tuple[str, int]] = []
+        live = dict(self.live)
+        for part, dirty in _dirty(bank):
+            for block in np.flatnonzero(dirty[: -(-len(bank) // BLOCK)]).tolist():
+                key = f"{self.partition}/{part}/{block}@{suffix}".encode()
+                live[part, block] = key
+                blocks.append((part, block))
+                records.append((key, _encode(_content(bank, part, block))))
+            dirty[:] = 0
+        marker = Marker(
+            format=FORMAT,
+            epoch=self.epoch,
+            next_offset=next_offset,
+            watermark=bank.watermark,
+            advanced=bank.advanced,
+            slots=len(bank),
+            records=list(live.values()),
+            episodes=bank.open_episodes(),
+            recent=bank.recent.dump(),
+            moves=bank.moves,
+        )
+        return Draft(next_offset, records, (f"{self.partition}/@{suffix}".encode(), _encode(marker)), live, blocks)
+
+    def complete(self, draft: Draft) -> list[bytes]:
+        """The draft is durable and its offset committed: returns the keys to delete."""
+        kept = {*draft.live.values(), draft.marker[0]}
+        old = [*self.garbage, *self.live.values(), self.marker]
+        self.live, self.marker, self.next_offset = draft.live, draft.marker[0], draft.next_offset
+        self.garbage = []
+        return [key for key in old if key and key not in kept]
+
+    def abandon(self, draft: Draft, bank: Bank) -> None:
+        """The draft came to nothing: its blocks have changed still, what it wrote may go later."""
+        dirty = dict(_dirty(bank))
+        for part, block in draft.blocks:
+            dirty[part][block] = 1
+        self.garbage += [key for key, _ in draft.records] + [draft.marker[0]]
+
+
+def _dirty(bank: Bank) -> tuple[tuple[str, NDArray[np.uint8]], ...]:
+    return (("who", bank.who), ("hot", bank.state.hot), ("cold", bank.state.cold))
+
+
+def columns_of(bank: Bank, part: str) -> Iterator[tuple[str, Column, NDArray[Any]]]:
+    """The hot or the cold arrays of a bank: detector, column, array."""
+    if part == "hot":
+        yield "bank", _OFFSET, bank.state.meters["offset"]
+    for detector in bank.config.detectors:
+        for column in detector.columns:
+            if column.cold == (part == "cold"):
+                yield detector.name, column, bank.state.of(detector.name, column.name)
+
+
+def _content(bank: Bank, part: str, block: int) -> _Who | _Block:
+    first, last = block * BLOCK, min((block + 1) * BLOCK, len(bank))
+    if part == "who":
+        return _Who(FORMAT, bank.channels[first:last], [bank.meter(slot) for slot in range(first, last)])
+    return _Block(
+        FORMAT,
+        last - first,
+        [
+            ArrayRecord(name, column.name, describe(column.dtype), column.width, array[first:last].tobytes())
+            for name, column, array in columns_of(bank, part)
+        ],
+    )
+
+
+def describe(dtype: np.dtype[Any]) -> list[Any] | str:
+    """A dtype as plain data that says names, types and places of its fields."""
+    if dtype.names is None:
+        return dtype.str
+    fields = dtype.fields or {}
+    return [[name, fields[name][0].str, fields[name][1]] for name in dtype.names] + [["", "", dtype.itemsize]]
+
+
+def _dtype(described: list[Any] | str) -> np.dtype[Any]:
+    if isinstance(described, str):
+        return np.dtype(described)
+    *fields, (_, _, size) = described
+    return np.dtype(
+        {
+            "names": [name for name, _, _ in fields],
+            "formats": [kind for _, kind, _ in fields],
+            "offsets": [place for _, _, place in fields],
+            "itemsize": size,
+        }
+    )
+
+
+def load(stored: ArrayRecord, meters: int, target: NDArray[Any]) -> None:
+    """Copy an array in; one written by another version is taken field by field."""
+    source: NDArray[Any] = np.frombuffer(stored.data, _dtype(stored.dtype))
+    if stored.width:
+        source = source.reshape(meters, stored.width)
+    if source.shape != target.shape and (source.ndim != target.ndim or len(source) != len(target)):
+        raise CheckpointError(
+            f"expected {stored.detector}.{stored.column} of shape {target.shape}, got {source.shape}; "
+            "was it written by a newer version?"
+        )
+    if source.dtype == target.dtype and source.shape == target.shape:
+        target[...] = source
+    elif source.dtype.names and target.dtype.names:
+        for name in target.dtype.names:
+            if name in source.dtype.names:
+                target[name] = source[name]
+    else:
+        width = min(source.shape[-1], target.shape[-1]) if source.ndim == 2 else None
+        target[..., :width] = source[..., :width]
+
+
+def restore(
+    config: BankConfig, partition: int, table: Mapping[bytes, bytes], generation: int = 0
+) -> tuple[Bank, Ledger]:
+    """The newest whole checkpoint among the records of one partition.
+
+    ``generation`` is the consumer group's, at least 0; with the epochs found it gives the new
+    owner's. Returns bank and ledger, whose ``next_offset`` is where input goes on, −1 where no
+    checkpoint was ever finished. Raises CheckpointError where there is a marker but no whole
+    checkpoint, and for a format that this program does not know.
+    """
+    start = f"{partition}/@".encode()
+    markers = {key: _decode_marker(raw) for key, raw in table.items() if key.startswith(start)}
+    epoch = max((m.epoch for m in markers.values()), default=0) + max(generation, 0) + 1
+    missing: list[bytes] = []
+    for key, marker in sorted(markers.items(), key=lambda item: (-item[1].epoch, -item[1].next_offset)):
+        missing = [record for record in marker.records if record not in table]
+        if not missing:
+            bank, live = _rebuild(config, marker, table)
+            ledger = Ledger(partition, epoch, live, key, marker.next_offset)
+            kept = {*live.values(), key}
+            ledger.garbage = [other for other in table if other not in kept]
+            return bank, ledger
+    if markers:
+        raise CheckpointError(
+            f"expected the records of one of the checkpoints {sorted(markers)[-3:]}, but for instance {missing[:3]!r} "
+            "are missing; restore the changelog from a backup, or delete it to start from the log's beginning"
+        )
+    return Bank(config), Ledger(partition, epoch, garbage=list(table))
+
+
+def _decode_marker(raw: bytes) -> Marker:
+    try:
+        number = msgspec.msgpack.decode(raw)["format"]
+        if number > FORMAT:
+            raise CheckpointError(f"expected a checkpoint of format {FORMAT} or older, got {number}; update Forestall")
+        return _marker.decode(raw)
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"expected a checkpoint marker, got {raw[:60]!r} ({error})") from error
+
+
+def _rebuild(
+    config: BankConfig, marker: Marker, table: Mapping[bytes, bytes]
+) -> tuple[Bank, dict[tuple[str, int], bytes]]:
+    bank = Bank(config)
+    live: dict[tuple[str, int], bytes] = {}
+    for key in marker.records:
+        _, part, block = key.split(b"@")[0].decode().split("/")
+        live[part, int(block)] = key
+    try:
+        for block in sorted(block for part, block in live if part == "who"):
+            who = _who.decode(table[live["who", block]])
+            for channel, meter in zip(who.channels, who.meters, strict=True):
+                bank.add(channel, meter)
+        if len(bank) != marker.slots:
+            raise CheckpointError(f"expected {marker.slots} meters as the marker says, got {len(bank)}")
+        for part in ("hot", "cold"):
+            targets = {(name, column.name): array for name, column, array in columns_of(bank, part)}
+            for block in sorted(block for kind, block in live if kind == part):
+                content = _block.decode(table[live[part, block]])
+                first = block * BLOCK
+                for stored in content.arrays:
+                    # A detector that is gone has nothing to restore; a new one starts fresh.
+                    target = targets.get((stored.detector, stored.column))
+                    if target is not None:
+                        load(stored, content.meters, target[first : first + content.meters])
+    except msgspec.DecodeError as error:
+        raise CheckpointError(f"expected a checkpoint record of format {FORMAT}, got {error}") from error
+    bank.watermark, bank.advanced = marker.watermark, marker.advanced
+    bank.episodes = Episodes(marker.episodes)
+    bank.recent = Recent(marker.recent)
+    bank.moves = marker.moves
+    for _, dirty in _dirty(bank):
+        dirty[:] = 0
+    return bank, live

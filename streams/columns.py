@@ -1,0 +1,237 @@
+"""The messages of ``readings.v1``: columnar batches, clock ticks, registry events, moves.
+
+MessagePack arrays with a tag that names type and version first (``b1`` = batch, version 1).
+Columns are raw little-endian numpy buffers; a column whose cells are all equal is stored as
+one cell. See docs/adr/0008.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.messages import Source
+from streams.ports import Rows
+from streams.registry import Meter
+
+NO_DIGEST = bytes(16)  # of a message that must not be recognised again: its times are those of arrival
+
+
+class _Batch(msgspec.Struct, frozen=True, array_like=True, tag="b1"):
+    rows: int
+    meters: list[str]
+    meter: bytes  # <u4
+    time: bytes  # <i8
+    value: bytes  # <f8
+    kind: bytes  # u1
+    units: list[str]
+    unit: bytes  # u1
+    quality: bytes  # u1
+    marks: bytes  # <u2
+    source: bytes  # <u4
+    adapters: list[str]
+    topics: list[str]
+    received: bytes  # <i8
+    sequence: bytes  # <i8
+    digests: bytes  # 16 each
+    sparse: dict[str, dict[int, Any]]
+
+
+class Tick(msgspec.Struct, frozen=True, array_like=True, tag="t1"):
+    """The clock of ``ingest``, for quiet times."""
+
+    now_ns: int
+
+
+class Registry(msgspec.Struct, frozen=True, array_like=True, tag="r1"):
+    """Rows of the registry, new or changed, that live in this partition."""
+
+    meters: list[Meter]
+
+
+class Depart(msgspec.Struct, frozen=True, array_like=True, tag="d1"):
+    """A meter leaves for another partition: hand its state over."""
+
+    move: str  # id of the move
+    meter: Meter
+    partition: int  # where it goes
+
+
+class Expect(msgspec.Struct, frozen=True, array_like=True, tag="e1"):
+    """A meter comes from another partition: hold its readings until its state is here."""
+
+    move: str
+    meter: Meter
+
+
+class Arrive(msgspec.Struct, frozen=True, array_like=True, tag="a1"):
+    """The state of a meter that was expected."""
+
+    move: str
+    meter: Meter
+    state: bytes
+
+
+Control = Tick | Registry | Depart | Expect | Arrive
+_decoder = msgspec.msgpack.Decoder(_Batch | Tick | Registry | Depart | Expect | Arrive)
+_encoder = msgspec.msgpack.Encoder()
+
+
+@dataclass(slots=True)
+class Columns:
+    """Readings as columns; arrays have shape (n,) and are read-only views of the message.
+
+    meter indexes ``meters``, unit ``units``, source the lists of sources. ``sparse`` holds the
+    rare fields, name → {row: value}.
+    """
+
+    meters: list[str]
+    meter: NDArray[np.uint32]
+    time_ns: NDArray[np.int64]
+    value: NDArray[np.float64]
+    kind: NDArray[np.uint8]
+    units: list[str]
+    unit: NDArray[np.uint8]
+    quality: NDArray[np.uint8]
+    marks: NDArray[np.uint16]
+    source: NDArray[np.uint32]
+    adapters: list[str] = field(default_factory=list)
+    topics: list[str] = field(default_factory=list)
+    received_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    sequence: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    digests: bytes = b""
+    sparse: dict[str, dict[int, Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.meter)
+
+    def source_of(self, row: int) -> Source:
+        """Where one reading came from."""
+        s = int(self.source[row])
+        return Source(
+            adapter=self.adapters[s],
+            topic=self.topics[s],
+            received_ns=int(self.received_ns[s]),
+            sequence=int(self.sequence[s]),
+            digest=self.digests[16 * s : 16 * s + 16],
+        )
+
+    def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Columns:
+        """Some of the rows, in the order given; the dictionaries stay whole."""
+        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        place = {int(old): new for new, old in enumerate(index)} if self.sparse else {}
+        sparse = {
+            name: {place[row]: value for row, value in cells.items() if row in place}
+            for name, cells in self.sparse.items()
+        }
+        return Columns(
+            self.meters, self.meter[index], self.time_ns[index], self.value[index], self.kind[index], self.units,
+            self.unit[index], self.quality[index], self.marks[index], self.source[index], self.adapters, self.topics,
+            self.received_ns, self.sequence, self.digests, {name: cells for name, cells in sparse.items() if cells},
+        )  # fmt: skip
+
+
+def _pack(column: NDArray[Any]) -> bytes:
+    if len(column) > 1 and bool((column == column[0]).all()):
+        column = column[:1]
+    return column.tobytes()
+
+
+def _unpack(raw: bytes, dtype: str, rows: int) -> NDArray[Any]:
+    column: NDArray[Any] = np.frombuffer(raw, dtype)
+    if len(column) == 1 and rows != 1:
+        return np.broadcast_to(column, (rows,)).copy()
+    if len(column) != rows:
+        raise msgspec.ValidationError(f"expected a column of {rows} cells of {dtype}, got {len(column)}")
+    return column
+
+
+def encode(columns: Columns) -> bytes:
+    """Encode a batch. Only the meters, units and sources that its rows use should be in it."""
+    c = columns
+    return _encoder.encode(
+        _Batch(
+            len(c), c.meters, _pack(c.meter), _pack(c.time_ns), _pack(c.value), _pack(c.kind), c.units, _pack(c.unit),
+            _pack(c.quality), _pack(c.marks), _pack(c.source), c.adapters, c.topics, c.received_ns.tobytes(),
+            c.sequence.tobytes(), c.digests, c.sparse,
+        )
+    )  # fmt: skip
+
+
+def encode_control(message: Control) -> bytes:
+    """Encode a tick, a registry event or a step of a move."""
+    return _encoder.encode(message)
+
+
+def decode(raw: bytes) -> Columns | Control:
+    """Decode what ``readings.v1`` carries.
+
+    Raises ValueError with what was expected where ``raw`` is not such a message, and for a
+    version that this program does not know.
+    """
+    try:
+        message = _decoder.decode(raw)
+        if not isinstance(message, _Batch):
+            return message
+        n = message.rows
+        return Columns(
+            message.meters, _unpack(message.meter, "<u4", n), _unpack(message.time, "<i8", n),
+            _unpack(message.value, "<f8", n), _unpack(message.kind, "u1", n), message.units,
+            _unpack(message.unit, "u1", n), _unpack(message.quality, "u1", n), _unpack(message.marks, "<u2", n),
+            _unpack(message.source, "<u4", n), message.adapters, message.topics,
+            np.frombuffer(message.received, "<i8"), np.frombuffer(message.sequence, "<i8"), message.digests,
+            message.sparse,
+        )  # fmt: skip
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ValueError(f"expected a batch, tick, registry event or move of readings.v1, got {error}") from error
+
+
+def from_rows(rows: Rows, sources: Sequence[Source], source: NDArray[np.uint32]) -> Columns:
+    """Columns of gathered rows; ``source`` says which of ``sources`` each row came from."""
+    meters: dict[str, int] = {}
+    meter = np.fromiter(
+        (meters.setdefault(name, len(meters)) for name in rows.meter_id), np.uint32, count=len(rows.meter_id)
+    )
+    units: dict[str, int] = {}
+    for name in set(rows.unit):
+        units[name] = len(units)
+    if len(units) > 255:
+        raise ValueError(f"expected at most 255 different units in a batch, got {len(units)}")
+    unit = np.fromiter((units[name] for name in rows.unit), np.uint8, count=len(rows.unit))
+    return Columns(
+        list(meters), meter, np.array(rows.time_ns, np.int64), np.array(rows.value, np.float64),
+        np.array(rows.kind, np.uint8), list(units), unit, np.array(rows.quality, np.uint8),
+        np.array(rows.marks, np.uint16), source, [s.adapter for s in sources], [s.topic for s in sources],
+        np.array([s.received_ns for s in sources], np.int64), np.array([s.sequence for s in sources], np.int64),
+        b"".join(s.digest or NO_DIGEST for s in sources), cast("dict[str, dict[int, Any]]", rows.sparse),
+    )  # fmt: skip
+
+
+def split(columns: Columns, partition: NDArray[np.int64]) -> list[tuple[int, Columns]]:
+    """Cut a batch into one batch a partition, order kept, dictionaries trimmed to what is used."""
+    parts = np.unique(partition)
+    if len(parts) == 1:
+        return [(int(parts[0]), columns)]
+    out = []
+    for part in parts:
+        rows = np.flatnonzero(partition == part)
+        picked = columns.select(rows)
+        used, picked.meter = _trim(picked.meter)
+        picked.meters = [columns.meters[i] for i in used]
+        used, picked.source = _trim(picked.source)
+        picked.adapters = [columns.adapters[i] for i in used]
+        picked.topics = [columns.topics[i] for i in used]
+        picked.received_ns, picked.sequence = columns.received_ns[used], columns.sequence[used]
+        picked.digests = b"".join(columns.digests[16 * i : 16 * i + 16] for i in used)
+        out.append((int(part), picked))
+    return out
+
+
+def _trim(codes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    used, codes = np.unique(codes, return_inverse=True)
+    return used.astype(np.int64), codes.astype(np.uint32)

@@ -1,0 +1,71 @@
+"""The registry's row → the numbers that detectors use of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.messages import NS, Kind
+from streams.registry import Meter
+from streams.units import factor
+
+KIND_CODES = {"register": int(Kind.REGISTER), "interval": int(Kind.INTERVAL), "gauge": int(Kind.GAUGE)}
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What is small enough to leave alone, by commodity, each in its own unit.
+
+    quiet  flow at or below this counts as rest: what is still a leak when it never stops
+    floor  use of less than this a day is not worth a person's time
+    """
+
+    water_quiet_l_h: float = 2.0
+    gas_quiet_m3_h: float = 0.02
+    water_floor_m3_d: float = 0.05
+    gas_floor_m3_d: float = 0.1
+    electricity_floor_kwh_d: float = 1.0
+    heat_floor_kwh_d: float = 2.0
+    gas_kwh_m3: float = 11.0  # gross calorific value, for gas billed in energy. [kWh/m³]
+    #: Classes whose boilers run through winter nights: gas that never stops says nothing there.
+    heated_by_night: tuple[str, ...] = ("commercial", "industrial")
+
+    def quiet(self, meter: Meter) -> float:
+        """Flow that counts as rest, in the meter's unit an hour; 0: the rule does not apply."""
+        unit = meter.unit
+        if meter.commodity == "water":
+            return self._in(self.water_quiet_l_h, "L", unit)
+        if meter.commodity == "gas" and meter.meter_class not in self.heated_by_night:
+            return self._gas(self.gas_quiet_m3_h, unit)
+        return 0.0
+
+    def floor(self, commodity: str, unit: str) -> float:
+        """Least daily use that matters, in the meter's unit; 0 where the commodity is not known."""
+        if commodity == "water":
+            return self._in(self.water_floor_m3_d, "m3", unit)
+        if commodity == "gas":
+            return self._gas(self.gas_floor_m3_d, unit)
+        if commodity == "electricity":
+            return self._in(self.electricity_floor_kwh_d, "kW.h", unit)
+        if commodity == "heat":
+            return self._in(self.heat_floor_kwh_d, "kW.h", unit)
+        return 0.0
+
+    def _gas(self, volume: float, unit: str) -> float:
+        return self._in(volume, "m3", unit) or self._in(volume * self.gas_kwh_m3, "kW.h", unit)
+
+    def _in(self, amount: float, of: str, unit: str) -> float:
+        try:
+            return amount * factor(of, unit)
+        except ValueError:
+            return 0.0  # another quantity: the size says nothing of it
+
+
+def constants(meter: Meter, sizes: Sizes) -> dict[str, float]:
+    """Fields of ``detectors.batch.METER`` but for area, cohort and offset, which the bank knows."""
+    return {
+        "interval": round(meter.interval_s * NS) if meter.interval_s else 0,
+        "capacity": float(10**meter.digits) * meter.multiplier if meter.digits else 0.0,
+        "quiet": sizes.quiet(meter),
+        "floor": sizes.floor(meter.commodity, meter.unit),
+        "kind": KIND_CODES.get(meter.kind, 0),
+    }

@@ -1,0 +1,166 @@
+"""The values that move through Forestall: readings, flags, dead letters, control events.
+
+Times are integers, nanoseconds since 1970-01-01T00:00:00Z, unless a name says
+otherwise. Units are UCUM codes (``m3``, ``L``, ``kW.h``, ``m3/h``, ``V``).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import Any
+
+import msgspec
+
+READINGS = "readings.v1"
+FLAGS = "flags.v1"
+COMPLAINTS = "complaints.v1"
+VERDICTS = "verdicts.v1"
+TICKETS = "tickets.v1"
+DEAD_LETTERS = "dead-letters.v1"
+TOPICS = (READINGS, FLAGS, COMPLAINTS, VERDICTS, TICKETS, DEAD_LETTERS)
+
+NS = 1_000_000_000  # nanoseconds in a second
+
+
+class Kind(IntEnum):
+    """What a value measures (ESPI accumulation kinds 1, 4 and 12)."""
+
+    UNSTATED = 0  # the payload does not say: the registry decides
+    REGISTER = 1  # cumulative
+    INTERVAL = 2  # used since the last one
+    GAUGE = 3  # instantaneous
+
+
+class Quality(IntEnum):
+    """How far a value may be trusted."""
+
+    GOOD = 0
+    UNCERTAIN = 1
+    BAD = 2
+
+
+class Mark(IntFlag):
+    """What is known of a reading beside its value."""
+
+    NONE = 0
+    RETAINED = 1  # the broker kept it: it says nothing of now
+    HISTORICAL = 2  # backfill, import: never a live alarm
+    ESTIMATED = 4  # substituted, not measured
+    EDITED = 8  # corrected by a person
+    ARRIVAL_TIME = 16  # the payload has no time of its own: the time of arrival stands in
+    GAP = 32  # readings before it are known to be missing (a jump in the sequence number)
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One canonical reading (schema ``reading/1``)."""
+
+    meter_id: str
+    time_ns: int  # event time; of an interval its end unless the registry says otherwise
+    value: float
+    kind: Kind = Kind.UNSTATED
+    unit: str = ""  # UCUM; empty: the registry's unit
+    quality: Quality = Quality.GOOD
+    marks: int = 0  # of Mark
+    register: str = ""  # OBIS code or local name; empty: the total
+    serial: str = ""  # of the physical meter
+    period_start_ns: int | None = None
+    multiplier: float = 1.0  # to be applied to the value
+    attributes: dict[str, str] = {}  # valve, battery, tamper, native quality codes
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a reading came from: one raw message."""
+
+    adapter: str  # the dialect that read it
+    topic: str  # MQTT topic or file name
+    received_ns: int
+    sequence: int = -1  # the sender's own number, -1: none
+    digest: bytes = b""  # first 16 bytes of the SHA-256 of topic, NUL, payload
+
+
+class RawMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A payload as it came off the wire."""
+
+    topic: str
+    payload: bytes
+    received_ns: int
+    retained: bool = False
+    redelivered: bool = False  # MQTT DUP
+    full_size: int = 0  # bytes on the wire where the payload was too large and cut; 0: it is whole
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """A part of a payload that could not become a reading, and why."""
+
+    reason: str  # expected …, got …
+    raw: bytes
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``dead-letters.v1`` carries (JSON; ``raw`` in base64)."""
+
+    source: str  # MQTT topic or file
+    adapter: str
+    reason: str
+    raw: bytes
+    received_ns: int
+    truncated: bool = False  # raw is cut to the first 64 KiB
+    size: int = 0  # of the raw payload in bytes
+
+
+class Status(str):
+    """The states of a flag's episode, as they stand in ``flags.v1``."""
+
+    RAISED = "raised"
+    UPDATED = "updated"
+    CLEARED = "cleared"
+
+
+class Flag(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of an episode, as ``flags.v1`` and ``forestall replay`` carry it.
+
+    ``id`` is a function of meter, family and the episode's first instant, so that a
+    replayed input repeats it. Times are ISO 8601 UTC strings.
+    """
+
+    id: str
+    meter_id: str
+    kind: str
+    family: str
+    status: str  # raised, updated, cleared
+    at: str  # event time at which the decision was possible
+    start: str  # first instant of the episode
+    end: str  # last instant that the evidence covers
+    score: float  # larger = more certain; 1 = at the threshold
+    observed: float | None
+    expected: float | None
+    unit: str
+    evidence: dict[str, Any] = {}
+    service_point_id: str = ""
+    area: str = ""
+    commodity: str = ""
+    historical: bool = False
+
+
+#: family → kinds that belong to it (DESIGN §6)
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "usage_high": ("spike", "high_usage", "bill_shock"),
+    "usage_low": ("low_usage", "level_shift", "zero_usage", "stuck", "inactive_use"),
+    "leak": ("leak", "continuous_flow", "night_flow", "over_limit"),
+    "register": (
+        "rollback",
+        "rollover",
+        "meter_swap",
+        "misread",
+        "unit_error",
+        "sum_mismatch",
+        "estimated_run",
+        "true_up",
+    ),
+    "data": ("gap", "silent", "sentinel", "clock_drift", "concentrator_silent"),
+    "tamper": ("tamper", "use_on_closed_valve"),
+    "scada": ("limit", "rate", "frozen", "pressure_low", "pressure_high", "residual"),
+    "supply": ("outage", "repeated_outage", "voltage_low", "voltage_high", "transformer_outage"),
+    "balance": ("balance", "night_minimum", "line_loss"),
+}
+FAMILY_OF: dict[str, str] = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}

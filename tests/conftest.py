@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import pytest
 
+from tests.services.kafka import Kafka
 from tests.services.mosquitto import Mosquitto
 from tests.services.postgres import Postgres
 from tests.services.process import Service
-
-if TYPE_CHECKING:
-    from tests.services.kafka import Kafka
 
 NO_SKIP = "FORESTALL_NO_SKIP"
 
@@ -81,8 +79,6 @@ def postgres(servers: Servers) -> Postgres:
 @pytest.fixture
 def kafka(servers: Servers) -> Kafka:
     """The session's Apache Kafka; topics and groups need names of their own."""
-    from tests.services.kafka import Kafka
-
     return servers.get(Kafka)
 
 

@@ -172,9 +172,8 @@ class Bank:
             self.scaled.discard(slot)
         self.who[slot // BLOCK] = 1
 
-    def register(self, meters: Sequence[Meter]) -> Outcome:
+    def register(self, meters: Sequence[Meter], outcome: Outcome) -> None:
         """Rows of the registry, new or changed. A known meter keeps its state."""
-        outcome = Outcome()
         for meter in meters:
             slots = self.slots_of(meter.meter_id)
             if not slots:
@@ -190,17 +189,15 @@ class Bank:
                 elif old.home_area != meter.home_area:
                     outcome.count("area_changes")
                 self._describe(slot, meter)
-        return outcome
 
     # -- readings ------------------------------------------------------------------------
 
-    def update(self, columns: Columns) -> Outcome:
+    def update(self, columns: Columns, outcome: Outcome) -> None:
         """Take a batch in; rows of a raw message that was taken before change nothing."""
-        outcome = Outcome()
-        columns = self._unrepeated(columns, outcome)
+        columns = self.unrepeated(columns, outcome)
         n = len(columns)
         if n == 0:
-            return outcome
+            return
         slot = self._slots(columns, outcome)
         batch = self._batch(columns, slot, outcome)
         self.state.hot[slot // BLOCK] = 1
@@ -209,16 +206,13 @@ class Bank:
         codes = np.bincount(batch.status, minlength=AHEAD + 1)
         for code, name in COUNTED.items():
             outcome.count(name, int(codes[code]))
-        return outcome
 
-    def tick(self, now_ns: int) -> Outcome:
+    def tick(self, now_ns: int, outcome: Outcome) -> None:
         """A clock tick: time passes though nobody speaks."""
-        outcome = Outcome()
         if self.watermark != NEVER:
             self._move(now_ns - self.config.lateness_ns, outcome)
-        return outcome
 
-    def _unrepeated(self, columns: Columns, outcome: Outcome) -> Columns:
+    def unrepeated(self, columns: Columns, outcome: Outcome) -> Columns:
         """Without what was redelivered: raw messages whose digest was seen of late."""
         digests = columns.digests
         known = [

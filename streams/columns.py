@@ -55,26 +55,22 @@ class Registry(msgspec.Struct, frozen=True, array_like=True, tag="r1"):
 
 
 class Depart(msgspec.Struct, frozen=True, array_like=True, tag="d1"):
-    """A meter leaves for another partition: hand its state over."""
+    """Meters leave for another partition: hand their state over."""
 
-    move: str  # id of the move
-    meter: Meter
-    partition: int  # where it goes
+    meters: list[str]
+    partition: int  # where they go
 
 
 class Expect(msgspec.Struct, frozen=True, array_like=True, tag="e1"):
-    """A meter comes from another partition: hold its readings until its state is here."""
+    """Meters come from another partition: hold their readings until their state is here."""
 
-    move: str
-    meter: Meter
+    meters: list[Meter]
 
 
 class Arrive(msgspec.Struct, frozen=True, array_like=True, tag="a1"):
-    """The state of a meter that was expected."""
+    """The state of meters that were expected; empty where their old partition knew nothing."""
 
-    move: str
-    meter: Meter
-    state: bytes
+    states: dict[str, bytes]
 
 
 Control = Tick | Registry | Depart | Expect | Arrive

@@ -43,6 +43,8 @@ def release(bank: Bank, meter_id: str) -> bytes:
 def install(bank: Bank, meter: Meter, raw: bytes) -> None:
     """Put a meter that comes from another partition into the bank, with its state.
 
+    The caller registers it afterwards: its registry row may have changed.
+
     Raises CheckpointError where ``raw`` is not such a state.
     """
     try:
@@ -62,5 +64,4 @@ def install(bank: Bank, meter: Meter, raw: bytes) -> None:
                 load(stored, 1, target[slot : slot + 1])
         for episode in channel.episodes:
             bank.episodes.open[slot, episode.family] = msgspec.structs.replace(episode, slot=slot)
-    bank.register([meter])
     bank.touch(np.array(bank.slots_of(meter.meter_id), np.int64))

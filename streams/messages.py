@@ -17,6 +17,7 @@ COMPLAINTS = "complaints.v1"
 VERDICTS = "verdicts.v1"
 TICKETS = "tickets.v1"
 DEAD_LETTERS = "dead-letters.v1"
+REGISTRY = "registry.v1"
 TOPICS = (READINGS, FLAGS, COMPLAINTS, VERDICTS, TICKETS, DEAD_LETTERS)
 
 NS = 1_000_000_000  # nanoseconds in a second

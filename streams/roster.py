@@ -1,0 +1,124 @@
+"""Which meter is in which partition, and what changes when the registry does.
+
+What has been published is kept in the compacted topic ``registry.v1`` (a bucket of meters a
+record), so that an ingest that starts knows where each meter's state is, whatever happened to
+the file meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from streams.columns import Depart, Expect, Registry, encode_control
+from streams.messages import READINGS, REGISTRY
+from streams.ports import Log
+from streams.registry import Meter, partition_of
+
+BUCKETS = 1024
+CHUNK = 500  # meters in a control message
+
+_encode = msgspec.msgpack.Encoder().encode
+_rows = msgspec.msgpack.Decoder(list[Meter])
+
+
+def _bucket(meter_id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(meter_id.encode(), digest_size=2).digest(), "big") % BUCKETS
+
+
+class Roster:
+    """Meter → partition; knows what has been published of the registry."""
+
+    def __init__(self, log: Log, partitions: int) -> None:
+        self._log = log
+        self.partitions = partitions
+        self._rows: dict[str, bytes] = {}  # meter → packed registry row
+        self._homes: dict[str, int] = {}  # meter → partition; unknown meters enter as they speak
+        self._fresh = False  # no reading has ever been written
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def known(self) -> int:
+        """Meters that the registry names."""
+        return len(self._rows)
+
+    async def load(self) -> None:
+        """Read what was published before."""
+        async for _, _, value in self._log.read(REGISTRY, 0):
+            if value:
+                for meter in _rows.decode(value):
+                    self._rows[meter.meter_id] = _encode(meter)
+                    self._homes[meter.meter_id] = partition_of(meter.home_area, self.partitions)
+        ends = [await self._log.end(READINGS, partition) for partition in range(self.partitions)]
+        self._fresh = not any(ends)
+
+    def home(self, meter_id: str) -> int:
+        """The partition that a meter's readings go to."""
+        home = self._homes.get(meter_id)
+        if home is None:
+            home = self._homes[meter_id] = partition_of(meter_id, self.partitions)
+        return home
+
+    def homes(self, meters: Iterable[str]) -> list[int]:
+        """The partitions of many."""
+        find = self._homes.get
+        found = [find(meter_id, -1) for meter_id in meters]
+        return found if -1 not in found else [self.home(meter_id) for meter_id in meters]
+
+    async def publish(self, meters: Mapping[str, Meter]) -> int:
+        """Bring the log up to the registry's present content; return how many meters changed.
+
+        A meter that left the file keeps its state and its last row. Raises Unavailable, and may
+        then be called again: each step may be repeated.
+        """
+        changed = [m for m in meters.values() if self._rows.get(m.meter_id) != _encode(m)]
+        if not changed:
+            return 0
+        stay: dict[int, list[Meter]] = defaultdict(list)
+        move: dict[tuple[int, int], list[Meter]] = defaultdict(list)
+        for meter in changed:
+            new = partition_of(meter.home_area, self.partitions)
+            # A meter that the registry did not name may have spoken already, as an area of its own.
+            old = new if self._fresh else self.home(meter.meter_id)
+            if old == new:
+                stay[new].append(meter)
+            else:
+                move[old, new].append(meter)
+        for partition, group in stay.items():
+            for chunk in _chunks(group):
+                await self._log.append(READINGS, encode_control(Registry(chunk)), partition=partition)
+        for (old, new), group in move.items():
+            for chunk in _chunks(group):
+                await self._log.append(READINGS, encode_control(Expect(chunk)), partition=new)
+                names = [meter.meter_id for meter in chunk]
+                await self._log.append(READINGS, encode_control(Depart(names, new)), partition=old)
+        await self._keep(changed)
+        self._fresh = False
+        return len(changed)
+
+    async def _keep(self, changed: list[Meter]) -> None:
+        rows = dict(self._rows)
+        for meter in changed:
+            rows[meter.meter_id] = _encode(meter)
+        touched = {_bucket(meter.meter_id) for meter in changed}
+        buckets: dict[int, list[Meter]] = defaultdict(list)
+        one = msgspec.msgpack.Decoder(Meter)
+        for meter_id, row in rows.items():
+            bucket = _bucket(meter_id)
+            if bucket in touched:
+                buckets[bucket].append(one.decode(row))
+        for bucket, group in buckets.items():
+            await self._log.append(REGISTRY, _encode(group), key=str(bucket).encode(), partition=0)
+        self._rows = rows
+        for meter in changed:
+            self._homes[meter.meter_id] = partition_of(meter.home_area, self.partitions)
+
+
+def _chunks(group: list[Meter]) -> Iterable[list[Meter]]:
+    for first in range(0, len(group), CHUNK):
+        yield group[first : first + CHUNK]

@@ -1,0 +1,143 @@
+"""The Faust app: topics, the state's table, and the settings that losing nothing depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+
+from streams.messages import DEAD_LETTERS, FLAGS, READINGS
+from streams.settings import Settings
+
+LARGEST = 16 << 20  # bytes of a record: a block of meters, a batch
+
+
+class App(faust.App):  # type: ignore[misc]
+    """A Faust app that lets go of its state in order: last checkpoint first, consumer after."""
+
+    before_stop: Any = None
+
+    async def on_stop(self) -> None:
+        """Checkpoint while the partitions are still ours."""
+        if self.before_stop is not None:
+            await self.before_stop()
+        await super().on_stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The app and its channels."""
+
+    app: App
+    readings: Any
+    flags: Any
+    state: Any  # the table whose changelog carries the checkpoints
+    changelog: str
+
+
+#: Topics that carry large records; the changelog is compacted soon after a checkpoint replaces another.
+LARGE: Mapping[str, str] = {"max.message.bytes": str(LARGEST)}
+COMPACTED: Mapping[str, str] = {
+    **LARGE,
+    "min.cleanable.dirty.ratio": "0.1",
+    "segment.ms": "600000",
+    "delete.retention.ms": "3600000",
+}
+
+
+def make_app(settings: Settings, name: str, **more: Any) -> App:
+    """An app of our kind: see DESIGN §3 and docs/adr/0001 for why each setting is what it is."""
+    security: dict[str, Any] = {}
+    if not settings.embedded:
+        security = {"broker_credentials": credentials(settings)}
+    return App(
+        name,
+        broker=settings.broker_url,
+        store="memory://",
+        datadir=str(settings.data_dir / "faust"),
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.kafka.replication,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=256,
+        stream_recovery_delay=0.0,
+        table_standby_replicas=0,
+        recovery_consistency_check=False,
+        producer_acks=-1,
+        producer_max_request_size=LARGEST,
+        producer_max_batch_size=1 << 20,
+        producer_linger=0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=4 << 20,
+        consumer_group_instance_id=settings.worker.instance and f"{name}-{settings.worker.instance}" or None,
+        broker_session_timeout=settings.worker.session_timeout_s,
+        broker_heartbeat_interval=settings.worker.session_timeout_s / 10,
+        broker_rebalance_timeout=60.0,
+        broker_max_poll_interval=600.0,
+        broker_commit_livelock_soft_timeout=86_400.0,
+        web_enabled=False,
+        web_tables_enabled=False,
+        **security,
+        **more,
+    )
+
+
+def credentials(settings: Settings) -> Any:
+    """Faust's credentials for the cluster's security protocol; None for plain text."""
+    kafka = settings.kafka
+    context = None
+    if kafka.security in ("SSL", "SASL_SSL"):
+        from aiokafka.helpers import create_ssl_context
+
+        context = create_ssl_context(
+            cafile=kafka.ca and str(kafka.ca),
+            certfile=kafka.cert and str(kafka.cert),
+            keyfile=kafka.key and str(kafka.key),
+        )
+    if kafka.security.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=kafka.username,
+            password=kafka.password.get_secret_value(),
+            mechanism=kafka.mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context=context) if context else None
+
+
+def _raw_topic(app: App, name: str) -> Any:
+    return app.topic(
+        name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", internal=False
+    )
+
+
+def build(settings: Settings) -> Topology:
+    """The detecting app. One per event loop: apps are bound to theirs."""
+    app = make_app(settings, settings.app)
+    state = app.Table(
+        "state",
+        key_type=bytes,
+        value_type=bytes,
+        partitions=settings.partitions,
+        recovery_buffer_size=16,
+        extra_topic_configs=dict(COMPACTED),
+    )
+    return Topology(app, _raw_topic(app, READINGS), _raw_topic(app, FLAGS), state, state.changelog_topic_name)
+
+
+def topics(settings: Settings) -> list[tuple[str, int, bool, Mapping[str, str]]]:
+    """All topics that must exist before any process starts: name, partitions, compacted, settings."""
+    from streams.messages import COMPLAINTS, REGISTRY, TICKETS, VERDICTS
+
+    n = settings.partitions
+    return [
+        (READINGS, n, False, LARGE),
+        (FLAGS, n, False, {}),
+        (COMPLAINTS, n, False, {}),
+        (VERDICTS, n, False, {}),
+        (TICKETS, n, False, {}),
+        (DEAD_LETTERS, n, False, {}),
+        (REGISTRY, 1, True, LARGE),
+        (f"{settings.app}-state-changelog", n, True, COMPACTED),
+    ]

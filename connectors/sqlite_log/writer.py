@@ -1,0 +1,320 @@
+"""The one thread of a process that writes the log: group commit, checkpoints, retention."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from connectors.sqlite_log.append import write_commits, write_records
+from connectors.sqlite_log.failures import LogFull, broken, unavailable
+from connectors.sqlite_log.locks import WriteTurn
+from connectors.sqlite_log.options import Options
+from connectors.sqlite_log.records import Append, Commit, Task
+from connectors.sqlite_log.retention import HIGH, LOW, Retention, used_bytes
+from connectors.sqlite_log.schema import BUSY_S, open_writer
+from connectors.sqlite_log.stats import Stats
+from streams.ports import PortError, Unavailable
+
+__all__ = ["Ends", "Job", "Writer"]
+
+logger = logging.getLogger(__name__)
+
+Job = Append | Commit | Task
+#: partition number → its next offset, for those that were written to
+Ends = Mapping[int, int]
+#: what became of one job: its future and the result or the error
+Outcome = tuple["Future[Any]", Any, PortError | None]
+
+#: bytes in one transaction: a large checkpoint must not keep other processes waiting
+GROUP_BYTES = 8 * 2**20
+GROUP_JOBS = 4096
+
+#: bytes that this process writes before it moves the WAL into the database
+WAL_BYTES = 32 * 2**20
+WAL_IDLE_BYTES = 2**20
+
+TICK_S = 1.0
+TELL_S = 10.0  # trouble that lasts is logged so often
+
+#: at this fraction of retention_size others are refused, so that the consuming process,
+#: whose reading makes room again, can always write its results
+RESERVE = 0.90
+
+
+class Writer(threading.Thread):
+    """Writes what is queued, as much as has gathered in one transaction.
+
+    options   : the log
+    turn      : its turn among the processes
+    stats     : where it counts
+    published : called in this thread after each transaction with the ends that it moved, the
+                outcomes by event loop and the bytes of the jobs; hands them to those loops
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        turn: WriteTurn,
+        stats: Stats,
+        published: Callable[[Ends, dict[AbstractEventLoop, list[Outcome]], int], None],
+    ) -> None:
+        super().__init__(name=f"log-writer {options.path.name}", daemon=True)
+        self.consuming = False  # set by the engine: this process consumes the log
+        self._options = options
+        self._turn = turn
+        self._stats = stats
+        self._published = published
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._kept: Job | None = None  # taken from the queue, but too large for the group
+        self._group_bytes = GROUP_BYTES
+        if options.retention_size is not None:
+            self._group_bytes = min(GROUP_BYTES, options.retention_size // 20)
+        self._connection: sqlite3.Connection | None = None
+        self._retention = Retention(options, self._writing)
+        self._sweep: Iterator[None] | None = None
+        self._sweep_due = time.monotonic() + min(TICK_S, self._retention.interval_s)
+        self._wal = 0  # bytes written since the last checkpoint
+        self._checkpoint_due = 0.0
+        self._room_tried = 0.0
+        self._in_trouble = False
+        self._told = -TELL_S  # when trouble was last logged
+        self._stopping = False
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; its future is resolved in its loop after the commit."""
+        self._queue.put(job)
+
+    def stop(self) -> None:
+        """Write what is queued, then end; join() waits for it."""
+        self._queue.put(None)
+
+    def run(self) -> None:
+        """Work until stopped."""
+        try:
+            while not self._stopping:
+                jobs = self._gather()
+                if jobs:
+                    self._write(jobs)
+                try:
+                    self._keep_house(idle=not jobs)
+                except (Unavailable, sqlite3.Error) as error:
+                    self._recover(error)
+        finally:
+            self._fail_rest()
+            if self._connection is not None:
+                self._connection.close()
+
+    # -- gathering
+
+    def _gather(self) -> list[Job]:
+        """Wait for work and return what belongs into one transaction."""
+        job, self._kept = self._kept, None
+        if job is None:
+            try:
+                job = self._queue.get(timeout=self._patience())
+            except queue.Empty:
+                return []
+            if job is None:
+                self._stopping = True
+                return []
+        jobs = [job]
+        size = job.size
+        # a task stands alone, so that its failure is its own
+        while not isinstance(job, Task) and size < self._group_bytes and len(jobs) < GROUP_JOBS:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                self._queue.put(None)
+                break
+            if isinstance(job, Task) or size + job.size > self._group_bytes:
+                self._kept = job
+                break
+            jobs.append(job)
+            size += job.size
+        return jobs
+
+    def _patience(self) -> float:
+        if self._sweep is not None:
+            return 0.0
+        return max(0.0, min(TICK_S, self._sweep_due - time.monotonic()))
+
+    # -- writing
+
+    def _write(self, jobs: Sequence[Job]) -> None:
+        ends: dict[int, int] = {}
+        started = time.perf_counter()
+        try:
+            if isinstance(jobs[0], Task):
+                with self._writing() as connection:
+                    results: list[Any] = [jobs[0].run(connection)]
+            else:
+                results = self._write_group(jobs, ends)
+        except PortError as error:
+            self._failed(jobs, error)
+            return
+        except (sqlite3.Error, OSError) as error:
+            self._recover(error)
+            self._failed(jobs, unavailable(self._options.path, error))
+            return
+        except Exception as error:  # the supervisor: whoever waits must hear of it
+            logger.exception(
+                "%s: a transaction failed in a way that was not foreseen", self._options.endpoint
+            )
+            self._failed(jobs, Unavailable(self._options.endpoint, f"unexpected {error!r}"))
+            return
+        if self._in_trouble:
+            self._in_trouble = False
+            logger.warning("%s: writing works again", self._options.endpoint)
+        size = sum(job.size for job in jobs)
+        self._wal += size + 4 * 16384
+        self._stats.committed(len(jobs), size, time.perf_counter() - started)
+        done: dict[AbstractEventLoop, list[Outcome]] = {}
+        for job, result in zip(jobs, results, strict=True):
+            error_ = result if isinstance(result, PortError) else None
+            done.setdefault(job.loop, []).append((job.future, result, error_))
+        self._published(ends, done, size)
+
+    def _write_group(self, jobs: Sequence[Job], ends: dict[int, int]) -> list[Any]:
+        """Write records and offsets in one transaction; return the results in order."""
+        appends = [job for job in jobs if isinstance(job, Append)]
+        commits = [job for job in jobs if isinstance(job, Commit)]
+        refusal = self._no_room(sum(job.size for job in appends)) if appends else None
+        now_ms = time.time_ns() // 1_000_000
+        offsets: list[int] = []
+        if refusal is None or commits:
+            with self._writing() as connection:
+                if refusal is None:
+                    offsets = write_records(connection, appends, now_ms)
+                if commits:
+                    write_commits(connection, commits, now_ms)
+        written = iter(offsets)
+        results: list[Any] = []
+        for job in jobs:
+            if not isinstance(job, Append):
+                results.append(None)
+            elif refusal is not None:
+                results.append(refusal)
+            else:
+                offset = next(written)
+                ends[job.tp] = offset + 1
+                results.append(offset if job.result is None else job.result(offset))
+        if refusal is not None:
+            self._stats.refused += len(appends)
+        return results
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection within a transaction that is committed at the end."""
+        with self._turn:
+            connection = self._connected()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = open_writer(self._options)
+        return self._connection
+
+    def _no_room(self, size: int) -> LogFull | None:
+        """Make room for ``size`` bytes within retention_size; return the refusal if there is none."""
+        bound = self._options.retention_size
+        if bound is None:
+            return None
+        limit = bound * (1.0 if self.consuming else RESERVE) - 2 * size - 2**18
+        used = used_bytes(self._connected())
+        if used > bound * HIGH:
+            self._sweep_due = 0.0
+        if used <= limit:
+            return None
+        now = time.monotonic()
+        if now - self._room_tried > 0.2:
+            for _ in self._retention.make_room(int(min(bound * LOW, limit))):
+                pass
+            if used_bytes(self._connected()) <= limit:
+                return None
+            self._room_tried = now
+        return LogFull(
+            self._options.endpoint,
+            f"retention_size={bound} is reached and these have not read what would have to go: "
+            f"{', '.join(self._retention.holders()) or 'none; compacted topics fill it'}; "
+            "start them, forget the group if it is gone, or raise retention_size",
+        )
+
+    # -- keeping house
+
+    def _keep_house(self, idle: bool) -> None:
+        if self._wal >= (WAL_IDLE_BYTES if idle else WAL_BYTES) and time.monotonic() >= self._checkpoint_due:
+            self._checkpoint()
+        if self._sweep is not None:
+            if next(self._sweep, self) is self:
+                self._sweep = None
+                self._sweep_due = time.monotonic() + self._retention.interval_s
+        elif time.monotonic() >= self._sweep_due:
+            self._sweep_due = time.monotonic() + self._retention.interval_s
+            now_ms = time.time_ns() // 1_000_000
+            if self._retention.claim(now_ms):
+                self._sweep = self._retention.sweep(now_ms)
+
+    def _checkpoint(self) -> None:
+        """Move the WAL into the database, with writers locked out (see ``schema.open_writer``)."""
+        with self._turn:
+            connection = self._connected()
+            # a reader in the middle of something keeps the WAL from starting anew: try again later
+            connection.execute("PRAGMA busy_timeout=20")
+            try:
+                busy = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
+            finally:
+                connection.execute(f"PRAGMA busy_timeout={int(BUSY_S * 1000)}")
+        self._wal = WAL_BYTES - 4 * 2**20 if busy else 0
+        self._stats.checkpoints += 1
+
+    # -- trouble
+
+    def _recover(self, error: BaseException) -> None:
+        """After a failure: say so, and begin with a new connection where that may help."""
+        self._in_trouble = True
+        if time.monotonic() - self._told >= TELL_S:
+            self._told = time.monotonic()
+            logger.error("%s: %s", self._options.endpoint, error)
+        self._sweep = None
+        self._sweep_due = time.monotonic() + TICK_S
+        # what is in the WAL may find room in the database's free pages
+        self._wal = WAL_BYTES
+        self._checkpoint_due = time.monotonic() + TICK_S
+        if isinstance(error, sqlite3.Error) and broken(error) and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _failed(self, jobs: Sequence[Job], error: PortError) -> None:
+        self._stats.failed += len(jobs)
+        done: dict[AbstractEventLoop, list[Outcome]] = {}
+        for job in jobs:
+            done.setdefault(job.loop, []).append((job.future, None, error))
+        self._published({}, done, sum(job.size for job in jobs))
+
+    def _fail_rest(self) -> None:
+        """Tell whoever still waits that nobody will write any more."""
+        rest = [] if self._kept is None else [self._kept]
+        while True:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if job is not None:
+                rest.append(job)
+        if rest:
+            self._failed(rest, Unavailable(self._options.endpoint, "it was closed"))

@@ -18,7 +18,7 @@ from typing import Self
 
 from connectors.mqtt_config import Backoff, Limits, MqttConfig, Protocol, Tls
 from connectors.mqtt_frames import Delivery
-from connectors.mqtt_inbox import Inbox
+from connectors.mqtt_inbox import Inbox, Window
 from connectors.mqtt_link import Link
 from connectors.mqtt_state import State
 from streams.ports import Unavailable
@@ -92,6 +92,7 @@ class MqttSource:
         self.config = config
         self._inbox = Inbox(config.limits.queued_bytes)
         self._link = Link(config, filters, self._inbox)
+        self._window = Window()
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -109,7 +110,7 @@ class MqttSource:
     async def close(self) -> None:
         """Send the receipts that are due, disconnect (the broker keeps the session) and end the thread.
 
-        A waiting ``take`` raises RuntimeError. Takes two seconds at most.
+        A waiting ``take`` raises RuntimeError. Takes four seconds at most.
         """
         self._inbox.close()
         await asyncio.to_thread(self._link.stop)
@@ -131,7 +132,12 @@ class MqttSource:
         returned must be given to ``ack``, whatever was in the message: what is not
         acknowledged holds up everything after it.
         """
-        batch = await self._inbox.take(max_messages, linger_s)
+        # taken and not acknowledged: they use up the broker's window as well
+        held = self._link.unacknowledged - self._inbox.queued
+        enough = min(max_messages, self._inbox.queued + max(1, self._window.room(self._link.unacknowledged)))
+        batch = await self._inbox.take(max_messages, linger_s, enough)
+        if linger_s and len(batch) < enough:
+            self._window.waited(held + len(batch))
         self._link.room()
         return batch
 

@@ -122,7 +122,7 @@ class MqttConfig:
     password: str | None = field(default=None, repr=False)
     tls: Tls | None = None
     keepalive_s: int = 30
-    connect_timeout_s: float = 10.0
+    connect_timeout_s: float = 5.0
     protocol: Protocol = "auto"
     shared_group: str | None = None
     session_expiry_s: int = 7 * 86_400

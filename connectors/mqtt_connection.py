@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 _MISC_S = 0.5  # how often paho looks at its keep-alive
 _RETRY_SUBSCRIBE_S = 60.0
 _GOODBYE_S = 2.0
+_GATHER_S = 0.005  # how long a message may lie unread after one that came in a small piece
+_SMALL = 1 << 14
 _IN_USE = "Session taken over"
 _NOT_5 = "Unsupported protocol version"
 
@@ -35,18 +37,27 @@ class Lost(Exception):
 class Connection:
     """Connects, subscribes, and moves packets until it is lost or told to stop.
 
-    wake : the reading end of the socket by which other threads wake this one
+    wake     : the reading end of the socket by which other threads wake this one
+    answer_s : how long the broker may take to answer CONNECT
     """
 
     def __init__(
-        self, shared: Shared, wake: socket.socket, tls: ssl.SSLContext | None, version5: bool
+        self,
+        shared: Shared,
+        wake: socket.socket,
+        tls: ssl.SSLContext | None,
+        *,
+        version5: bool,
+        answer_s: float,
     ) -> None:
         config = shared.config
         self._shared = shared
         self._config = config
         self._wake = wake
         self._version5 = version5
+        self._answer_s = answer_s
         self.answered = False  # the broker has said something
+        self.timed_out = False  # … or nothing, and kept the line open
         self.refused_version = False
         self._ready = False
         self._reason = ""  # why it ended, if the broker or paho said so
@@ -149,7 +160,7 @@ class Connection:
         fd = sock.fileno()
         poller.register(fd, 0)
         poller.register(self._wake, select.POLLIN)
-        connect_by = time.monotonic() + self._config.connect_timeout_s
+        connect_by = time.monotonic() + self._answer_s
         misc_at = 0.0
         while paho.socket() is sock:
             if shared.stopping.is_set():
@@ -187,6 +198,9 @@ class Connection:
             shared.counters.received += len(burst)
             shared.counters.received_bytes += size
             shared.inbox.put(burst, size)
+            if size < _SMALL and not sock.readable_now():
+                # messages drip in: wait a little, so that the next look finds several
+                time.sleep(_GATHER_S)
 
     def _let_paho_read(self, sock: FrameSocket) -> None:
         while sock.pending() and self._paho.socket() is sock:
@@ -198,7 +212,8 @@ class Connection:
             if self._reason:
                 raise Lost(self._reason)
             if now > connect_by:
-                raise Lost(f"the broker did not answer within {self._config.connect_timeout_s:g} s")
+                self.timed_out = True
+                raise Lost(f"the broker did not answer CONNECT within {self._answer_s:g} s")
         elif self._retry_subscribe is not None and now >= self._retry_subscribe[0]:
             refused = self._retry_subscribe[1]
             self._retry_subscribe = None

@@ -8,6 +8,8 @@ system calls and wraps it in an object with a lock, takes about twenty times tha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from streams.messages import RawMessage
 
 #: A message and its receipt: ``sequence << 32 | first four bytes of the answer it is owed``.
@@ -206,3 +208,14 @@ def _beginning(topic: str, head: bytes, first: int, full_size: int, received_ns:
         redelivered=bool(first & 8),
         full_size=full_size,
     )
+
+
+def packets(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Walk over whole packets, as ``feed`` returns them: each with its part after the fixed header."""
+    pos = 0
+    while pos < len(data):
+        length, start = data[pos + 1], pos + 2
+        if length >= 0x80:
+            length, start = _long_length(data, start, len(data), length)
+        yield data[pos : start + length], data[start : start + length]
+        pos = start + length

@@ -9,6 +9,37 @@ from collections import deque
 from connectors.mqtt_frames import Delivery
 
 
+class Window:
+    """Learns how many unacknowledged messages the broker allows, so that nobody lingers for more.
+
+    MQTT 3.1.1 has no word for that limit, and brokers of both versions may have one of
+    their own (Mosquitto ``max_inflight_messages`` 20, EMQX ``max_inflight`` 32). When the wait for a
+    full batch was in vain three times with the same number of messages out, that number
+    is taken for the limit, until more than that come.
+    """
+
+    _ENOUGH = 3
+    _LEAST = 10  # fewer at a time are a quiet evening, not a limit
+
+    def __init__(self) -> None:
+        self._limit = 0
+        self._last = 0
+        self._times = 0
+
+    def room(self, out: int) -> int:
+        """How many more the broker may send while ``out`` are unacknowledged; a large number if unknown."""
+        if out > self._limit:
+            self._limit = 0
+        return self._limit - out if self._limit else 1 << 16
+
+    def waited(self, out: int) -> None:
+        """A wait has ended with ``out`` messages unacknowledged and the batch not full."""
+        self._times = self._times + 1 if out == self._last else 1
+        self._last = out
+        if self._times >= self._ENOUGH and out >= self._LEAST:
+            self._limit = out
+
+
 class Inbox:
     """Bursts in from one thread, batches out in one event loop.
 
@@ -58,18 +89,19 @@ class Inbox:
         self._closed = True
         self._call(self._wake)
 
-    async def take(self, max_messages: int, linger_s: float) -> list[Delivery]:
-        """Wait for a message, then up to ``linger_s`` for ``max_messages`` of them; return them in order."""
+    async def take(self, max_messages: int, linger_s: float, enough: int) -> list[Delivery]:
+        """Wait for a message, then up to ``linger_s`` for ``enough`` of them; return up to ``max_messages``."""
         if max_messages < 1 or linger_s < 0:
             raise ValueError(f"need max_messages >= 1 and linger_s >= 0, got {max_messages} and {linger_s}")
+        enough = min(enough, max_messages)
         if self._taking:
             raise RuntimeError("take() is already waiting: only one task may take messages")
         self._taking = True
         try:
             if not self.queued:
                 await self._until(1, None)
-            if linger_s and self.queued < max_messages and self.queued_bytes < self._enough_bytes:
-                await self._until(max_messages, linger_s)
+            if linger_s and self.queued < enough and self.queued_bytes < self._enough_bytes:
+                await self._until(enough, linger_s)
         finally:
             self._taking = False
         return self._pop(max_messages)

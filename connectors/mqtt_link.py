@@ -20,7 +20,9 @@ from connectors.mqtt_state import Counters, Shared
 log = logging.getLogger(__name__)
 
 _MAX_REPLIES = 10_000
-_SILENT = 2  # connections without an answer before MQTT 3.1.1 is tried in place of 5
+_SILENT = 2  # connections that end without an answer before MQTT 3.1.1 is tried in place of 5
+_FIRST_ANSWER_S = 3.0  # amqtt does not answer MQTT 5 at all: do not wait long while the version is open
+_STOP_S = 4.0
 
 
 class Link:
@@ -63,9 +65,10 @@ class Link:
         self._shared.stopping.set()
         self.wake()
         if self._thread.is_alive():
-            self._thread.join()
-        self._wake_r.close()
-        self._wake_w.close()
+            self._thread.join(_STOP_S)
+        if not self._thread.is_alive():  # else it hangs in connecting, and ends with the process
+            self._wake_r.close()
+            self._wake_w.close()
 
     def wake(self) -> None:
         """Let the thread look at what has changed."""
@@ -128,7 +131,12 @@ class Link:
         """Hold one connection to its end; return why it ended, empty: try again at once."""
         self.counters.state = "connecting"
         self.counters.attempts += 1
-        connection = Connection(self._shared, self._wake_r, self._tls, self._version5)
+        answer_s = self._config.connect_timeout_s
+        if not self._settled:
+            answer_s = min(answer_s, _FIRST_ANSWER_S)
+        connection = Connection(
+            self._shared, self._wake_r, self._tls, version5=self._version5, answer_s=answer_s
+        )
         self._connection = connection
         try:
             connection.run()
@@ -147,13 +155,14 @@ class Link:
         """Choose the version for the next attempt; True: it is another one and worth trying at once."""
         if connection.refused_version and self._version5 and self._config.protocol == "auto":
             self._version5 = False
+            self._settled = True
             return True
         if connection.answered:
             self._settled = True
             self._silent = 0
         elif not self._settled and connection.receipts is not None:
-            # an old broker may just hang up on MQTT 5, but so does one that is starting
-            self._silent += 1
+            # an old broker may just hang up on MQTT 5, or say nothing; but so may one that is starting
+            self._silent += _SILENT if connection.timed_out else 1
             if self._silent >= _SILENT:
                 self._silent = 0
                 self._version5 = not self._version5

@@ -1,0 +1,245 @@
+"""amqtt with deliveries that last: sessions, subscriptions and retained messages stay amqtt's.
+
+Names of amqtt with an underscore are used in this file only; tests/test_embedded_broker.py
+says which, and fails when amqtt changes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from amqtt.adapters import ReaderAdapter, WriterAdapter
+from amqtt.broker import Broker
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
+from amqtt.plugins.base import BaseAuthPlugin
+from amqtt.session import OutgoingApplicationMessage, Session
+from paho.mqtt.client import topic_matches_sub
+
+from connectors.embedded_lane import Lane, Outbox
+
+log = logging.getLogger(__name__)
+
+LISTENER = "default"
+_OUTBOX = "forestall.outbox"
+_WINDOW = 2000  # unacknowledged messages a session, more than a client of ours takes at once
+_LIMIT = 128 << 20  # bytes that may wait for one session before publishers are held back
+_SESSION_S = 86_400  # how long a session is kept for a client that is away
+_LOOK_S = 0.02
+
+
+class Welcome(BaseAuthPlugin):  # type: ignore[misc]
+    """Lets everybody in: whoever can connect to the loopback address.
+
+    amqtt's own plugin for that marks the session as anonymous, and then keeps nothing for it.
+    """
+
+    @dataclass
+    class Config:
+        """No settings; amqtt wants the class."""
+
+    async def authenticate(self, *, session: Session) -> bool | None:
+        return True
+
+
+class Handler(BrokerProtocolHandler):  # type: ignore[misc]
+    """One connection: what it gets comes from the session's outbox, and stays there until acknowledged."""
+
+    def __init__(self, broker: LoopbackBroker) -> None:
+        super().__init__(broker.plugins_manager)
+        self._broker = broker
+        self._outbox: Outbox | None = None
+        self._more = asyncio.Event()
+        self._sender: asyncio.Task[None] | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it is sending."""
+        return self._sender is not None and not self._sender.done()
+
+    def attach(self, session: Session, reader: ReaderAdapter, writer: WriterAdapter) -> None:
+        super().attach(session, reader, writer)
+        self._outbox = self._broker.outbox(session)
+        if isinstance(reader, Lane):
+            reader.acknowledged = self._acknowledged
+
+            async def route(topic: str, payload: bytes, retain: bool) -> None:
+                await self._broker.route(session, topic, payload, retain)
+
+            reader.route = route
+
+    async def stop(self) -> None:
+        if self._sender is not None:
+            self._sender.cancel()
+        await super().stop()
+
+    async def mqtt_publish(
+        self,
+        topic: str,
+        data: bytes | bytearray,
+        qos: int | None,
+        retain: bool,
+        ack_timeout: int | None = None,
+    ) -> OutgoingApplicationMessage:
+        """Queue a message of amqtt's own: a retained one, a last will."""
+        if self._outbox is not None:
+            self._outbox.add(topic, bytes(data), min(qos or 0, 1), retain)
+            self.wake()
+        return OutgoingApplicationMessage(None, topic, qos, data, retain)
+
+    def wake(self) -> None:
+        """Let it look into its outbox."""
+        self._more.set()
+
+    async def _retry_deliveries(self) -> None:
+        """Amqtt calls this when a connection has been accepted: begin to send."""
+        if self._outbox is not None and self.writer is not None:
+            self._sender = asyncio.create_task(self._send(self._outbox, self.writer))
+
+    def _acknowledged(self, packet_id: int) -> None:
+        if self._outbox is not None:
+            self._outbox.acknowledged(packet_id)
+            self._more.set()  # the window has room
+
+    async def _send(self, outbox: Outbox, writer: WriterAdapter) -> None:
+        try:
+            for packet in outbox.again():
+                writer.write(packet)
+                await writer.drain()
+            while True:
+                self._more.clear()
+                while burst := outbox.next():
+                    writer.write(burst)
+                    await writer.drain()
+                await self._more.wait()
+        except OSError as error:
+            log.debug("a subscriber is gone: %s", error)  # what it has not acknowledged stays in the outbox
+
+
+class LoopbackBroker(Broker):  # type: ignore[misc]
+    """amqtt that takes its connections from us and delivers from outboxes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "listeners": {LISTENER: {"type": "external", "bind": "loopback"}},
+                "plugins": {f"{__name__}.{Welcome.__name__}": {}},
+                "session_expiry_interval": _SESSION_S,
+            }
+        )
+        self.closing = False  # True: take no more messages
+        self._held = False
+
+    def outbox(self, session: Session) -> Outbox:
+        """What waits for a session."""
+        found = session.attributes.setdefault(_OUTBOX, Outbox(_WINDOW, _LIMIT))
+        assert isinstance(found, Outbox)
+        return found
+
+    async def route(self, sender: Session, topic: str, payload: bytes, retain: bool) -> None:
+        """Put a message into the outboxes of all who want it; wait while one of them is full."""
+        while self.closing or any(self.outbox(session).full for session, _ in self._receivers(topic)):
+            self._tell(topic)
+            await asyncio.sleep(_LOOK_S)
+        self._held = False
+        for session, qos in self._receivers(topic):
+            self.outbox(session).add(topic, payload, qos, retain=False)
+            handler = self.sessions[session.client_id][1]
+            if isinstance(handler, Handler):
+                handler.wake()
+        if retain:
+            await self.retain_message(sender, topic, payload, 1)
+
+    def _receivers(self, topic: str) -> Iterator[tuple[Session, int]]:
+        for wanted, subscriptions in self.subscriptions.items():
+            if _matches(wanted, topic):
+                for session, qos in subscriptions:
+                    found = self.sessions.get(session.client_id)
+                    if found is None:
+                        continue
+                    away = not (isinstance(found[1], Handler) and found[1].live)
+                    if away and (session.clean_session or qos == 0):
+                        continue  # nothing is kept for it
+                    if qos == 0 and self.outbox(session).full:
+                        continue  # it may lose messages, and must not hold up the others
+                    yield session, qos
+
+    def _tell(self, topic: str) -> None:
+        if self._held or self.closing:
+            return
+        self._held = True
+        slow = ", ".join(sorted({str(s.client_id) for s, _ in self._receivers(topic) if self.outbox(s).full}))
+        log.warning(
+            "more than %d MiB wait for MQTT client %s: publishers have to wait until it takes them",
+            _LIMIT >> 20,
+            slow,
+        )
+
+    async def drained(self, deadline_s: float) -> int:
+        """Wait until all connected subscribers have acknowledged everything; return what is left. [bytes]"""
+        end = asyncio.get_running_loop().time() + deadline_s
+        while True:
+            left = sum(
+                self.outbox(session).size
+                for session, handler in self.sessions.values()
+                if _OUTBOX in session.attributes and isinstance(handler, Handler) and handler.live
+            )
+            if not left or asyncio.get_running_loop().time() > end:
+                return left
+            await asyncio.sleep(_LOOK_S)
+
+    async def add_subscription(self, subscription: tuple[str, int], session: Session) -> int:
+        """Grant QoS 1 at most: an outbox has no more to give."""
+        wanted, qos = subscription
+        if wanted.startswith("$share/"):
+            log.warning(
+                "MQTT client %s asks for %s: this broker has no shared subscriptions",
+                session.client_id,
+                wanted,
+            )
+            return 0x80
+        granted: int = await super().add_subscription((wanted, min(qos, 1)), session)
+        return granted
+
+    async def _initialize_client_session(
+        self, reader: ReaderAdapter, writer: WriterAdapter, remote_address: str, remote_port: int
+    ) -> tuple[BrokerProtocolHandler, Session]:
+        """Give every connection a handler of ours."""
+        _, session = await super()._initialize_client_session(reader, writer, remote_address, remote_port)
+        return Handler(self), session
+
+    async def _handle_disconnect(
+        self, client_session: Session, handler: BrokerProtocolHandler, disconnect_waiter: asyncio.Future[Any]
+    ) -> None:
+        """End a connection, but not the session's newer one: amqtt would mark that as disconnected."""
+        current = self.sessions.get(client_session.client_id)
+        if current is not None and current[1] is not handler:
+            await handler.stop()
+            return
+        await super()._handle_disconnect(client_session, handler, disconnect_waiter)
+
+    async def _retain_broadcast_message(
+        self, broadcast: dict[str, Any], qos: int, target_session: Session
+    ) -> None:
+        """Keep a last will for a client that is away; amqtt would send it on as a retained message."""
+        self.outbox(target_session).add(
+            broadcast["topic"], bytes(broadcast["data"] or b""), min(qos, 1), False
+        )
+
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        """Send retained messages to a new subscriber; amqtt sends everybody's to one that comes back."""
+        if subscription[1] > 0 and any(
+            own.client_id == session.client_id for own, _ in self.subscriptions.get(subscription[0], ())
+        ):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
+
+
+@lru_cache(maxsize=100_000)
+def _matches(wanted: str, topic: str) -> bool:
+    return bool(topic_matches_sub(wanted, topic))

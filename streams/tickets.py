@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -210,6 +210,70 @@ class TicketEvent(msgspec.Struct, frozen=True, kw_only=True):
     priority: str
     drill: bool = False
     data: dict[str, Any] = {}
+
+
+class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery that somebody has claimed."""
+
+    number: int
+    event: TicketEvent
+    desk: str
+    attempts: int  # this one included
+    created_ns: int
+    lease: str
+    remote_id: str = ""  # the desk's number for the ticket, from an earlier event
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one claimed delivery.
+
+    ``done`` (with the other side's number), ``retry`` (not before ``due_ns``), ``dead``, or
+    ``release`` (it was not tried); retry and dead have a reason.
+    """
+
+    item: OutboxItem
+    verdict: Literal["done", "retry", "dead", "release"]
+    remote_id: str = ""
+    due_ns: int = 0
+    reason: str = ""
+
+
+class DeadDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery that was given up."""
+
+    number: int
+    event: TicketEvent
+    desk: str
+    attempts: int
+    reason: str
+    dead_ns: int
+
+
+class DisabledDesk(msgspec.Struct, frozen=True, kw_only=True):
+    """A desk whose receiver wants nothing more at this endpoint."""
+
+    name: str
+    endpoint: str
+    reason: str
+    disabled_ns: int
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """The last sign of life of a process."""
+
+    process: str
+    at_ns: int
+    figures: dict[str, Any]
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """How much there is in the store."""
+
+    tickets: dict[str, int]  # by state
+    open: int
+    outbox_pending: int
+    outbox_oldest_ns: int | None  # when the oldest waiting event was written
+    dead: int
 
 
 class Book:

@@ -1,0 +1,1 @@
+"""Where ticket events go: webhooks, mail. Each desk implements ``streams.ports.Desk``."""

@@ -1,0 +1,181 @@
+"""Reading into the book of one transaction what its verbs may need, and writing back what changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Select, Table, TextClause, select, text
+from sqlalchemy.dialects import sqlite
+
+from connectors.store import rows
+from connectors.store.tables import flags_seen, outbox, steps, ticket_flags, ticket_history, tickets
+from streams.messages import Flag
+from streams.tickets import Book, TicketEvent, Urgency, event_key, point_of
+
+WantedBy = Callable[[TicketEvent], Sequence[str]]
+
+_CHUNK = 1000  # values in one IN (…)
+
+
+def load(connection: Connection, flags: Sequence[Flag]) -> Book:
+    """The book that folding in these flags needs; their service points are ours until the end."""
+    book = Book()
+    points = {point_of(flag) for flag in flags}
+    lock(connection, points)
+    for part in _chunks({event_key(flag) for flag in flags}):
+        found = connection.execute(select(flags_seen.c.event_key).where(flags_seen.c.event_key.in_(part)))
+        book.seen.update(found.scalars())
+    for part in _chunks({flag.id for flag in flags}):
+        for row in connection.execute(
+            select(ticket_flags).where(ticket_flags.c.flag_id.in_(part))
+        ).mappings():
+            book.episodes[row["flag_id"]] = rows.episode_of(row)
+    for part in _chunks(points):
+        _take(connection, book, tickets.c.open & tickets.c.service_point_id.in_(part))
+    # an episode's ticket may be closed by now, or its meter may have moved to another point
+    missing = {episode.ticket_id for episode in book.episodes.values()} - book.tickets.keys()
+    for part in _chunks(missing):
+        _take(connection, book, tickets.c.id.in_(part))
+    return book
+
+
+def load_ticket(connection: Connection, ticket_id: str) -> Book:
+    """The book for work on one ticket: it, and what is open at its service point."""
+    book = Book()
+    point = connection.execute(select(tickets.c.service_point_id).where(tickets.c.id == ticket_id)).scalar()
+    if point is None:
+        return book
+    lock(connection, {point})
+    _take(
+        connection,
+        book,
+        (tickets.c.id == ticket_id) | (tickets.c.open & (tickets.c.service_point_id == point)),
+    )
+    return book
+
+
+def save(connection: Connection, book: Book, now_ns: int, wanted_by: WantedBy) -> None:
+    """Write what changed, and the outbox rows of what is to be told, in the same transaction."""
+    put(connection, tickets, [rows.ticket_row(book.tickets[key]) for key in book.changed_tickets])
+    put(connection, ticket_flags, [rows.episode_row(book.episodes[key]) for key in book.changed_episodes])
+    add(connection, ticket_history, [rows.entry_row(*line) for line in book.history])
+    put(connection, steps, [rows.step_row(*step) for step in book.steps])
+    seen = [
+        {
+            "event_key": event_key(flag),
+            "flag_id": flag.id,
+            "status": flag.status,
+            "at": flag.at,
+            "seen_ns": now_ns,
+        }
+        for flag in book.new_seen
+    ]
+    add(connection, flags_seen, seen)
+    waiting = []
+    for event in book.events:
+        body = msgspec.to_builtins(event)
+        waiting += [
+            {
+                "event_id": event.id,
+                "ticket_id": event.ticket_id,
+                "desk": desk,
+                "event": body,
+                "rank": 0 if event.urgency == Urgency.EMERGENCY else 1,
+                "created_ns": now_ns,
+                "state": "pending",
+                "attempts": 0,
+                "due_ns": now_ns,
+                "lease": "",
+                "error": "",
+                "remote_id": "",
+            }
+            for desk in wanted_by(event)
+        ]
+    add(connection, outbox, waiting)
+
+
+def lock(connection: Connection, points: Iterable[str]) -> None:
+    """Hold the service points until the transaction ends.
+
+    SQLite has one writer anyway. On PostgreSQL an advisory lock a point, taken in one order
+    by everybody, so that two writers of one point wait for each other and never deadlock.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    keys = sorted({_lock_key(point) for point in points})
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(k) FROM unnest(CAST(:keys AS bigint[])) AS k"), {"keys": keys}
+    )
+
+
+def add(connection: Connection, table: Table, new: list[dict[str, Any]]) -> None:
+    """Insert rows."""
+    if not new:
+        return
+    if connection.dialect.name == "postgresql":
+        _send(connection, table, new, replace=False)
+    else:
+        connection.execute(table.insert(), new)
+
+
+def put(connection: Connection, table: Table, new: list[dict[str, Any]]) -> None:
+    """Insert rows, or replace those with the same primary key."""
+    if not new:
+        return
+    if connection.dialect.name == "postgresql":
+        _send(connection, table, new, replace=True)
+        return
+    statement = sqlite.insert(table)
+    others = {name: statement.excluded[name] for name in new[0] if name not in table.primary_key.columns}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=others), new
+    )
+
+
+def _send(connection: Connection, table: Table, new: list[dict[str, Any]], *, replace: bool) -> None:
+    """Insert any number of rows with one statement and one value.
+
+    PostgreSQL takes the rows out of a JSON array itself; a statement a row costs our own
+    processor three times as much.
+    """
+    rows_json = msgspec.json.encode(new).decode()
+    connection.execute(_from_json(table, tuple(new[0]), replace), {"rows": rows_json})
+
+
+@lru_cache(maxsize=64)
+def _from_json(table: Table, names: tuple[str, ...], replace: bool) -> TextClause:
+    def quote(name: str) -> str:
+        return f'"{name}"'
+
+    columns = ", ".join(quote(name) for name in names)
+    into = quote(table.name)
+    sql = (
+        f"INSERT INTO {into} ({columns}) SELECT {columns} "  # noqa: S608 - names of our own tables
+        f"FROM json_populate_recordset(CAST(NULL AS {into}), CAST(:rows AS json))"
+    )
+    if replace:
+        keys = [column.name for column in table.primary_key]
+        others = ", ".join(f"{quote(n)} = excluded.{quote(n)}" for n in names if n not in keys)
+        sql += f" ON CONFLICT ({', '.join(map(quote, keys))}) DO UPDATE SET {others}"
+    return text(sql)
+
+
+def _take(connection: Connection, book: Book, where: ColumnElement[bool]) -> None:
+    query: Select[Any] = select(tickets).where(where).order_by(tickets.c.id).with_for_update()
+    for row in connection.execute(query).mappings():
+        book.tickets[row["id"]] = rows.ticket_of(row)
+
+
+def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    ordered = sorted(values)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]
+
+
+def _lock_key(point: str) -> int:
+    digest = hashlib.blake2b(point.encode(), digest_size=8, person=b"forestall").digest()
+    return int.from_bytes(digest, "big", signed=True)

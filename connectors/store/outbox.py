@@ -1,0 +1,241 @@
+"""The outbox: what is to be told to whom, who is telling it, and what could not be told."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+
+from connectors.store.book import put
+from connectors.store.engine import reading, writing
+from connectors.store.rows import struct_of
+from connectors.store.tables import dead_deliveries, desks, outbox, remote_refs, tickets
+from streams.tickets import DeadDelivery, DisabledDesk, OutboxItem, Outcome, TicketEvent, Urgency
+
+PENDING, DONE = "pending", "done"
+_ERROR = 2000  # characters of a reason that are kept
+_STEP = 500  # rows buried in one transaction
+
+
+class Outbox:
+    """Claims, results and dead letters of deliveries. Part of ``Store``."""
+
+    _engine: Engine
+
+    def outbox_claim(self, desk: str, limit: int, now_ns: int, lease_ns: int) -> list[OutboxItem]:
+        """Take up to ``limit`` due events of a desk, emergencies and then the oldest first, for ``lease_ns``.
+
+        An event is not handed out while an older one of the same ticket waits, so each
+        ticket's events arrive in order. An attempt counts when it is claimed: whoever claims
+        an event after a crash sees that it may have been delivered already.
+        """
+        older = outbox.alias("older")
+        blocked = (
+            select(older.c.id)
+            .where(
+                older.c.desk == outbox.c.desk,
+                older.c.ticket_id == outbox.c.ticket_id,
+                older.c.state == PENDING,
+                older.c.id < outbox.c.id,
+            )
+            .exists()
+        )
+        query = (
+            select(outbox.c.id)
+            .where(outbox.c.desk == desk, outbox.c.state == PENDING, outbox.c.due_ns <= now_ns, ~blocked)
+            .order_by(outbox.c.rank, outbox.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        token = secrets.token_hex(8)
+        with writing(self._engine) as connection:
+            ids = list(connection.execute(query).scalars())
+            if not ids:
+                return []
+            connection.execute(
+                update(outbox)
+                .where(outbox.c.id.in_(ids))
+                .values(attempts=outbox.c.attempts + 1, due_ns=now_ns + lease_ns, lease=token)
+            )
+            found = connection.execute(
+                select(outbox, remote_refs.c.remote_id.label("known"))
+                .outerjoin(
+                    remote_refs,
+                    (remote_refs.c.ticket_id == outbox.c.ticket_id) & (remote_refs.c.desk == outbox.c.desk),
+                )
+                .where(outbox.c.id.in_(ids))
+                .order_by(outbox.c.rank, outbox.c.id)
+            ).mappings()
+            return [
+                OutboxItem(
+                    number=row["id"],
+                    event=msgspec.convert(row["event"], TicketEvent),
+                    desk=row["desk"],
+                    attempts=row["attempts"],
+                    created_ns=row["created_ns"],
+                    lease=row["lease"],
+                    remote_id=row["known"] or "",
+                )
+                for row in found
+            ]
+
+    def outbox_settle(self, outcomes: Sequence[Outcome], now_ns: int) -> None:
+        """Write down what came of deliveries, all in one transaction.
+
+        What another has claimed since (the lease had ended) is left alone, but for an arrival:
+        that is true whoever holds the lease.
+        """
+        with writing(self._engine) as connection:
+            for outcome in outcomes:
+                _settle(connection, outcome, now_ns)
+
+    def outbox_expire(self, before_ns: int, reason: str, now_ns: int) -> int:
+        """Give up what has waited since before ``before_ns``, also of desks that exist no more.
+
+        What is being delivered is left alone. Returns how many became dead letters.
+        """
+        old = (outbox.c.state == PENDING) & (outbox.c.created_ns < before_ns)
+        idle = (outbox.c.lease == "") | (outbox.c.due_ns < now_ns)
+        gone = 0
+        while True:
+            with writing(self._engine) as connection:
+                query = select(outbox).where(old, idle).order_by(outbox.c.id).limit(_STEP)
+                found = connection.execute(query.with_for_update(skip_locked=True)).mappings().all()
+                for row in found:
+                    _bury(connection, row, f"{reason}; last error: {row['error'] or 'none'}", now_ns)
+            gone += len(found)
+            if len(found) < _STEP:
+                return gone
+
+    def outbox_wake(self, desk: str, now_ns: int) -> int:
+        """The desk answers again: what waits for a later attempt is due now. Returns how many."""
+        with writing(self._engine) as connection:
+            woken = connection.execute(
+                update(outbox)
+                .where(
+                    outbox.c.desk == desk,
+                    outbox.c.state == PENDING,
+                    outbox.c.lease == "",
+                    outbox.c.due_ns > now_ns,
+                )
+                .values(due_ns=now_ns)
+            )
+            return int(woken.rowcount)
+
+    def dead_deliveries(self, limit: int = 100) -> list[DeadDelivery]:
+        """Events that were given up, newest first."""
+        query = select(dead_deliveries).order_by(dead_deliveries.c.id.desc()).limit(limit)
+        with reading(self._engine) as connection:
+            return [_dead(row._mapping) for row in connection.execute(query)]
+
+    def revive(self, number: int, now_ns: int) -> bool:
+        """Put a dead letter back into the outbox, as a person has asked. False where there is none."""
+        with writing(self._engine) as connection:
+            row: Row[Any] | None = connection.execute(
+                delete(dead_deliveries).where(dead_deliveries.c.id == number).returning(dead_deliveries)
+            ).one_or_none()
+            if row is None:
+                return False
+            dead = row._mapping
+            connection.execute(
+                insert(outbox).values(
+                    event_id=dead["event_id"],
+                    ticket_id=dead["ticket_id"],
+                    desk=dead["desk"],
+                    event=dead["event"],
+                    rank=_rank(dead["event"]),
+                    # its age counts from now, or it would be given up again at once
+                    created_ns=now_ns,
+                    state=PENDING,
+                    attempts=dead["attempts"],
+                    due_ns=now_ns,
+                    lease="",
+                    error=dead["reason"],
+                    remote_id="",
+                )
+            )
+            return True
+
+    def outbox_oldest(self) -> dict[str, tuple[int, int]]:
+        """Of each desk with events waiting: how many, and when the oldest was written. [ns]"""
+        query = (
+            select(outbox.c.desk, func.count(), func.min(outbox.c.created_ns))
+            .where(outbox.c.state == PENDING)
+            .group_by(outbox.c.desk)
+        )
+        with reading(self._engine) as connection:
+            return {desk: (int(n), int(oldest)) for desk, n, oldest in connection.execute(query)}
+
+    def desk_disable(self, name: str, endpoint: str, reason: str, now_ns: int) -> None:
+        """The receiver wants nothing more at this endpoint: remember it over restarts."""
+        row = {"name": name, "endpoint": endpoint, "reason": reason[:_ERROR], "disabled_ns": now_ns}
+        with writing(self._engine) as connection:
+            put(connection, desks, [row])
+
+    def desk_enable(self, name: str) -> None:
+        """A person has set the desk up again."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(desks).where(desks.c.name == name))
+
+    def desks_disabled(self) -> list[DisabledDesk]:
+        """The desks whose receivers have switched them off."""
+        with reading(self._engine) as connection:
+            found = connection.execute(select(desks).order_by(desks.c.name)).mappings()
+            return [struct_of(row, DisabledDesk) for row in found]
+
+
+def _settle(connection: Connection, outcome: Outcome, now_ns: int) -> None:
+    item = outcome.item
+    waiting = (outbox.c.id == item.number) & (outbox.c.state == PENDING)
+    ours = waiting & (outbox.c.lease == item.lease)
+    if outcome.verdict == "done":
+        connection.execute(
+            update(outbox)
+            .where(waiting)
+            .values(state=DONE, lease="", error="", remote_id=outcome.remote_id, done_ns=now_ns)
+        )
+        if outcome.remote_id:
+            _remember(connection, item, outcome.remote_id)
+    elif outcome.verdict == "retry":
+        connection.execute(
+            update(outbox).where(ours).values(due_ns=outcome.due_ns, lease="", error=outcome.reason[:_ERROR])
+        )
+    elif outcome.verdict == "release":
+        connection.execute(
+            update(outbox).where(ours).values(due_ns=now_ns, lease="", attempts=outbox.c.attempts - 1)
+        )
+    else:
+        row = connection.execute(select(outbox).where(ours)).mappings().one_or_none()
+        if row is not None:
+            _bury(connection, row, outcome.reason, now_ns)
+
+
+def _bury(connection: Connection, row: Mapping[Any, Any], reason: str, now_ns: int) -> None:
+    connection.execute(delete(outbox).where(outbox.c.id == row["id"]))
+    kept = {name: row[name] for name in ("event_id", "ticket_id", "desk", "event", "created_ns", "attempts")}
+    connection.execute(insert(dead_deliveries).values(**kept, reason=reason[:_ERROR], dead_ns=now_ns))
+
+
+def _remember(connection: Connection, item: OutboxItem, remote_id: str) -> None:
+    ticket = item.event.ticket_id
+    # a ticket may have been erased while its last event was on its way
+    if connection.execute(select(tickets.c.id).where(tickets.c.id == ticket)).scalar():
+        put(connection, remote_refs, [{"ticket_id": ticket, "desk": item.desk, "remote_id": remote_id}])
+
+
+def _dead(row: Mapping[Any, Any]) -> DeadDelivery:
+    return DeadDelivery(
+        number=row["id"],
+        event=msgspec.convert(row["event"], TicketEvent),
+        desk=row["desk"],
+        attempts=row["attempts"],
+        reason=row["reason"],
+        dead_ns=row["dead_ns"],
+    )
+
+
+def _rank(event: Mapping[str, Any]) -> int:
+    return 0 if event["urgency"] == Urgency.EMERGENCY else 1

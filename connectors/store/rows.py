@@ -1,0 +1,94 @@
+"""Tickets and their parts ↔ rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from streams.tickets import Episode, HistoryEntry, Step, Ticket
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+#: fields of a ticket that have a column of their own
+COLUMNS = (
+    "id",
+    "dedup_key",
+    "origin",
+    "drill",
+    "service_point_id",
+    "meter_id",
+    "area",
+    "commodity",
+    "family",
+    "kind",
+    "category",
+    "urgency",
+    "impact",
+    "priority",
+    "owner_department",
+    "state",
+    "escalated",
+    "event_at",
+    "lead_time_s",
+    "opened_ns",
+    "updated_ns",
+    "closed_ns",
+    "version",
+)
+#: fields that have a table of their own
+APART = ("history", "steps", "external_refs")
+
+
+def ticket_row(ticket: Ticket) -> dict[str, Any]:
+    """The row of a ticket; its history, steps and outside numbers are not part of it."""
+    fields: dict[str, Any] = msgspec.to_builtins(ticket)
+    for name in APART:
+        del fields[name]
+    row = {name: fields.pop(name) for name in COLUMNS}
+    row["open"] = ticket.open
+    row["details"] = fields
+    return row
+
+
+def ticket_of(row: Mapping[Any, Any]) -> Ticket:
+    """The ticket of a row. Fields that a newer program has added take their defaults."""
+    return msgspec.convert({**row["details"], **{name: row[name] for name in COLUMNS}}, Ticket)
+
+
+def episode_row(episode: Episode) -> dict[str, Any]:
+    """The row of an episode."""
+    row: dict[str, Any] = msgspec.to_builtins(episode)
+    return row
+
+
+def episode_of(row: Mapping[Any, Any]) -> Episode:
+    """The episode of a row."""
+    return struct_of(row, Episode)
+
+
+def entry_row(ticket_id: str, entry: HistoryEntry) -> dict[str, Any]:
+    """The row of a line of history."""
+    return {"ticket_id": ticket_id, **msgspec.to_builtins(entry)}
+
+
+def entry_of(row: Mapping[Any, Any]) -> HistoryEntry:
+    """The line of history of a row."""
+    return struct_of(row, HistoryEntry)
+
+
+def step_row(ticket_id: str, step: Step) -> dict[str, Any]:
+    """The row of a step."""
+    return {"ticket_id": ticket_id, **msgspec.to_builtins(step)}
+
+
+def step_of(row: Mapping[Any, Any]) -> Step:
+    """The step of a row."""
+    return struct_of(row, Step)
+
+
+def struct_of(row: Mapping[Any, Any], kind: type[S]) -> S:
+    """The struct of a row that has a column for each of its fields."""
+    # by the names of the struct: the row's own keys are not plain strings where SQL has to quote them
+    return msgspec.convert({name: row[name] for name in kind.__struct_fields__}, kind)

@@ -1,0 +1,175 @@
+"""The ticket store: one door to the database.
+
+All methods block: call them through ``asyncio.to_thread``. They raise Unavailable when the
+database is away (the same call may be repeated, nothing half is written) and Rejected when
+it refuses the content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from msgspec.structs import replace
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
+
+from connectors.store import rows
+from connectors.store.book import WantedBy, load, load_ticket, save
+from connectors.store.engine import collided, connect, reading, shown, writing
+from connectors.store.outbox import Outbox
+from connectors.store.tables import remote_refs, steps, ticket_flags, ticket_history, tickets
+from connectors.store.watch import Watch
+from streams.messages import Flag
+from streams.ports import Rejected, Unavailable
+from streams.tickets import Book, Episode, Ticket, TicketEvent
+
+T = TypeVar("T")
+
+_TRIES = 5  # of a transaction that another writer has crossed
+
+
+class Rules(Protocol):
+    """What decides about flags (``streams.rules.Rules``)."""
+
+    def apply(self, book: Book, flag: Flag, now_ns: int) -> None:
+        """Fold one flag event into the book."""
+
+
+class Store(Outbox, Watch):
+    """Tickets, their outbox, and the signs of life.
+
+    url       : ``sqlite:///FILE`` or ``postgresql://…``; its tables are made by
+                ``connectors.migrations.upgrade``
+    wanted_by : names of the desks that are to be told of an event (none, unless given)
+    """
+
+    def __init__(self, url: str, wanted_by: WantedBy | None = None) -> None:
+        self._engine = connect(url)
+        self._wanted_by: WantedBy = wanted_by or _nobody
+
+    @property
+    def endpoint(self) -> str:
+        """Where the database is, without its password."""
+        return shown(self._engine.url)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+    def apply_flags(self, flags: Sequence[Flag], now_ns: int, rules: Rules) -> list[Ticket]:
+        """Fold flag events in, in their order, in one transaction; return the tickets that changed.
+
+        Tickets, their history and the outbox are written together or not at all. An event
+        that was folded in before changes nothing.
+        """
+
+        def work(connection: Connection) -> list[Ticket]:
+            book = load(connection, flags)
+            for flag in flags:
+                rules.apply(book, flag, now_ns)
+            save(connection, book, now_ns, self._wanted_by)
+            return [book.tickets[key] for key in book.changed_tickets]
+
+        return self._transaction(work) if flags else []
+
+    def change(self, ticket_id: str, verb: Callable[[Book, Ticket], Ticket], now_ns: int) -> Ticket:
+        """Let a verb work on a ticket (``streams.lifecycle``), in one transaction.
+
+        The verb gets the book and the ticket with its history and steps; what it raises
+        undoes everything. Raises KeyError where there is no such ticket.
+        """
+
+        def work(connection: Connection) -> None:
+            book = load_ticket(connection, ticket_id)
+            if ticket_id not in book.tickets:
+                raise KeyError(f"expected the id of a ticket, got {ticket_id!r}")
+            verb(book, _filled(connection, book.tickets[ticket_id]))
+            save(connection, book, now_ns, self._wanted_by)
+
+        self._transaction(work)
+        changed = self.ticket(ticket_id)
+        assert changed is not None
+        return changed
+
+    def ticket(self, ticket_id: str) -> Ticket | None:
+        """One ticket with its history, steps and the numbers that others gave it."""
+        with reading(self._engine) as connection:
+            row = (
+                connection.execute(select(tickets).where(tickets.c.id == ticket_id)).mappings().one_or_none()
+            )
+            return None if row is None else _filled(connection, rows.ticket_of(row))
+
+    def tickets(
+        self,
+        state: str | None = None,
+        limit: int = 100,
+        *,
+        service_point: str = "",
+        before: tuple[int, str] | None = None,
+    ) -> list[Ticket]:
+        """Tickets, newest first, without history and steps.
+
+        state  : a state, ``open`` for all that are open, None for all
+        before : (opened_ns, id) of the last ticket of the page before
+        """
+        query = select(tickets).order_by(tickets.c.opened_ns.desc(), tickets.c.id.desc()).limit(limit)
+        if state == "open":
+            query = query.where(tickets.c.open)
+        elif state is not None:
+            query = query.where(tickets.c.state == str(state))
+        if service_point:
+            query = query.where(tickets.c.service_point_id == service_point)
+        if before is not None:
+            opened, last = before
+            query = query.where(
+                (tickets.c.opened_ns < opened) | ((tickets.c.opened_ns == opened) & (tickets.c.id < last))
+            )
+        with reading(self._engine) as connection:
+            return [rows.ticket_of(row) for row in connection.execute(query).mappings()]
+
+    def episodes(self, ticket_id: str) -> list[Episode]:
+        """What is last known of the flags of a ticket, oldest first."""
+        query = (
+            select(ticket_flags).where(ticket_flags.c.ticket_id == ticket_id).order_by(ticket_flags.c.start)
+        )
+        with reading(self._engine) as connection:
+            return [rows.episode_of(row) for row in connection.execute(query).mappings()]
+
+    def open_episodes(self, family: str) -> list[Episode]:
+        """Episodes of a family that have not been cleared, whatever became of their tickets."""
+        query = select(ticket_flags).where(
+            ticket_flags.c.family == family, ticket_flags.c.status != "cleared"
+        )
+        with reading(self._engine) as connection:
+            return [rows.episode_of(row) for row in connection.execute(query).mappings()]
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
+        """Run a transaction, again from its beginning where another writer has crossed it."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with writing(self._engine) as connection:
+                    return work(connection)
+            except (Unavailable, Rejected) as error:
+                cause = error.__cause__
+                if attempt == _TRIES or not isinstance(cause, DBAPIError) or not collided(cause):
+                    raise
+        raise AssertionError("unreachable")
+
+
+def _filled(connection: Connection, ticket: Ticket) -> Ticket:
+    def of(table: Any, order: Any) -> Any:
+        return connection.execute(
+            select(table).where(table.c.ticket_id == ticket.id).order_by(order)
+        ).mappings()
+
+    return replace(
+        ticket,
+        history=tuple(rows.entry_of(row) for row in of(ticket_history, ticket_history.c.seq)),
+        steps=tuple(rows.step_of(row) for row in of(steps, steps.c.seq)),
+        external_refs={row["desk"]: row["remote_id"] for row in of(remote_refs, remote_refs.c.desk)},
+    )
+
+
+def _nobody(_event: TicketEvent) -> Sequence[str]:
+    return ()

@@ -1,0 +1,218 @@
+"""The tables of the ticket store.
+
+Times ending in ``_ns`` are nanoseconds since 1970 UTC. What is asked for by SQL has a
+column of its own; what only travels with a ticket is in ``details`` (JSON).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+#: SQLite numbers rows by itself only where the type is exactly INTEGER
+_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("dedup_key", Text, nullable=False, unique=True),
+    Column("origin", Text, nullable=False),
+    Column("drill", Boolean, nullable=False),
+    Column("service_point_id", Text, nullable=False),
+    Column("meter_id", Text, nullable=False),
+    Column("area", Text, nullable=False),
+    Column("commodity", Text, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("urgency", Text, nullable=False),
+    Column("impact", Text, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("owner_department", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("escalated", Boolean, nullable=False),
+    Column("event_at", Text, nullable=False),
+    Column("lead_time_s", Float, nullable=True),
+    Column("opened_ns", BigInteger, nullable=False),
+    Column("updated_ns", BigInteger, nullable=False),
+    Column("closed_ns", BigInteger, nullable=True),
+    Column("version", Integer, nullable=False),
+    Column("details", JSON, nullable=False),
+)
+Index("ix_tickets_opened_ns", tickets.c.opened_ns, tickets.c.id)
+Index("ix_tickets_state", tickets.c.state, tickets.c.opened_ns)
+Index("ix_tickets_service_point", tickets.c.service_point_id, tickets.c.opened_ns)
+# the promise itself: whoever writes, one open ticket for a service point and family
+Index(
+    "uq_tickets_open",
+    tickets.c.service_point_id,
+    tickets.c.family,
+    tickets.c.drill,
+    unique=True,
+    sqlite_where=text("open = 1"),
+    postgresql_where=text("open"),
+)
+
+ticket_flags = Table(
+    "ticket_flags",
+    metadata,
+    Column("flag_id", Text, primary_key=True),
+    Column("ticket_id", Text, ForeignKey("tickets.id", ondelete="CASCADE"), nullable=False),
+    Column("meter_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("start", Text, nullable=False),
+    Column("end", Text, nullable=False),
+    Column("score", Float, nullable=True),
+    Column("observed", Float, nullable=True),
+    Column("expected", Float, nullable=True),
+    Column("unit", Text, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("estimate", JSON(none_as_null=True), nullable=True),
+    Column("updates", Integer, nullable=False),
+)
+Index("ix_ticket_flags_ticket", ticket_flags.c.ticket_id)
+Index("ix_ticket_flags_family", ticket_flags.c.family, ticket_flags.c.status)
+
+ticket_history = Table(
+    "ticket_history",
+    metadata,
+    Column("ticket_id", Text, ForeignKey("tickets.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("flag_id", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("ticket_id", Text, ForeignKey("tickets.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("check", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("done_ns", BigInteger, nullable=True),
+)
+
+flags_seen = Table(
+    "flags_seen",
+    metadata,
+    Column("event_key", Text, primary_key=True),
+    Column("flag_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("seen_ns", BigInteger, nullable=False),
+)
+Index("ix_flags_seen_seen_ns", flags_seen.c.seen_ns)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("event_id", Text, nullable=False),
+    Column("ticket_id", Text, nullable=False),
+    Column("desk", Text, nullable=False),
+    Column("event", JSON, nullable=False),
+    Column("rank", Integer, nullable=False),  # 0: an emergency, goes before all others
+    Column("created_ns", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),  # pending, done
+    Column("attempts", Integer, nullable=False),
+    Column("due_ns", BigInteger, nullable=False),  # not before; while leased: when the lease ends
+    Column("lease", Text, nullable=False),  # token of who is delivering it, empty: nobody
+    Column("error", Text, nullable=False),
+    Column("remote_id", Text, nullable=False),
+    Column("done_ns", BigInteger, nullable=True),
+    sqlite_autoincrement=True,  # a number is never given twice, also after pruning
+)
+Index("uq_outbox_event", outbox.c.event_id, outbox.c.desk, unique=True)
+_WAITS = text("state = 'pending'")
+Index(
+    "ix_outbox_queue",
+    outbox.c.desk,
+    outbox.c.rank,
+    outbox.c.id,
+    sqlite_where=_WAITS,
+    postgresql_where=_WAITS,
+)
+Index(
+    "ix_outbox_order",
+    outbox.c.desk,
+    outbox.c.ticket_id,
+    outbox.c.id,
+    sqlite_where=_WAITS,
+    postgresql_where=_WAITS,
+)
+Index("ix_outbox_done_ns", outbox.c.done_ns)
+
+dead_deliveries = Table(
+    "dead_deliveries",
+    metadata,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("event_id", Text, nullable=False),
+    Column("ticket_id", Text, nullable=False),
+    Column("desk", Text, nullable=False),
+    Column("event", JSON, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("dead_ns", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_dead_deliveries_dead_ns", dead_deliveries.c.dead_ns)
+
+remote_refs = Table(
+    "remote_refs",
+    metadata,
+    Column("ticket_id", Text, ForeignKey("tickets.id", ondelete="CASCADE"), primary_key=True),
+    Column("desk", Text, primary_key=True),
+    Column("remote_id", Text, nullable=False),
+)
+
+desks = Table(
+    "desks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("endpoint", Text, nullable=False),  # that it was switched off for
+    Column("reason", Text, nullable=False),
+    Column("disabled_ns", BigInteger, nullable=False),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("process", Text, primary_key=True),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("figures", JSON, nullable=False),
+)

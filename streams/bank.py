@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -59,6 +59,14 @@ class Outcome:
             self.counts[what] = self.counts.get(what, 0) + n
 
 
+class Census(NamedTuple):
+    """Meters by what is known of them."""
+
+    meters: int
+    unknown: int
+    warming: int
+
+
 class Bank:
     """Per-meter state of a partition in flat arrays, and its open episodes."""
 
@@ -80,6 +88,7 @@ class Bank:
         self.scaled: set[int] = set()  # slots with a multiplier or stamp=start
         self.who = np.zeros(0, np.uint8)  # (blocks,) 1 = names or registry rows have changed
         self.state = State(np.zeros(0, METER), {}, np.zeros(0, np.uint8), np.zeros(0, np.uint8))
+        self._census: tuple[int, int, Census] | None = None  # slots, watermark, what was counted then
         self._blank = {(d.name, c.name): c.new(1)[0] for d in config.detectors for c in d.columns}
         self._grow(BLOCK)
 
@@ -411,6 +420,18 @@ class Bank:
             flag = self.episodes.take(finding, meter, register)
             if flag is not None:
                 outcome.flags.append(flag)
+
+    def census(self) -> Census:
+        """How many meters there are, how many the registry does not name, how many are warming up."""
+        used = len(self.channels)
+        if self._census is None or self._census[0] != used or self.watermark - self._census[1] > STEP:
+            slots = np.array([slot for slot, name in enumerate(self.channels) if name], np.int64)
+            warming = np.ones(len(slots), np.bool_)
+            for detector in self.config.detectors[1:]:  # the first is never warming up for long
+                warming &= ~detector.ready(self.state, slots)
+            unknown = sum(1 for slot in slots.tolist() if not self.meter(slot).known)
+            self._census = (used, self.watermark, Census(len(slots), unknown, int(warming.sum())))
+        return self._census[2]
 
     def open_episodes(self) -> list[Episode]:
         """All open episodes, for a checkpoint."""

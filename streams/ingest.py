@@ -46,6 +46,9 @@ class Decoder(Protocol):
     def decode(self, message: RawMessage) -> tuple[str, Decoded]:
         """Name of the dialect, and what came of the payload. Never raises on bad input."""
 
+    def snapshot(self) -> bytes:
+        """What the dialects must remember over a restart; b"" if nothing."""
+
 
 @dataclass(slots=True)
 class Gathered:
@@ -57,6 +60,7 @@ class Gathered:
     replies: list[tuple[str, bytes]] = field(default_factory=list)
     messages: int = 0
     readings: int = 0
+    remember: bytes = b""  # what the dialects know now
 
 
 @dataclass(slots=True)
@@ -142,6 +146,7 @@ class Gather:
             source = np.repeat(np.arange(len(sources), dtype=np.uint32), lengths)
             self._batch(out, from_rows(rows, sources, source))
         out.readings = len(rows)
+        out.remember = self._decoder.snapshot()
         return out
 
     def _batch(self, out: Gathered, columns: Columns) -> None:
@@ -205,9 +210,10 @@ class Ingest:
 
         On stop without success nothing is acknowledged: the broker delivers again.
         """
-        todo: list[Callable[[], Awaitable[int]]] = [
+        todo: list[Callable[[], Awaitable[object]]] = [
             *(self._appender(READINGS, value, partition=partition) for partition, value in gathered.parts),
             *(self._appender(DEAD_LETTERS, value, key=key) for key, value in gathered.letters),
+            lambda: self._roster.remember(gathered.remember),
         ]
         delay = 0.1
         while todo:

@@ -32,12 +32,14 @@ def _bucket(meter_id: str) -> int:
 class Roster:
     """Meter → partition; knows what has been published of the registry."""
 
-    def __init__(self, log: Log, partitions: int) -> None:
+    def __init__(self, log: Log, partitions: int, instance: str = "ingest") -> None:
         self._log = log
+        self._key = f"dialects/{instance}".encode()
         self.partitions = partitions
         self._rows: dict[str, bytes] = {}  # meter → packed registry row
         self._homes: dict[str, int] = {}  # meter → partition; unknown meters enter as they speak
         self._fresh = False  # no reading has ever been written
+        self.dialects = b""  # what the payload dialects remembered when this ingest last kept it
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -49,8 +51,10 @@ class Roster:
 
     async def load(self) -> None:
         """Read what was published before."""
-        async for _, _, value in self._log.read(REGISTRY, 0):
-            if value:
+        async for _, key, value in self._log.read(REGISTRY, 0):
+            if key == self._key:
+                self.dialects = value or b""
+            elif value and not (key or b"").startswith(b"dialects/"):
                 for meter in _rows.decode(value):
                     self._rows[meter.meter_id] = _encode(meter)
                     self._homes[meter.meter_id] = partition_of(meter.home_area, self.partitions)
@@ -100,6 +104,12 @@ class Roster:
         await self._keep(changed)
         self._fresh = False
         return len(changed)
+
+    async def remember(self, dialects: bytes) -> None:
+        """Keep what the payload dialects must know after a restart (births of Sparkplug nodes)."""
+        if dialects != self.dialects:
+            await self._log.append(REGISTRY, dialects, key=self._key, partition=0)
+            self.dialects = dialects
 
     async def _keep(self, changed: list[Meter]) -> None:
         rows = dict(self._rows)

@@ -10,7 +10,7 @@ import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Any, ClassVar, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -264,13 +264,15 @@ class Settings(BaseSettings):
         """The log's URL, as Faust and our connectors take it."""
         if self.broker:
             return self.broker
+        # Four slashes and an absolute path, so that every process means the same file.
+        path = quote(str((self.data_dir / "log.db").absolute()))
         keep = f"retention_age={self.log.retention_days:g}d&retention_size={self.log.retention_gb:g}GB"
-        return f"sqlite:///{self.data_dir / 'log.db'}?durability={self.log.durability}&{keep}"
+        return f"sqlite:///{path}?durability={self.log.durability}&{keep}"
 
     @property
     def store_url(self) -> str:
         """The tickets' database."""
-        return self.store or f"sqlite:///{self.data_dir / 'tickets.db'}"
+        return self.store or f"sqlite:///{(self.data_dir / 'tickets.db').absolute()}"
 
     @property
     def history_path(self) -> Path:

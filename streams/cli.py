@@ -1,0 +1,179 @@
+"""``forestall``: demo, run, replay, import, check-config, dump."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, Never
+
+import typer
+
+from streams.logs import configure
+from streams.settings import ConfigError, Settings, load
+
+app = typer.Typer(
+    name="forestall",
+    help="Watches smart meters and opens a ticket before the customer complains (未诉先办).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file; the environment (FORESTALL_…) goes over it")]
+
+
+def _fail(error: BaseException | str) -> Never:
+    typer.echo(f"forestall: {error}", err=True)
+    raise typer.Exit(2)
+
+
+def _load(config: Path | None, **overrides: Any) -> Settings:
+    try:
+        return load(config, **overrides)
+    except ConfigError as error:
+        _fail(error)
+
+
+def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run ``main`` with an event that SIGTERM and SIGINT set."""
+    import uvloop
+
+    async def guarded() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await main(stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(guarded())
+
+
+@app.command()
+def run(
+    process: Annotated[str, typer.Argument(help="ingest, worker or web; without it all of them")] = "",
+    config: Config = None,
+) -> None:
+    """Run the product: all processes, or one of them."""
+    settings = _load(config)
+    if process not in ("", "ingest", "worker", "web"):
+        _fail(f"expected ingest, worker or web, got {process!r}")
+    configure(process or "run", settings.log_level, settings.log_json)
+    try:
+        if process == "ingest":
+            from streams import ingest_process
+
+            if not settings.mqtt.url:
+                _fail("expected mqtt.url where ingest runs alone; `forestall run` starts a broker of its own")
+            run_until_signal(lambda stop: ingest_process.run(settings, stop))
+        elif process == "worker":
+            from streams import worker_process
+
+            run_until_signal(lambda stop: worker_process.run(settings, stop))
+        elif process == "web":
+            from streams import web_process
+
+            run_until_signal(lambda stop: web_process.run(settings, stop))
+        else:
+            from streams import all_processes
+
+            run_until_signal(lambda stop: all_processes.run(settings, config, stop))
+    except ConfigError as error:
+        _fail(error)
+
+
+@app.command()
+def replay(
+    readings: Annotated[list[Path], typer.Argument(help="CSV or Parquet: meter_id, time, value, …")],
+    meters: Annotated[Path, typer.Option("--meters", help="the registry, METERS.csv")],
+    flags: Annotated[Path, typer.Option("--flags", help="where the flags go, a JSON object a line")],
+    config: Config = None,
+) -> None:
+    """Run files through the same code, with no broker, as fast as it goes; the same input gives the same flags."""
+    from streams.replay import replay_files
+
+    settings = _load(config)
+    configure("replay", settings.log_level, settings.log_json)
+    try:
+        told = replay_files(settings, readings, meters, flags, sys.stderr.isatty())
+    except (ConfigError, OSError, ValueError) as error:
+        _fail(error)
+    typer.echo(told, err=True)
+
+
+@app.command("import")
+def import_(
+    readings: Annotated[list[Path], typer.Argument(help="CSV or Parquet: meter_id, time, value, …")],
+    config: Config = None,
+    live: Annotated[bool, typer.Option("--live", help="these are new reads: they may raise flags")] = False,
+) -> None:
+    """Write files into the log: history seeds baselines and raises nothing; --live for new manual reads."""
+    from streams.import_files import import_files
+
+    settings = _load(config)
+    configure("import", settings.log_level, settings.log_json)
+    try:
+        told = asyncio.run(import_files(settings, readings, live=live, progress=sys.stderr.isatty()))
+    except (ConfigError, OSError, ValueError) as error:
+        _fail(error)
+    typer.echo(told, err=True)
+
+
+@app.command("check-config")
+def check_config(
+    config: Config = None,
+    keys: Annotated[bool, typer.Option("--keys", help="list every key, its type, default and meaning")] = False,
+) -> None:
+    """Say whether the configuration can be used, and what it comes to."""
+    from streams import compose
+    from streams.explain_config import explain, list_keys
+
+    if keys:
+        typer.echo(list_keys())
+        return
+    settings = _load(config)
+    try:
+        compose.bank_config(settings)
+        compose.router(settings)
+        faults = explain(settings)
+    except ConfigError as error:
+        _fail(error)
+    typer.echo(faults)
+
+
+@app.command()
+def dump(config: Config = None) -> None:
+    """Write the state's last checkpoint as JSON lines, by meter: what is known of each."""
+    from streams.dump_state import dump_state
+
+    settings = _load(config)
+    configure("dump", settings.log_level, settings.log_json)
+    asyncio.run(dump_state(settings, sys.stdout))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="replay to the end, then stop")] = False,
+    json: Annotated[bool, typer.Option("--json", help="the last line is a JSON object")] = False,
+    speed: Annotated[float, typer.Option(help="days of event time a second; 0 = as fast as it goes")] = 2.0,
+    port: Annotated[int, typer.Option(help="of the pages; 0 picks a free one")] = 8080,
+) -> None:
+    """Everything on this machine: real meters stream in over MQTT, flags and tickets open."""
+    from streams.demo import run_demo
+
+    code = run_demo(once=once, as_json=json, days_a_second=0.0 if once else speed, port=port)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point."""
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    app()
+
+
+if __name__ == "__main__":
+    main()

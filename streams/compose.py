@@ -1,0 +1,202 @@
+"""The composition root: settings → the parts, and the only place that imports connectors."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from connectors.desks.email import Email, EmailConfig
+from connectors.desks.webhook import Webhook, WebhookConfig
+from connectors.embedded_broker import BrokerProcess
+from connectors.history_sqlite import SqliteHistory
+from connectors.influx import InfluxConfig, InfluxHistory
+from connectors.kafka_log import KafkaLog, KafkaSecurity
+from connectors.mqtt import Limits, MqttConfig, MqttSource, Tls
+from connectors.payloads import PayloadConfig, Router, SparkplugConfig, load_dialects
+from connectors.sqlite_log import SqliteLog
+from detectors import CATALOGUE, Detector
+from streams.bank import BankConfig
+from streams.clock import Clock, FileClock, SystemClock
+from streams.constants import Sizes
+from streams.deliver import LogDesk
+from streams.messages import NS
+from streams.ports import Desk, History, Log
+from streams.settings import ConfigError, Settings
+from streams.topology import topics
+
+__all__ = [
+    "BrokerProcess",
+    "bank_config",
+    "desks",
+    "histories",
+    "instance",
+    "make_clock",
+    "mqtt_source",
+    "open_log",
+    "prepare_log",
+    "router",
+]
+
+
+def instance(settings: Settings) -> str:
+    """The name of this ingest: its MQTT session is kept under it."""
+    return settings.mqtt.client_id or f"{settings.app}-ingest-{socket.gethostname()}"
+
+
+def make_clock(settings: Settings) -> Clock:
+    """The wall clock, or the one that a test or the demo sets."""
+    return FileClock(settings.clock_file) if settings.clock_file else SystemClock()
+
+
+def open_log(settings: Settings) -> Log:
+    """The durable log, for a process that does not consume it by Faust."""
+    if settings.embedded:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        return SqliteLog(str(settings.broker_url))
+    kafka = settings.kafka
+    security = KafkaSecurity(
+        protocol=kafka.security,
+        mechanism=kafka.mechanism,
+        username=kafka.username,
+        password=kafka.password.get_secret_value(),
+        ca=kafka.ca,
+        cert=kafka.cert,
+        key=kafka.key,
+    )
+    return KafkaLog(settings.broker_url, security=security, replication=kafka.replication)
+
+
+async def prepare_log(settings: Settings, log: Log) -> None:
+    """Create the topics that are not there yet. Raises Unavailable or Rejected."""
+    for name, partitions, compact, more in topics(settings):
+        await log.ensure_topic(name, partitions, compact=compact, settings=more)
+
+
+def detectors(settings: Settings) -> tuple[Detector, ...]:
+    """All detectors, with the parameters that the configuration gives.
+
+    Raises ConfigError for a detector or a parameter that there is not.
+    """
+    names = {make.name: make for make in CATALOGUE}
+    unknown = set(settings.detectors) - set(names)
+    if unknown:
+        raise ConfigError(f"detectors: expected one of {', '.join(sorted(names))}, got {', '.join(sorted(unknown))}")
+    made: list[Detector] = []
+    for name, make in names.items():
+        given = settings.detectors.get(name, {})
+        known: dict[str, Any] = {f.name: f.default for f in fields(make)}  # type: ignore[arg-type]
+        for key, value in given.items():
+            if key not in known:
+                raise ConfigError(f"detectors.{name}: expected one of {', '.join(known)}, got {key}")
+            known[key] = int(value) if isinstance(known[key], int) else float(value)
+        try:
+            made.append(make(**known))
+        except ValueError as error:
+            raise ConfigError(f"detectors.{name}: {error}") from None
+    return tuple(made)
+
+
+def bank_config(settings: Settings) -> BankConfig:
+    """What all partitions share."""
+    sizes = Sizes()
+    for key, value in settings.sizes.items():
+        if key not in {f.name for f in fields(sizes)} or not isinstance(getattr(sizes, key), float):
+            raise ConfigError(f"sizes: expected one of {', '.join(f.name for f in fields(sizes))}, got {key}")
+        sizes = replace(sizes, **{key: value})
+    return BankConfig(
+        detectors=detectors(settings),
+        lateness_ns=round(settings.worker.lateness_s * NS),
+        ahead_ns=round(settings.worker.ahead_s * NS),
+        sizes=sizes,
+    )
+
+
+def router(settings: Settings) -> Router:
+    """The payload dialects. Raises ConfigError where a mapping file is wrong."""
+    try:
+        return load_dialects(
+            PayloadConfig(
+                native_topics=settings.ingest.native_topics,
+                mappings=settings.ingest.mappings,
+                sparkplug=SparkplugConfig() if settings.ingest.sparkplug else None,
+            )
+        )
+    except ValueError as error:
+        raise ConfigError(f"ingest: {error}") from None
+
+
+def mqtt_source(settings: Settings, url: str, filters: Sequence[str]) -> MqttSource:
+    """The MQTT connection. Raises ConfigError where it is described wrongly."""
+    mqtt = settings.mqtt
+    try:
+        tls = None
+        if url.startswith("mqtts:"):
+            tls = Tls(mqtt.ca, mqtt.cert, mqtt.key, mqtt.key_password.get_secret_value() or None)
+        config = MqttConfig(
+            url=url,
+            client_id=instance(settings),
+            username=mqtt.username or None,
+            password=mqtt.password.get_secret_value() or None,
+            tls=tls,
+            protocol=mqtt.protocol,
+            shared_group=mqtt.shared_group or None,
+            limits=Limits(receive_maximum=mqtt.receive_maximum, max_packet=round(mqtt.max_payload_mb * (1 << 20))),
+        )
+        return MqttSource(config, filters=list(filters))
+    except ValueError as error:
+        raise ConfigError(f"mqtt: {error}") from None
+
+
+def histories(settings: Settings, clock: Clock) -> list[History]:
+    """Where readings and flags are kept to be looked at: SQLite, InfluxDB, both or none."""
+    out: list[History] = []
+    if settings.history.keep_days > 0:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        out.append(SqliteHistory(settings.history_path, settings.history.keep_days, now_ns=clock.now_ns))
+    if settings.influx.url:
+        influx = settings.influx
+        out.append(
+            InfluxHistory(
+                InfluxConfig(
+                    url=influx.url, token=influx.token.get_secret_value(), org=influx.org, bucket=influx.bucket
+                )
+            )
+        )
+    return out
+
+
+def desks(settings: Settings, log: Log, clock: Clock) -> list[Desk]:
+    """Where tickets go: the topic tickets.v1 always, others as configured. Raises ConfigError."""
+    out: list[Desk] = [LogDesk(log)]
+    webhook, email = settings.desks.webhook, settings.desks.email
+    try:
+        if webhook.url:
+            config = WebhookConfig(
+                name="webhook",
+                url=webhook.url,
+                secrets=tuple(secret.get_secret_value() for secret in webhook.secrets),
+                lookup_url=webhook.lookup_url,
+                allow_private=webhook.allow_private,
+            )
+            out.append(Webhook(config, clock))
+        if email.host:
+            out.append(
+                Email(
+                    EmailConfig(
+                        host=email.host,
+                        sender=email.sender,
+                        recipients=email.recipients,
+                        port=email.port,
+                        security=email.security,
+                        username=email.username,
+                        password=email.password.get_secret_value(),
+                        languages=("zh", "en") if email.language == "zh" else ("en", "zh"),
+                    ),
+                    clock,
+                )
+            )
+    except ValueError as error:
+        raise ConfigError(f"desks: {error}") from None
+    return out

@@ -1,0 +1,96 @@
+"""readings.v1 and flags.v1 → history: an app of its own, so that a slow database holds up nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from faust.types import TP
+
+from streams.columns import Columns, decode
+from streams.messages import DEAD_LETTERS, FLAGS, READINGS, Flag
+from streams.ports import History, PortError, Unavailable
+from streams.topology import App
+
+log = logging.getLogger(__name__)
+
+_flag = msgspec.json.Decoder(Flag)
+_json = msgspec.json.Encoder().encode
+
+
+class Recorder:
+    """Writes everything that passes to each history; commits what all of them have."""
+
+    def __init__(self, app: App, histories: Sequence[History]) -> None:
+        self._app = app
+        self._histories = histories
+        self.readings = 0
+        self.rejected = 0
+        self.error = ""
+
+    async def readings_message(self, partition: int, offset: int, raw: bytes | None) -> None:
+        """One batch, to all histories, however long it takes."""
+        try:
+            message = decode(raw or b"")
+        except ValueError:
+            message = None  # the worker has made a dead letter of it
+        if isinstance(message, Columns) and len(message):
+            for history in self._histories:
+                await self._insist(history, message, None, f"{READINGS}/{partition}")
+            self.readings += len(message)
+        await self._app.consumer._commit({TP(READINGS, partition): offset + 1})
+
+    async def flag_message(self, partition: int, offset: int, raw: bytes | None) -> None:
+        """One flag event."""
+        try:
+            flag = _flag.decode(raw or b"")
+        except msgspec.DecodeError:
+            flag = None  # the ticket agent has made a dead letter of it
+        if flag is not None:
+            for history in self._histories:
+                await self._insist(history, None, flag, f"{FLAGS}/{partition}")
+        await self._app.consumer._commit({TP(FLAGS, partition): offset + 1})
+
+    async def _insist(self, history: History, columns: Columns | None, flag: Flag | None, source: str) -> None:
+        delay = 0.2
+        while True:
+            try:
+                if columns is not None:
+                    rejects = await history.write(columns)
+                else:
+                    assert flag is not None
+                    rejects = await history.write_flags([flag])
+                break
+            except PortError as error:
+                # Rejected as a whole (a token, a bucket) is for a person to set right; nothing is given up.
+                self.error = str(error)
+                log.warning("history waits: %s", error)
+                pause = error.retry_after if isinstance(error, Unavailable) else 10.0
+                await asyncio.sleep(max(delay, min(pause, 30.0)))
+                delay = min(2 * delay, 10.0)
+        self.error = ""
+        for reject in rejects:
+            self.rejected += 1
+            letter = {"source": source, "adapter": "history", "reason": reject.reason, "raw": reject.raw[:65536]}
+            letter |= {"size": len(reject.raw), "received_ns": 0}
+            await self._app.producer.send_and_wait(DEAD_LETTERS, source.encode(), _json(letter), None, None, None)
+
+
+def attach(app: App, recorder: Recorder) -> None:
+    """Give the recording app its agents."""
+    raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+
+    @app.agent(app.topic(READINGS, internal=False, **raw), name="record_readings", concurrency=1)  # type: ignore[untyped-decorator]
+    async def record_readings(stream: Any) -> None:
+        """Readings into history."""
+        async for event in stream.noack().events():
+            await recorder.readings_message(event.message.partition, event.message.offset, event.value)
+
+    @app.agent(app.topic(FLAGS, internal=False, **raw), name="record_flags", concurrency=1)  # type: ignore[untyped-decorator]
+    async def record_flags(stream: Any) -> None:
+        """Flags into history."""
+        async for event in stream.noack().events():
+            await recorder.flag_message(event.message.partition, event.message.offset, event.value)

@@ -1,0 +1,89 @@
+"""``forestall run``: starts all processes, restarts one that dies, stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+ORDER = ("ingest", "worker", "web")  # also the order of stopping: what feeds stops first
+QUIET_S = 30.0  # a process that has run so long starts again without delay
+MOST_WAIT_S = 10.0
+
+
+@dataclass(slots=True)
+class Child:
+    """One process that is kept running."""
+
+    role: str
+    process: asyncio.subprocess.Process | None = None
+    restarts: int = 0
+    started: float = 0.0
+    wait: float = field(default=0.5)
+
+
+class Supervisor:
+    """Keeps the processes running. Ends only those that it has started, by id."""
+
+    def __init__(self, config: Path | None, environment: Mapping[str, str], roles: Sequence[str] = ORDER) -> None:
+        self._config = config
+        self._environment = {**os.environ, **environment}
+        self.children = {role: Child(role) for role in roles}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop``; then stop them in order, each with time for its last checkpoint."""
+        keepers = [asyncio.create_task(self._keep(child, stop)) for child in self.children.values()]
+        try:
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+        finally:
+            stop.set()
+            for role in self.children:
+                await self._end(self.children[role])
+            await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def _keep(self, child: Child, stop: asyncio.Event) -> None:
+        command = [sys.executable, "-m", "streams.cli", "run", child.role]
+        if self._config is not None:
+            command += ["--config", str(self._config)]
+        while not stop.is_set():
+            child.started = time.monotonic()
+            # A session of its own: Ctrl-C reaches us alone, and we stop them in order.
+            child.process = await asyncio.create_subprocess_exec(
+                *command, env=self._environment, start_new_session=True, stdin=asyncio.subprocess.DEVNULL
+            )
+            code = await child.process.wait()
+            if stop.is_set():
+                return
+            if code == 2:
+                # It has said what is wrong with its configuration: trying again would not mend it.
+                log.error("%s cannot start (exit 2); stopping", child.role)
+                stop.set()
+                return
+            child.restarts += 1
+            child.wait = 0.5 if time.monotonic() - child.started > QUIET_S else min(2 * child.wait, MOST_WAIT_S)
+            log.error("%s ended with %s; starting it again in %.1f s", child.role, code, child.wait)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), child.wait)
+
+    async def _end(self, child: Child) -> None:
+        process = child.process
+        if process is None or process.returncode is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), 10.0)
+        except TimeoutError:
+            log.warning("%s did not stop within 10 s; it is killed, and will read again what it had not finished", child.role)
+            process.kill()
+            await process.wait()

@@ -1,0 +1,208 @@
+"""The ``worker`` process: log → state, flags, tickets, history."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Any
+
+from connectors.migrations import upgrade
+from connectors.store import Store
+from connectors.web.probe import Metric, Probe
+from streams import compose, detect, open_tickets, record
+from streams.clock import Clock
+from streams.deliver import Deliverer, wanted_by
+from streams.dispatch import Dispatcher
+from streams.heart import Heart
+from streams.ingest_process import insist
+from streams.keeper import Keeper
+from streams.messages import READINGS
+from streams.open_tickets import TicketOpener
+from streams.ports import Log, PortError
+from streams.record import Recorder
+from streams.rules import Rules
+from streams.settings import Settings
+from streams.topology import build, make_app
+
+log = logging.getLogger(__name__)
+
+
+class WorkerFailedError(Exception):
+    """The app has stopped itself; its supervisor starts it from the last checkpoint."""
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Until ``stop``."""
+    clock = compose.make_clock(settings)
+    durable = compose.open_log(settings)
+    await insist("the log", lambda: compose.prepare_log(settings, durable), stop)
+    await insist("the ticket store", lambda: asyncio.to_thread(upgrade, settings.store_url), stop)
+    if stop.is_set():
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(durable.close)
+        desks = compose.desks(settings, durable, clock)
+        store = Store(settings.store_url, wanted_by(desks))
+        stack.callback(store.close)
+        topology = build(settings)
+        keeper = Keeper(
+            topology,
+            compose.bank_config(settings),
+            durable,
+            settings.worker.checkpoint_s,
+            settings.worker.checkpoint_share,
+        )
+        detect.attach(keeper)
+        opener = TicketOpener(topology, Dispatcher(store, Rules(), clock))
+        open_tickets.attach(topology, opener)
+        apps = [topology.app]
+        recorder = None
+        histories = compose.histories(settings, clock)
+        if histories:
+            recording = make_app(settings, f"{settings.app}-history")
+            recorder = Recorder(recording, histories)
+            record.attach(recording, recorder)
+            apps.append(recording)
+            for history in histories:
+                stack.push_async_callback(history.close)
+        lag = Lag(durable, keeper, settings.partitions)
+        deliverer = Deliverer(store, desks, clock)
+        heart = Heart(store, "worker", lambda: _figures(keeper, opener, recorder, lag, clock), clock)
+        probe = Probe(
+            settings.metrics.host,
+            settings.metrics.worker_port,
+            settings.metrics.token.get_secret_value(),
+            lambda: _metrics(keeper, opener, recorder, lag),
+            lambda: (keeper.ready, "" if keeper.ready else "recovering: no partitions are ready yet"),
+        )
+        if settings.metrics.worker_port:
+            await probe.start()
+            stack.push_async_callback(probe.stop)
+        tasks = [
+            asyncio.create_task(heart.run()),
+            asyncio.create_task(opener.run()),
+            asyncio.create_task(deliverer.run(stop)),
+            asyncio.create_task(lag.run()),
+        ]
+        stack.push_async_callback(_end, tasks)
+        for app in apps:
+            await app.maybe_start()
+        try:
+            await _until(stop, apps, tasks)
+        finally:
+            for app in apps:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(app.stop(), 9.0)
+
+
+async def _until(stop: asyncio.Event, apps: list[Any], tasks: list[asyncio.Task[None]]) -> None:
+    """Wait for ``stop``; raise if an app or a task ends before it."""
+    stopping = asyncio.create_task(stop.wait())
+    crashes = [asyncio.create_task(app._crashed.wait()) for app in apps]
+    try:
+        done, _ = await asyncio.wait({stopping, *crashes, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            for task in done:
+                if task in tasks:
+                    task.result()
+            reasons = [str(app._crash_reason) for app in apps if app._crash_reason]
+            raise WorkerFailedError("; ".join(reasons) or "a part of the worker ended")
+    finally:
+        for task in (stopping, *crashes):
+            task.cancel()
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Lag:
+    """How far behind the log's end this worker is, looked up now and then."""
+
+    def __init__(self, durable: Log, keeper: Keeper, partitions: int) -> None:
+        self._log = durable
+        self._keeper = keeper
+        self._partitions = partitions
+        self.messages = 0
+        self._clear = time.monotonic()  # when it was last seen with nothing to do
+
+    @property
+    def seconds(self) -> float:
+        """How long it has not been up to date. [s]"""
+        return 0.0 if self.messages == 0 else time.monotonic() - self._clear
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            behind = 0
+            try:
+                for number, kept in list(self._keeper.kept.items()):
+                    end = await self._log.end(READINGS, number)
+                    behind += max(0, end - max(kept.partition.next_offset, 0))
+                before, self.messages = self.messages, behind
+                if behind == 0 or behind < before:
+                    self._clear = time.monotonic()
+            except PortError as error:
+                log.warning("lag unknown: %s", error)
+            await asyncio.sleep(2.0)
+
+
+def _figures(
+    keeper: Keeper, opener: TicketOpener, recorder: Recorder | None, lag: Lag, clock: Clock
+) -> dict[str, Any]:
+    stats = keeper.stats
+    ago = time.monotonic() - stats.last_reading
+    warming = 0
+    meters = 0
+    unknown = 0
+    for kept in keeper.kept.values():
+        told = kept.partition.bank.census()
+        meters += told.meters
+        unknown += told.unknown
+        warming += told.warming
+    return {
+        "readings": stats.readings,
+        "last_reading_ns": clock.now_ns() - round(ago * 1e9) if stats.last_reading else 0,
+        "lag": lag.messages,
+        "lag_s": round(lag.seconds, 1),
+        "dead_letters": stats.dead_letters,
+        "flags": stats.flags,
+        "checkpoints": stats.checkpoints,
+        "meters": meters,
+        "meters_unknown": unknown,
+        "meters_warming_up": warming,
+        "counts": dict(stats.counts),
+        "error": opener.error or (recorder.error if recorder else ""),
+    }
+
+
+def _metrics(keeper: Keeper, opener: TicketOpener, recorder: Recorder | None, lag: Lag) -> list[Metric]:
+    s = keeper.stats
+    out = [
+        Metric("forestall_readings_detected_total", "Readings taken into the state", "counter", s.readings),
+        Metric("forestall_batches_detected_total", "Batches taken into the state", "counter", s.batches),
+        Metric("forestall_flags_total", "Flag events raised, updated or cleared", "counter", s.flags),
+        Metric("forestall_ticket_changes_total", "Changes of tickets by flags", "counter", opener.tickets),
+        Metric("forestall_worker_dead_letters_total", "What the worker could not read", "counter", s.dead_letters),
+        Metric("forestall_lag_messages", "Messages of readings.v1 not taken yet", "gauge", lag.messages),
+        Metric("forestall_lag_seconds", "Time since the worker was up to date", "gauge", lag.seconds),
+        Metric("forestall_checkpoints_total", "Checkpoints accepted", "counter", s.checkpoints),
+        Metric("forestall_checkpoint_bytes_total", "Bytes written by checkpoints", "counter", s.checkpoint_bytes),
+        Metric("forestall_checkpoint_seconds_total", "Time spent on checkpoints", "counter", s.checkpoint_seconds),
+        Metric("forestall_checkpoints_refused_total", "Checkpoints refused: not ours any more", "counter", s.fenced),
+        Metric("forestall_input_gaps_total", "Gaps in the input, read again", "counter", s.gaps),
+        Metric("forestall_input_lost_total", "Messages that left the log unread", "counter", s.lost_offsets),
+        Metric(
+            "forestall_readings_by_status_total",
+            "Readings that were not plainly new",
+            "counter",
+            [({"status": what}, n) for what, n in sorted(s.counts.items())],
+        ),
+    ]
+    if recorder is not None:
+        out.append(Metric("forestall_readings_recorded_total", "Readings in all histories", "counter", recorder.readings))
+    return out

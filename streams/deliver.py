@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from streams.clock import Clock
+from streams.log_desk import LogDesk, wanted_by
 from streams.messages import NS
 from streams.ports import Desk, Gone, Rejected, Unavailable
 from streams.tickets import DisabledDesk, OutboxItem, Outcome
+
+__all__ = ["DeliverConfig", "Deliverer", "LogDesk", "OutboxStore", "wanted_by"]
 
 log = logging.getLogger(__name__)
 

@@ -1,19 +1,8 @@
 """Forestall watches itself: what is wrong with it becomes a ticket to operations.
 
-``judge`` decides, from heartbeats and counts, and does nothing else. ``SelfWatch`` turns
-what it finds into flags of the family ``operations``, so that they open, join and clear like
-any other: one ticket a condition, and no second one when it comes back before that is closed.
-
-Heartbeats (``Store.heartbeat``) may carry these figures; what is missing is not judged:
-
-====================  =======================================================================
-``role``              ``ingest``, ``worker``, ``web``
-``started_ns``        wall clock of the process's start
-``last_reading_ns``   wall clock of the newest reading taken in (ingest)
-``lag_s``             age of the oldest input not yet processed (worker)
-``lag``               records behind (worker)
-``dead_letters``      unreadable messages since the start
-====================  =======================================================================
+``watch.judge`` decides; ``SelfWatch`` turns what it finds into flags of the family
+``operations``, so that they open, join and clear like any other: one ticket a condition,
+and no second one when it comes back before that is closed.
 """
 
 from __future__ import annotations
@@ -22,17 +11,17 @@ import asyncio
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-import msgspec
+from collections.abc import Sequence
+from typing import Protocol
 
 from streams.clock import Clock
 from streams.messages import NS, Flag, Status
 from streams.ports import PortError
 from streams.rules import Rules
 from streams.tickets import Counts, DisabledDesk, Episode, Heartbeat, Ticket, iso
+from streams.watch import Finding, View, WatchConfig, judge, succeeded
+
+__all__ = ["FAMILY", "METER", "SelfWatch", "WatchConfig", "WatchStore"]
 
 log = logging.getLogger(__name__)
 
@@ -53,94 +42,9 @@ class WatchStore(Protocol):
 
     def open_episodes(self, family: str) -> list[Episode]: ...
 
+    def forget(self, process: str) -> None: ...
+
     def apply_flags(self, flags: Sequence[Flag], now_ns: int, rules: Rules) -> list[Ticket]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class WatchConfig:
-    """From when on it is worth a ticket.
-
-    silent_s         : no reading at all for so long
-    lag_s            : a worker is behind by so much
-    heartbeat_s      : a process has given no sign of life for so long
-    outbox_s         : the oldest event that a desk has not taken is so old
-    dead_letters     : so many unreadable messages, and undeliverable events, within ``window_s``
-    calm             : it is over when the figure is below this share of its limit
-    every_s          : between looks
-    """
-
-    silent_s: float = 900.0
-    lag_s: float = 300.0
-    heartbeat_s: float = 120.0
-    outbox_s: float = 900.0
-    dead_letters: int = 100
-    window_s: float = 600.0
-    calm: float = 0.5
-    every_s: float = 15.0
-
-    def __post_init__(self) -> None:
-        limits = (
-            self.silent_s,
-            self.lag_s,
-            self.heartbeat_s,
-            self.outbox_s,
-            self.dead_letters,
-            self.window_s,
-        )
-        if min(limits) <= 0 or not 0 < self.calm <= 1 or self.every_s <= 0:
-            raise ValueError(f"need limits > 0, 0 < calm <= 1 and every_s > 0, got {self}")
-
-
-class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known at one moment."""
-
-    now_ns: int
-    heartbeats: list[Heartbeat] = []
-    outbox: dict[str, tuple[int, int]] = {}  # desk → events waiting, when the oldest was written
-    disabled: list[DisabledDesk] = []
-    dead: int = 0  # deliveries given up
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong."""
-
-    kind: str
-    subject: str
-    observed: float
-    limit: float
-    unit: str
-    evidence: dict[str, Any] = {}
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What makes it the same condition."""
-        return (self.kind, self.subject)
-
-
-def judge(
-    view: View, earlier: View | None, open_: frozenset[tuple[str, str]], config: WatchConfig
-) -> list[Finding]:
-    """What is wrong now.
-
-    earlier : the view of about ``window_s`` ago, for what is judged by its growth
-    open_   : conditions that hold already; they last until they are below ``calm`` × limit
-    """
-    found = [*_readings(view, config), *_workers(view, config), *_processes(view, config)]
-    found += _outbox(view, config)
-    found += _dead_letters(view, earlier, config)
-    wrong = [f for f in found if f.observed > f.limit * (config.calm if f.key in open_ else 1.0)]
-    wrong += [
-        Finding(
-            kind="desk_disabled",
-            subject=desk.name,
-            observed=1.0,
-            limit=0.0,
-            unit="",
-            evidence={"endpoint": desk.endpoint, "reason": desk.reason, "since": iso(desk.disabled_ns)},
-        )
-        for desk in view.disabled
-    ]
-    return wrong
 
 
 class SelfWatch:
@@ -191,7 +95,10 @@ class SelfWatch:
         found = {f.key: f for f in judge(view, self._earlier(view), frozenset(episodes), self._config)}
         flags = [_raised(f, now) for key, f in found.items() if key not in episodes]
         flags += [_cleared(e, now) for key, e in episodes.items() if key not in found]
-        return self._store.apply_flags(flags, now, self._rules)
+        changed = self._store.apply_flags(flags, now, self._rules)
+        for process in succeeded(view, self._config):
+            self._store.forget(process)
+        return changed
 
     def _earlier(self, view: View) -> View | None:
         """Keep this view; return the newest that is at least ``window_s`` old, else the oldest there is."""
@@ -200,88 +107,6 @@ class SelfWatch:
         while len(self._views) > 1 and self._views[1].now_ns <= start:
             self._views.popleft()
         return self._views[0] if self._views[0] is not view else None
-
-
-def _readings(view: View, config: WatchConfig) -> list[Finding]:
-    """No reading at all, by any ingest."""
-    seen = [
-        stamp
-        for beat in view.heartbeats
-        if beat.figures.get("role") == "ingest"
-        and (stamp := _figure(beat.figures, "last_reading_ns") or _figure(beat.figures, "started_ns"))
-    ]
-    if not seen:
-        return []
-    age = (view.now_ns - max(seen)) / NS
-    evidence = {"since": iso(int(max(seen))), "ingests": len(seen)}
-    return [_finding("no_readings", "ingest", age, config.silent_s, "s", evidence)]
-
-
-def _workers(view: View, config: WatchConfig) -> list[Finding]:
-    return [
-        _finding("worker_lag", beat.process, lag, config.lag_s, "s", {"records": beat.figures.get("lag")})
-        for beat in view.heartbeats
-        if (lag := _figure(beat.figures, "lag_s")) is not None
-    ]
-
-
-def _processes(view: View, config: WatchConfig) -> list[Finding]:
-    return [
-        _finding(
-            "process_silent",
-            beat.process,
-            (view.now_ns - beat.at_ns) / NS,
-            config.heartbeat_s,
-            "s",
-            {"last": iso(beat.at_ns)},
-        )
-        for beat in view.heartbeats
-    ]
-
-
-def _outbox(view: View, config: WatchConfig) -> list[Finding]:
-    return [
-        _finding(
-            "outbox_stuck", desk, (view.now_ns - oldest) / NS, config.outbox_s, "s", {"waiting": waiting}
-        )
-        for desk, (waiting, oldest) in view.outbox.items()
-    ]
-
-
-def _dead_letters(view: View, earlier: View | None, config: WatchConfig) -> list[Finding]:
-    """What grew within the window: unreadable messages, and deliveries given up."""
-    if earlier is None:
-        return []
-    before = {beat.process: _figure(beat.figures, "dead_letters") for beat in earlier.heartbeats}
-    grown = 0.0
-    for beat in view.heartbeats:
-        now, was = _figure(beat.figures, "dead_letters"), before.get(beat.process)
-        if now is not None and was is not None:
-            # a restarted process counts from zero
-            grown += now - was if now >= was else now
-    limit = float(config.dead_letters)
-    return [
-        _finding("dead_letters", "input", grown, limit, "{messages}", {"window_s": config.window_s}),
-        _finding(
-            "dead_letters",
-            "outbox",
-            max(0.0, view.dead - earlier.dead),
-            limit,
-            "{events}",
-            {"dead": view.dead},
-        ),
-    ]
-
-
-def _finding(
-    kind: str, subject: str, observed: float, limit: float, unit: str, evidence: dict[str, Any]
-) -> Finding:
-    return Finding(kind=kind, subject=subject, observed=observed, limit=limit, unit=unit, evidence=evidence)
-
-
-def _figure(figures: Mapping[str, Any], name: str) -> float | None:
-    value = figures.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _raised(finding: Finding, now_ns: int) -> Flag:

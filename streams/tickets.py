@@ -261,7 +261,8 @@ class DisabledDesk(msgspec.Struct, frozen=True, kw_only=True):
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """The last sign of life of a process."""
 
-    process: str
+    process: str  # role@host:pid
+    since_ns: int  # of its first
     at_ns: int
     figures: dict[str, Any]
 

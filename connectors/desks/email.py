@@ -66,7 +66,7 @@ class EmailConfig:
 class Email:
     """Delivers ticket events to one mail server (smtplib, in a thread)."""
 
-    def __init__(self, config: EmailConfig, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, config: EmailConfig, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._config = config
         self._now_ns = now_ns
 

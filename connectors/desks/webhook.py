@@ -99,7 +99,7 @@ class Webhook:
              it is the machine's own unless they share another
     """
 
-    def __init__(self, config: WebhookConfig, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, config: WebhookConfig, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._config = config
         self._now_ns = now_ns
         self._signers = tuple(Signer(secret) for secret in config.secrets)

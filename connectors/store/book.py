@@ -117,37 +117,39 @@ def add(connection: Connection, table: Table, new: list[dict[str, Any]]) -> None
     if not new:
         return
     if connection.dialect.name == "postgresql":
-        _send(connection, table, new, replace=False)
+        _send(connection, table, new, ())
     else:
         connection.execute(table.insert(), new)
 
 
-def put(connection: Connection, table: Table, new: list[dict[str, Any]]) -> None:
-    """Insert rows, or replace those with the same primary key."""
+def put(connection: Connection, table: Table, new: list[dict[str, Any]], keep: tuple[str, ...] = ()) -> None:
+    """Insert rows, or replace those with the same primary key, but for the columns ``keep``."""
     if not new:
         return
+    fixed = (*(column.name for column in table.primary_key), *keep)
+    replaced = tuple(name for name in new[0] if name not in fixed)
     if connection.dialect.name == "postgresql":
-        _send(connection, table, new, replace=True)
+        _send(connection, table, new, replaced)
         return
     statement = sqlite.insert(table)
-    others = {name: statement.excluded[name] for name in new[0] if name not in table.primary_key.columns}
+    others = {name: statement.excluded[name] for name in replaced}
     connection.execute(
         statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=others), new
     )
 
 
-def _send(connection: Connection, table: Table, new: list[dict[str, Any]], *, replace: bool) -> None:
+def _send(connection: Connection, table: Table, new: list[dict[str, Any]], replaced: tuple[str, ...]) -> None:
     """Insert any number of rows with one statement and one value.
 
     PostgreSQL takes the rows out of a JSON array itself; a statement a row costs our own
     processor three times as much.
     """
     rows_json = msgspec.json.encode(new).decode()
-    connection.execute(_from_json(table, tuple(new[0]), replace), {"rows": rows_json})
+    connection.execute(_from_json(table, tuple(new[0]), replaced), {"rows": rows_json})
 
 
 @lru_cache(maxsize=64)
-def _from_json(table: Table, names: tuple[str, ...], replace: bool) -> TextClause:
+def _from_json(table: Table, names: tuple[str, ...], replaced: tuple[str, ...]) -> TextClause:
     def quote(name: str) -> str:
         return f'"{name}"'
 
@@ -157,10 +159,10 @@ def _from_json(table: Table, names: tuple[str, ...], replace: bool) -> TextClaus
         f"INSERT INTO {into} ({columns}) SELECT {columns} "  # noqa: S608 - names of our own tables
         f"FROM json_populate_recordset(CAST(NULL AS {into}), CAST(:rows AS json))"
     )
-    if replace:
-        keys = [column.name for column in table.primary_key]
-        others = ", ".join(f"{quote(n)} = excluded.{quote(n)}" for n in names if n not in keys)
-        sql += f" ON CONFLICT ({', '.join(map(quote, keys))}) DO UPDATE SET {others}"
+    if replaced:
+        keys = ", ".join(quote(column.name) for column in table.primary_key)
+        others = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in replaced)
+        sql += f" ON CONFLICT ({keys}) DO UPDATE SET {others}"
     return text(sql)
 
 

@@ -213,6 +213,7 @@ heartbeats = Table(
     "heartbeats",
     metadata,
     Column("process", Text, primary_key=True),
+    Column("since_ns", BigInteger, nullable=False),  # of its first sign of life
     Column("at_ns", BigInteger, nullable=False),
     Column("figures", JSON, nullable=False),
 )

@@ -23,9 +23,9 @@ class Watch:
 
     def heartbeat(self, process: str, figures: Mapping[str, Any], now_ns: int) -> None:
         """A process lives, and these are its figures (see ``selfwatch``)."""
-        row = {"process": process, "at_ns": now_ns, "figures": dict(figures)}
+        row = {"process": process, "since_ns": now_ns, "at_ns": now_ns, "figures": dict(figures)}
         with writing(self._engine) as connection:
-            put(connection, heartbeats, [row])
+            put(connection, heartbeats, [row], keep=("since_ns",))
 
     def heartbeats(self) -> list[Heartbeat]:
         """The last sign of life of every process."""

@@ -51,6 +51,7 @@ def upgrade() -> None:
     op.create_table(
         "heartbeats",
         sa.Column("process", sa.Text(), nullable=False),
+        sa.Column("since_ns", sa.BigInteger(), nullable=False),
         sa.Column("at_ns", sa.BigInteger(), nullable=False),
         sa.Column("figures", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("process", name=op.f("pk_heartbeats")),

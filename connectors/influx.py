@@ -202,7 +202,7 @@ class InfluxHistory:
 
     def _post(self, body: bytes) -> None:
         config, counts = self.config, self.counts
-        headers = {"content_type": "text/plain; charset=utf-8"}
+        headers = {}
         if config.gzip_level:
             body = gzip.compress(body, config.gzip_level, mtime=0)
             headers["content_encoding"] = "gzip"

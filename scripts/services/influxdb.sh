@@ -2,9 +2,9 @@
 # Build InfluxDB 2 from its Go module (for tests): there is no Debian package of it.
 #
 #   scripts/services/influxdb.sh                    the default version
-#   INFLUXDB_VERSION=2.7.11 scripts/services/influxdb.sh
+#   INFLUXDB_VERSION=2.10.0 scripts/services/influxdb.sh
 #
-# Needs Go ≥ 1.23, Rust ≥ 1.72 with cargo, a C compiler and pkg-config. The program ends in
+# Needs Go ≥ 1.23 (2.10.0: ≥ 1.26.9), Rust ≥ 1.72 with cargo, a C compiler and pkg-config. The program ends in
 # .services/influxdb/VERSION/influxd, without the web pages, which are not in the module; when it
 # is there, this returns at once. About 3 GB of disk in Go's and cargo's own caches, and on two
 # cores about five minutes.

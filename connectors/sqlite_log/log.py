@@ -23,7 +23,7 @@ from connectors.sqlite_log.records import (
     pack_headers,
 )
 from connectors.sqlite_log.stats import Stats
-from streams.ports import Rejected
+from streams.ports import Rejected, Unavailable
 
 __all__ = ["Partition", "SqliteLog"]
 
@@ -93,6 +93,8 @@ class SqliteLog:
         result: Callable[[int], Any] | None = None,
     ) -> asyncio.Future[Any]:
         """Queue one record, in the order of calls; the future brings the offset, or ``result(offset)``."""
+        if self._closed:
+            raise Unavailable(self.options.endpoint, "it was closed")
         found = self._engine.topic(topic)
         if partition is None:
             partition = self._choose(found, key)

@@ -18,7 +18,7 @@ from connectors.sqlite_log.locks import WriteTurn
 from connectors.sqlite_log.options import Options
 from connectors.sqlite_log.records import Append, Commit, Task
 from connectors.sqlite_log.retention import HIGH, LOW, Retention, used_bytes
-from connectors.sqlite_log.schema import BUSY_S, open_writer
+from connectors.sqlite_log.schema import BUSY_S, PAGE, open_writer
 from connectors.sqlite_log.stats import Stats
 from streams.ports import PortError, Unavailable
 
@@ -43,9 +43,20 @@ WAL_IDLE_BYTES = 2**20
 TICK_S = 1.0
 TELL_S = 10.0  # trouble that lasts is logged so often
 
-#: at this fraction of retention_size others are refused, so that the consuming process,
-#: whose reading makes room again, can always write its results
-RESERVE = 0.90
+#: what a step of retention may add to the WAL
+CHORE_BYTES = 4 * 2**20
+
+#: at RESERVE of retention_size other processes are refused, so that the consuming one,
+#: whose reading makes room again, can write its results; that one is refused at FULL
+RESERVE, FULL = 0.90, 0.98
+
+SLACK_BYTES = 4 * PAGE
+
+ROOM_S = 0.2  # where no room could be made, it is tried again so often
+
+
+class _TooMuchError(Exception):
+    """A transaction would pass retention_size."""
 
 
 class Writer(threading.Thread):
@@ -83,6 +94,8 @@ class Writer(threading.Thread):
         self._wal = 0  # bytes written since the last checkpoint
         self._checkpoint_due = 0.0
         self._room_tried = 0.0
+        self._tight = False  # little of retention_size is left
+        self._tight_due = 0.0
         self._in_trouble = False
         self._told = -TELL_S  # when trouble was last logged
         self._stopping = False
@@ -145,6 +158,8 @@ class Writer(threading.Thread):
     def _patience(self) -> float:
         if self._sweep is not None:
             return 0.0
+        if self._tight:
+            return ROOM_S
         return max(0.0, min(TICK_S, self._sweep_due - time.monotonic()))
 
     # -- writing
@@ -156,6 +171,7 @@ class Writer(threading.Thread):
             if isinstance(jobs[0], Task):
                 with self._writing() as connection:
                     results: list[Any] = [jobs[0].run(connection)]
+                self._room_tried = 0.0  # a group may have been forgotten
             else:
                 results = self._write_group(jobs, ends)
         except PortError as error:
@@ -187,15 +203,19 @@ class Writer(threading.Thread):
         """Write records and offsets in one transaction; return the results in order."""
         appends = [job for job in jobs if isinstance(job, Append)]
         commits = [job for job in jobs if isinstance(job, Commit)]
-        refusal = self._no_room(sum(job.size for job in appends)) if appends else None
-        now_ms = time.time_ns() // 1_000_000
+        refusal: LogFull | None = None
         offsets: list[int] = []
-        if refusal is None or commits:
-            with self._writing() as connection:
-                if refusal is None:
-                    offsets = write_records(connection, appends, now_ms)
-                if commits:
-                    write_commits(connection, commits, now_ms)
+        try:
+            offsets = self._transact(appends, commits)
+        except _TooMuchError:
+            self._make_room(sum(job.size for job in appends))
+            try:
+                offsets = self._transact(appends, commits)
+            except _TooMuchError:
+                refusal = self._refusal()
+                self._stats.refused += len(appends)
+                # what has been read must be noted all the same: it makes room
+                self._transact([], commits)
         written = iter(offsets)
         results: list[Any] = []
         for job in jobs:
@@ -207,9 +227,52 @@ class Writer(threading.Thread):
                 offset = next(written)
                 ends[job.tp] = offset + 1
                 results.append(offset if job.result is None else job.result(offset))
-        if refusal is not None:
-            self._stats.refused += len(appends)
         return results
+
+    def _transact(self, appends: Sequence[Append], commits: Sequence[Commit]) -> list[int]:
+        """Write one transaction; _TooMuchError, with nothing written, if it would pass the bound."""
+        offsets: list[int] = []
+        if not appends and not commits:
+            return offsets
+        bound = self._options.retention_size
+        now_ms = time.time_ns() // 1_000_000
+        with self._writing() as connection:
+            before = 0 if bound is None else used_bytes(connection)
+            if commits:
+                write_commits(connection, commits, now_ms)
+                self._room_tried = 0.0
+            if appends:
+                offsets = write_records(connection, appends, now_ms)
+            if bound is not None:
+                used = used_bytes(connection)
+                # what replaces older records of its keys takes no room, give or take a page
+                grown = SLACK_BYTES if all(append.topic.compact for append in appends) else 0
+                if before + grown < used > self._limit(bound):
+                    raise _TooMuchError
+                self._tight = used > bound * HIGH
+        return offsets
+
+    def _limit(self, bound: int) -> float:
+        """Bytes of the file that this process may fill."""
+        return bound * (FULL if self.consuming else RESERVE)
+
+    def _make_room(self, size: int) -> None:
+        """Let go of what may go, so that ``size`` bytes fit."""
+        bound = self._options.retention_size
+        if bound is None or time.monotonic() - self._room_tried < ROOM_S:
+            return
+        for _ in self._retention.make_room(int(min(bound * LOW, self._limit(bound) - 1.1 * size))):
+            self._wal += CHORE_BYTES
+        if used_bytes(self._connected()) > bound * HIGH:
+            self._room_tried = time.monotonic()  # until a group has read on, it is of no use
+
+    def _refusal(self) -> LogFull:
+        return LogFull(
+            self._options.endpoint,
+            f"retention_size={self._options.retention_size} is reached and these have not read what would "
+            f"have to go: {', '.join(self._retention.holders()) or 'none; compacted topics fill it'}; "
+            "start them, forget the group if it is gone, or raise retention_size",
+        )
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -229,40 +292,21 @@ class Writer(threading.Thread):
             self._connection = open_writer(self._options)
         return self._connection
 
-    def _no_room(self, size: int) -> LogFull | None:
-        """Make room for ``size`` bytes within retention_size; return the refusal if there is none."""
-        bound = self._options.retention_size
-        if bound is None:
-            return None
-        limit = bound * (1.0 if self.consuming else RESERVE) - 2 * size - 2**18
-        used = used_bytes(self._connected())
-        if used > bound * HIGH:
-            self._sweep_due = 0.0
-        if used <= limit:
-            return None
-        now = time.monotonic()
-        if now - self._room_tried > 0.2:
-            for _ in self._retention.make_room(int(min(bound * LOW, limit))):
-                pass
-            if used_bytes(self._connected()) <= limit:
-                return None
-            self._room_tried = now
-        return LogFull(
-            self._options.endpoint,
-            f"retention_size={bound} is reached and these have not read what would have to go: "
-            f"{', '.join(self._retention.holders()) or 'none; compacted topics fill it'}; "
-            "start them, forget the group if it is gone, or raise retention_size",
-        )
-
     # -- keeping house
 
     def _keep_house(self, idle: bool) -> None:
+        bound = self._options.retention_size
         if self._wal >= (WAL_IDLE_BYTES if idle else WAL_BYTES) and time.monotonic() >= self._checkpoint_due:
             self._checkpoint()
         if self._sweep is not None:
+            self._wal += CHORE_BYTES
             if next(self._sweep, self) is self:
                 self._sweep = None
-                self._sweep_due = time.monotonic() + self._retention.interval_s
+        elif self._tight and time.monotonic() >= self._tight_due and bound is not None:
+            # room is needed now, whoever has swept last and when
+            self._tight_due = time.monotonic() + ROOM_S
+            self._tight = False
+            self._sweep = self._retention.make_room(int(bound * LOW))
         elif time.monotonic() >= self._sweep_due:
             self._sweep_due = time.monotonic() + self._retention.interval_s
             now_ms = time.time_ns() // 1_000_000

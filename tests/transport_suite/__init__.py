@@ -1,0 +1,1 @@
+"""What Faust needs of a transport, asked of the embedded log and of Apache Kafka by the same tests."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from importlib.metadata import version
 from typing import Any
 
 from connectors.desks.email import Email, EmailConfig
 from connectors.desks.webhook import Webhook, WebhookConfig
 from connectors.embedded_broker import BrokerProcess
-from connectors.history_sqlite import SqliteHistory
+from connectors.history_sqlite import HistoryReader, SqliteHistory
 from connectors.influx import InfluxConfig, InfluxHistory
-from connectors.kafka_log import KafkaLog, KafkaSecurity
+from connectors.migrations import upgrade
 from connectors.mqtt import Limits, MqttConfig, MqttSource, Tls
-from connectors.payloads import PayloadConfig, Router, SparkplugConfig, load_dialects
+from connectors.payloads import PayloadConfig, Router, load_dialects
 from connectors.sqlite_log import SqliteLog
+from connectors.store import Store
 from detectors import CATALOGUE, Detector
+from streams import causes, routing, wording
 from streams.bank import BankConfig
 from streams.clock import Clock, FileClock, SystemClock
 from streams.constants import Sizes
@@ -25,6 +30,8 @@ from streams.messages import NS
 from streams.ports import Desk, History, Log
 from streams.settings import ConfigError, Settings
 from streams.topology import topics
+
+log = logging.getLogger(__name__)
 
 __all__ = [
     "BrokerProcess",
@@ -37,6 +44,8 @@ __all__ = [
     "open_log",
     "prepare_log",
     "router",
+    "serve_web",
+    "upgrade_store",
 ]
 
 
@@ -55,6 +64,8 @@ def open_log(settings: Settings) -> Log:
     if settings.embedded:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         return SqliteLog(str(settings.broker_url))
+    from connectors.kafka_log import KafkaLog, KafkaSecurity
+
     kafka = settings.kafka
     security = KafkaSecurity(
         protocol=kafka.security,
@@ -119,8 +130,8 @@ def router(settings: Settings) -> Router:
         return load_dialects(
             PayloadConfig(
                 native_topics=settings.ingest.native_topics,
-                mappings=settings.ingest.mappings,
-                sparkplug=SparkplugConfig() if settings.ingest.sparkplug else None,
+
+
             )
         )
     except ValueError as error:
@@ -200,3 +211,45 @@ def desks(settings: Settings, log: Log, clock: Clock) -> list[Desk]:
     except ValueError as error:
         raise ConfigError(f"desks: {error}") from None
     return out
+
+
+def upgrade_store(settings: Settings) -> None:
+    """Bring the tickets' database to this version. Raises Unavailable."""
+    upgrade(settings.store_url)
+
+
+async def serve_web(settings: Settings, store: Store, clock: Clock, stop: asyncio.Event) -> None:
+    """API and pages, until ``stop``. Raises PortTaken."""
+    from connectors.web import Sources, Vocabulary, WebConfig, make_app, serve
+
+    kept_at = f"InfluxDB at {settings.influx.url}, bucket {settings.influx.bucket}" if settings.influx.url else ""
+    history = HistoryReader(settings.history_path) if settings.history.keep_days > 0 else None
+    sources = Sources(
+        store=store,
+        history=history,
+        kept_at=kept_at,
+        vocabulary=Vocabulary(
+            kinds=wording.KINDS,
+            causes=causes.CAUSES,
+            checks={check: words[1:] for check, words in causes.CHECKS.items()},
+            estimates=wording.ESTIMATE,
+            actions=wording.ACTIONS,
+            departments=routing.DEPARTMENTS,
+        ),
+        now_ns=clock.now_ns,
+    )
+    config = WebConfig(
+        token=settings.web.token.get_secret_value(), language=settings.web.language, version=version("forestall")
+    )
+    app = make_app(sources, config)
+    try:
+        await serve(
+            app,
+            settings.web.host,
+            settings.web.port,
+            stop,
+            lambda port: log.info("pages on http://%s:%d/", settings.web.host, port),
+        )
+    finally:
+        if history is not None:
+            await history.close()

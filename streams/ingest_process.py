@@ -118,6 +118,7 @@ def _figures(ingest: Ingest, roster: Roster, source: Any) -> Any:
         stats = ingest.stats
         return {
             "readings": stats.readings,
+            "batches": stats.batches,
             "messages": stats.messages,
             "last_reading_ns": stats.last_reading_ns,
             "dead_letters": stats.dead_letters,

@@ -165,12 +165,15 @@ def _figures(
         unknown += told.unknown
         warming += told.warming
     return {
+        "ready": keeper.ready,
         "readings": stats.readings,
+        "batches": stats.batches,
         "last_reading_ns": clock.now_ns() - round(ago * 1e9) if stats.last_reading else 0,
         "lag": lag.messages,
         "lag_s": round(lag.seconds, 1),
         "dead_letters": stats.dead_letters,
         "flags": stats.flags,
+        "flags_on_tickets": opener.flags,
         "checkpoints": stats.checkpoints,
         "meters": meters,
         "meters_unknown": unknown,

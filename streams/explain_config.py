@@ -1,0 +1,53 @@
+"""What a configuration comes to, and the list of its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel, SecretStr
+
+from streams.settings import Settings
+
+
+def keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Every key: name, type, default, meaning."""
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from keys(kind, f"{prefix}{name}.")
+            continue
+        default = info.default
+        shown = "" if isinstance(default, SecretStr) or default in ((), {}, None, "") else str(default)
+        text = getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
+        if str(kind).startswith(("typing.Literal", "tuple", "dict", "pathlib")) or "|" in str(kind):
+            text = str(kind).replace("typing.", "").replace("pathlib.", "").replace("pydantic.types.", "")
+        yield f"{prefix}{name}", text, shown, info.description or ""
+
+
+def list_keys() -> str:
+    """All keys as aligned text."""
+    rows = list(keys())
+    wide = max(len(name) for name, *_ in rows)
+    return "\n".join(
+        f"{name:<{wide}}  {kind}{f' = {default}' if default else ''}{f'   # {meaning}' if meaning else ''}"
+        for name, kind, default, meaning in rows
+    )
+
+
+def explain(settings: Settings) -> str:
+    """In a few lines: where things are read from, kept and sent. No secrets."""
+    log = "embedded log " + str(settings.data_dir / "log.db") if settings.embedded else settings.broker
+    store = settings.store_url.rsplit("@", 1)[-1] if "@" in settings.store_url else settings.store_url
+    lines = [
+        "the configuration can be used:",
+        f"  readings from   {settings.mqtt.url or f'a broker of our own on port {settings.mqtt.embedded_port} (loopback)'}",
+        f"  registry        {settings.ingest.registry or 'none: every meter is unknown, and taken in'}",
+        f"  log             {log}, {settings.partitions} partitions",
+        f"  tickets         {store}",
+        f"  history         {'SQLite, ' + format(settings.history.keep_days, 'g') + ' days' if settings.history.keep_days else 'none'}"
+        + (f", InfluxDB at {settings.influx.url}" if settings.influx.url else ""),
+        f"  webhook         {settings.desks.webhook.url or 'off'}",
+        f"  e-mail          {settings.desks.email.host or 'off'}",
+        f"  pages           http://{settings.web.host}:{settings.web.port}/",
+    ]
+    return "\n".join(lines)

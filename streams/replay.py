@@ -1,0 +1,142 @@
+"""``forestall replay``: files through the same banks, with no broker; deterministic."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from connectors.reading_files import FileChunk, read_files
+from connectors.registry_csv import read_registry
+from streams import compose
+from streams.bank import NEVER, STEP, Outcome
+from streams.columns import NO_DIGEST, Columns
+from streams.messages import Flag, Reject
+from streams.partition import Partition
+from streams.registry import Meter, partition_of
+from streams.settings import Settings
+
+_json = msgspec.json.Encoder().encode
+
+
+class Replay:
+    """All partitions in one process, fed in the order of time."""
+
+    def __init__(self, settings: Settings, meters: dict[str, Meter]) -> None:
+        config = compose.bank_config(settings)
+        self._lateness = config.lateness_ns
+        self.partitions = [Partition(config, number) for number in range(settings.partitions)]
+        self._homes: dict[str, int] = {}
+        self._newest = NEVER
+        self.counts: Counter[str] = Counter()
+        self.rejects: list[Reject] = []
+        rows: list[list[Meter]] = [[] for _ in self.partitions]
+        for meter in meters.values():
+            home = partition_of(meter.home_area, len(self.partitions))
+            self._homes[meter.meter_id] = home
+            rows[home].append(meter)
+        for partition, own in zip(self.partitions, rows, strict=True):
+            partition.bank.register(own, Outcome())
+
+    def take(self, chunk: FileChunk) -> list[Flag]:
+        """A chunk of merged readings: the flags that come of it, by the time of their decision."""
+        columns = _columns(chunk)
+        home = np.fromiter((self._home(name) for name in chunk.meters), np.int64, len(chunk.meters))[chunk.meter]
+        newest = np.maximum(np.maximum.accumulate(columns.time_ns), self._newest)
+        steps = (newest - self._lateness - 1) // STEP
+        before = (self._newest - self._lateness - 1) // STEP if self._newest != NEVER else steps[0]
+        entered = np.flatnonzero(np.concatenate([[steps[0] != before], steps[1:] != steps[:-1]]))
+        self._newest = int(newest[-1])
+        outcome = Outcome()
+        for number, partition in enumerate(self.partitions):
+            rows = np.flatnonzero(home == number)
+            self._run(partition, columns, rows, newest, steps, entered, outcome)
+        self.counts.update(outcome.counts)
+        self.rejects += outcome.rejects
+        return sorted(outcome.flags, key=lambda flag: flag.at)
+
+    def _run(
+        self,
+        partition: Partition,
+        columns: Columns,
+        rows: np.ndarray[tuple[int], np.dtype[np.int64]],
+        newest: np.ndarray[tuple[int], np.dtype[np.int64]],
+        steps: np.ndarray[tuple[int], np.dtype[np.int64]],
+        entered: np.ndarray[tuple[int], np.dtype[np.int64]],
+        outcome: Outcome,
+    ) -> None:
+        """Its own rows, and a clock tick wherever time entered a step in which it has none."""
+        bank = partition.bank
+        if not len(bank) and not len(rows):
+            return
+        quiet = entered[~np.isin(steps[entered], steps[rows])]
+        places = np.searchsorted(rows, quiet)
+        first = 0
+        for place, at in zip(places.tolist(), quiet.tolist(), strict=True):
+            if place > first:
+                bank.update(columns.select(rows[first:place]), outcome)
+                first = place
+            bank.tick(int(newest[at]), outcome)
+        if len(rows) > first:
+            bank.update(columns.select(rows[first:]) if len(rows) < len(columns) else columns, outcome)
+
+    def _home(self, meter_id: str) -> int:
+        home = self._homes.get(meter_id)
+        if home is None:
+            home = self._homes[meter_id] = partition_of(meter_id, len(self.partitions))
+        return home
+
+
+def _columns(chunk: FileChunk) -> Columns:
+    """A file's rows have no message of their own: each stands under its arrival where one is given."""
+    received, source = np.unique(chunk.received_ns, return_inverse=True)
+    n = len(received)
+    return Columns(
+        chunk.meters, chunk.meter.astype(np.uint32), chunk.time_ns, chunk.value, chunk.kind, chunk.units, chunk.unit,
+        chunk.quality, chunk.marks, source.astype(np.uint32), ["file"] * n, ["file"] * n, received,
+        np.full(n, -1), NO_DIGEST * n, chunk.sparse,
+    )  # fmt: skip
+
+
+def replay_files(settings: Settings, readings: Sequence[Path], meters: Path, flags: Path, progress: bool) -> str:
+    """Replay; write the flags; say in a line what came of it.
+
+    Raises OSError and ValueError where a file cannot be read at all; single bad rows are counted
+    and told.
+    """
+    known, faults = read_registry(meters)
+    for fault in faults:
+        print(f"{meters}: {fault}", file=sys.stderr)
+    replay = Replay(settings, known)
+    started = time.perf_counter()
+    total = 0
+    written = 0
+    columns = (TextColumn("replay"), BarColumn(), MofNCompleteColumn(), TextColumn("readings"), TimeRemainingColumn())
+    with ExitStack() as stack:
+        out: BinaryIO = stack.enter_context(flags.open("wb"))
+        shown = stack.enter_context(Progress(*columns, console=Console(stderr=True), disable=not progress))
+        bar = shown.add_task("replay", total=None)
+        rejects: list[Reject] = []
+        for chunk in read_files(
+            readings, rejects.append, lambda done, of: shown.update(bar, completed=done, total=of)
+        ):
+            total += len(chunk.meter)
+            for flag in replay.take(chunk):
+                out.write(_json(flag) + b"\n")
+                written += 1
+    seconds = time.perf_counter() - started
+    rejects += replay.rejects
+    for reject in rejects[:20]:
+        print(f"not read: {reject.reason}", file=sys.stderr)
+    told = f"{total:,} readings, {written:,} flag events, {len(rejects):,} rows not read, {seconds:.2f} s"
+    odd = ", ".join(f"{n:,} {what}" for what, n in sorted(replay.counts.items()) if what not in ("readings",))
+    return f"{told} ({total / max(seconds, 1e-9):,.0f} readings/s)" + (f"; {odd}" if odd else "")

@@ -159,13 +159,15 @@ def dump(config: Config = None) -> None:
 def demo(
     once: Annotated[bool, typer.Option("--once", help="replay to the end, then stop")] = False,
     json: Annotated[bool, typer.Option("--json", help="the last line is a JSON object")] = False,
-    speed: Annotated[float, typer.Option(help="days of event time a second; 0 = as fast as it goes")] = 2.0,
+    speed: Annotated[float | None, typer.Option(help="days of event time a second; 0 = as fast as it goes")] = None,
     port: Annotated[int, typer.Option(help="of the pages; 0 picks a free one")] = 8080,
 ) -> None:
     """Everything on this machine: real meters stream in over MQTT, flags and tickets open."""
     from streams.demo import run_demo
 
-    code = run_demo(once=once, as_json=json, days_a_second=0.0 if once else speed, port=port)
+    # Fast enough to be short, slow enough that tickets open on the days that they are about.
+    days = speed if speed is not None else 20.0 if once else 3.0
+    code = run_demo(once=once, as_json=json, days_a_second=days, port=port)
     raise typer.Exit(code)
 
 

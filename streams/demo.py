@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -19,7 +20,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from connectors.embedded_broker import BrokerProcess
-from connectors.mqtt import free_port
 from connectors.store import Store
 from streams import compose, demo_feed
 from streams.clock import FileClock
@@ -45,6 +45,11 @@ class Demo:
     console: Console
     store: Store
     seen: set[str] = field(default_factory=set)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def _prepare(directory: Path, port: int, once: bool, console: Console) -> tuple[Demo, BrokerProcess]:
@@ -77,7 +82,7 @@ checkpoint_s = 2
 keep_days = 4000     # the readings are of 2016 to 2018
 
 [web]
-port = {port or free_port()}
+port = {port or _free_port()}
 
 [metrics]
 ingest_port = 0
@@ -215,7 +220,7 @@ async def _show_new_tickets(demo: Demo) -> None:
     for ticket in reversed(await asyncio.to_thread(lambda: demo.store.tickets(limit=1000))):
         if ticket.id not in demo.seen:
             demo.seen.add(ticket.id)
-            demo.console.print(_line(ticket))
+            demo.console.print(_line(ticket), soft_wrap=True, highlight=False)
 
 
 def _line(ticket: Ticket) -> str:

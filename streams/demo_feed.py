@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streams.episodes import iso
@@ -39,9 +40,13 @@ def registry(path: Path) -> None:
 def messages() -> Iterator[Message]:
     """All of them, by event time."""
     with resources.as_file(DATA / "readings.parquet") as path:
-        table = pq.read_table(path).sort_by([("time", "ascending"), ("meter_id", "ascending")])
+        table = pq.read_table(path)
+        plain = table["meter_id"].cast(pa.string())
+        table = table.set_column(table.schema.get_field_index("meter_id"), "meter_id", plain).sort_by(
+            [("time", "ascending"), ("meter_id", "ascending")]
+        )
     meters = table["meter_id"].to_pylist()
-    times = table["time"].cast("timestamp[ns, tz=UTC]").cast("int64").to_pylist()
+    times = table["time"].cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_pylist()
     values = table["value"].to_pylist()
     reads = [(round(when.timestamp()) * 1_000_000_000, value) for when, value in READS]
     row = 0

@@ -1,0 +1,1 @@
+"""Tickets: what a flag becomes, where it is kept, how it is told."""

@@ -1,0 +1,150 @@
+"""What staff may do with a ticket, and what the trade forbids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from streams.lifecycle import Move, Refused, escalate, finish_step, move
+from streams.sla import Targets
+from streams.states import PAUSED, TRANSITIONS
+from streams.tickets import ENDED, Book, State, Step, StepKind, Ticket
+from tests.tickets.tools import HOUR, NOON, MemoryStore, flag, golden
+
+TARGETS = Targets()
+
+
+def opened() -> tuple[Book, Ticket]:
+    store = MemoryStore()
+    (ticket,) = store.take(golden())
+    book = Book()
+    book.put(ticket)
+    return book, ticket
+
+
+def go(book: Book, ticket: Ticket, to: State, now_ns: int = NOON, **facts: Any) -> Ticket:
+    return move(book, ticket, Move(to=to, actor="wang", **facts), TARGETS, now_ns)
+
+
+def test_a_case_from_flag_to_archive() -> None:
+    book, ticket = opened()
+    ticket = go(book, ticket, State.ASSIGNED, NOON + HOUR, department="operations")
+    assert (ticket.first_owner, ticket.owner_department, ticket.hand_offs) == ("wang", "operations", 1)
+    assert ticket.sla.acknowledged_ns == NOON + HOUR
+    ticket = go(book, ticket, State.INVESTIGATING)
+    ticket = go(book, ticket, State.WAITING_LAB, NOON + 2 * HOUR)
+    assert ticket.sla.paused_since_ns == NOON + 2 * HOUR
+    due = ticket.sla.resolve_due_ns
+    assert due is not None
+    ticket = go(book, ticket, State.PROPOSED, NOON + 5 * HOUR, resolution="fee_adjustment")
+    assert ticket.sla.resolve_due_ns == due + 3 * HOUR
+    ticket = go(book, ticket, State.IMPLEMENTED, NOON + 6 * HOUR, responsibility="company")
+    assert ticket.sla.callback_due_ns is not None
+    ticket = go(book, ticket, State.CALLBACK)
+    facts: dict[str, Any] = {"verdict": "meter_fault", "satisfied": True, "archive_class": "metering"}
+    ticket = go(book, ticket, State.CLOSED, NOON + 9 * HOUR, **facts)
+    assert (ticket.closed_ns, ticket.callback.satisfied) == (NOON + 9 * HOUR, True)
+    ticket = go(book, ticket, State.ARCHIVED, NOON + 10 * HOUR)
+    assert ticket.closed_ns == NOON + 9 * HOUR
+    assert not ticket.open
+    moves = [(line.before, line.after) for _, line in book.history]
+    assert moves[0] == ("new", "assigned")
+    assert moves[-1] == ("closed", "archived")
+    assert [line.seq for _, line in book.history] == list(range(2, 10))
+    assert {event.type for event in book.events} == {"moved"}
+
+
+def test_closing_needs_verdict_callback_and_class() -> None:
+    book, ticket = opened()
+    done = replace(ticket, state=State.CALLBACK)
+    with pytest.raises(
+        Refused, match="a verdict and a callback result or the reason for none and an archive"
+    ):
+        go(book, done, State.CLOSED)
+    with pytest.raises(Refused, match="callback"):
+        go(book, done, State.CLOSED, verdict="misread", archive_class="metering")
+    closed = go(
+        book, done, State.CLOSED, verdict="misread", archive_class="metering", no_callback="moved away"
+    )
+    assert closed.callback.none_because == "moved away"
+
+
+def test_a_merge_names_another_ticket_and_a_false_alarm_says_why() -> None:
+    book, ticket = opened()
+    with pytest.raises(Refused, match="another ticket to merge into"):
+        go(book, ticket, State.MERGED, merged_into=ticket.id)
+    assert go(book, ticket, State.MERGED, merged_into="FS-OTHER").merged_into == "FS-OTHER"
+    with pytest.raises(Refused, match="says why"):
+        go(book, ticket, State.FALSE_ALARM)
+    assert go(book, ticket, State.FALSE_ALARM, note="planned work").state is State.FALSE_ALARM
+
+
+def test_reopening_never_makes_a_second_open_ticket() -> None:
+    store = MemoryStore()
+    (first,) = store.take(golden())
+    store.tickets[first.id] = first = replace(first, state=State.CLOSED, closed_ns=NOON)
+    (second,) = store.take(golden(id="again", at="2012-10-10T00:00:00Z"))
+    book = Book()
+    book.tickets = store.tickets
+    with pytest.raises(Refused, match=f"got {second.id}"):
+        go(book, first, State.REOPENED)
+    del store.tickets[second.id]
+    reopened = go(book, first, State.REOPENED)
+    assert reopened.open
+    assert reopened.closed_ns is None
+
+
+def test_a_move_needs_a_name() -> None:
+    book, ticket = opened()
+    with pytest.raises(Refused, match="name of whoever"):
+        move(book, ticket, Move(to=State.TRIAGED, actor=""), TARGETS, NOON)
+
+
+def test_a_check_gets_its_result_once() -> None:
+    book, ticket = opened()
+    step = Step(seq=1, kind=StepKind.DATA_QUERY, check="read_again", cause="misread")
+    after = finish_step(book, ticket, step, "not misread", "wang", NOON)
+    assert after.version == ticket.version + 1
+    ((key, done),) = book.steps
+    assert (key, done.result, done.by, done.done_ns) == (ticket.id, "not misread", "wang", NOON)
+    with pytest.raises(Refused, match="has one already"):
+        finish_step(book, ticket, done, "misread", "wang", NOON)
+    with pytest.raises(Refused, match="expected the check's result"):
+        finish_step(book, ticket, step, "", "wang", NOON)
+    assert book.events == []
+
+
+def test_escalation_is_a_mark_beside_the_state() -> None:
+    book, ticket = opened()
+    raised = escalate(book, ticket, "wang", "second outage this year", NOON)
+    assert raised.escalated
+    assert raised.state is ticket.state
+    with pytest.raises(Refused):
+        escalate(book, raised, "wang", "again", NOON)
+
+
+@given(st.sampled_from(State), st.sampled_from(State))
+def test_only_the_moves_of_the_table(start: State, to: State) -> None:
+    book = Book()
+    (ticket,) = MemoryStore().take(flag())
+    here = replace(ticket, state=start)
+    facts: dict[str, Any] = {
+        "verdict": "x",
+        "archive_class": "x",
+        "no_callback": "x",
+        "merged_into": "FS-OTHER",
+    }
+    if to in TRANSITIONS[start]:
+        after = go(book, here, to, **facts)
+        assert after.state is to
+        assert (after.sla.paused_since_ns is not None) == (to in PAUSED)
+        assert (after.closed_ns is not None) == (to in ENDED and start not in ENDED)
+        assert after.open == (to not in ENDED)
+    else:
+        with pytest.raises(Refused, match="expected one of"):
+            go(book, here, to, **facts)
+        assert book.history == []

@@ -333,7 +333,10 @@ class Writer(threading.Thread):
         self._in_trouble = True
         if time.monotonic() - self._told >= TELL_S:
             self._told = time.monotonic()
-            logger.error("%s: %s", self._options.endpoint, error)
+            if isinstance(error, sqlite3.Error | OSError):
+                logger.error("%s", unavailable(self._options.path, error))
+            else:
+                logger.error("%s", error)
         self._sweep = None
         self._sweep_due = time.monotonic() + TICK_S
         # what is in the WAL may find room in the database's free pages

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from faust.exceptions import ImproperlyConfigured
 from faust.transport import base
+from faust.types.enums import ProcessingGuarantee
 from faust.types.transports import ConsumerT, ProducerT
 
 from connectors.sqlite_log import Options, SqliteLog
@@ -60,7 +61,7 @@ class Transport(base.Transport):
 
     def _check(self) -> None:
         self.options()
-        if self.app.in_transaction:
+        if self.app.conf.processing_guarantee == ProcessingGuarantee.EXACTLY_ONCE:
             raise ImproperlyConfigured(
                 "processing_guarantee='exactly_once' needs Kafka's transactions, which the embedded log has "
                 "not: use 'at_least_once' and make repeated work harmless, or a kafka:// broker"

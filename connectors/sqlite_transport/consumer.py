@@ -110,6 +110,8 @@ class Consumer(base.Consumer):
                 self._set_active_tps(self.assignment())
                 return
             self.app.on_rebalance_start()
+            # Faust stops the flow only where there was an assignment; recovery starts it again
+            self.stop_flow()
             await self.on_partitions_revoked(self.assignment())
             assigned = assign_all(self.app, counts)
             acked = [tp for tp in assigned if self.app.topics.acks_enabled_for(tp.topic)]

@@ -60,9 +60,9 @@ class Backend:
         """Make a Faust app of this group. Apps are bound to a loop: one a run."""
         return faust.App(
             self.name(word),
-            broker=self.url,
-            store="memory://",
             **{
+                "broker": self.url,
+                "store": "memory://",
                 "key_serializer": "raw",
                 "value_serializer": "raw",
                 "topic_partitions": 4,

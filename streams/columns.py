@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -187,25 +187,41 @@ def decode(raw: bytes) -> Columns | Control:
         raise ValueError(f"expected a batch, tick, registry event or move of readings.v1, got {error}") from error
 
 
-def from_rows(rows: Rows, sources: Sequence[Source], source: NDArray[np.uint32]) -> Columns:
-    """Columns of gathered rows; ``source`` says which of ``sources`` each row came from."""
-    meters: dict[str, int] = {}
-    meter = np.fromiter(
-        (meters.setdefault(name, len(meters)) for name in rows.meter_id), np.uint32, count=len(rows.meter_id)
-    )
-    units: dict[str, int] = {}
-    for name in set(rows.unit):
-        units[name] = len(units)
+def from_rows(
+    rows: Rows,
+    sources: Sequence[Source],
+    source: NDArray[np.uint32],
+    coded: tuple[list[str], NDArray[np.uint32]] | None = None,
+) -> Columns:
+    """Columns of gathered rows; ``source`` says which of ``sources`` each row came from.
+
+    ``coded``: dictionary and codes of the meters, where the caller has them already.
+    """
+    if coded is None:
+        places: dict[str, int] = {}
+        codes = [places.setdefault(name, len(places)) for name in rows.meter_id]
+        coded = list(places), np.array(codes, np.uint32)
+    units = list(dict.fromkeys(rows.unit))
     if len(units) > 255:
         raise ValueError(f"expected at most 255 different units in a batch, got {len(units)}")
-    unit = np.fromiter((units[name] for name in rows.unit), np.uint8, count=len(rows.unit))
+    unit = np.zeros(len(rows), np.uint8)
+    if len(units) > 1:
+        place = {name: i for i, name in enumerate(units)}
+        unit = np.fromiter(map(place.__getitem__, rows.unit), np.uint8, len(rows))
     return Columns(
-        list(meters), meter, np.array(rows.time_ns, np.int64), np.array(rows.value, np.float64),
-        np.array(rows.kind, np.uint8), list(units), unit, np.array(rows.quality, np.uint8),
-        np.array(rows.marks, np.uint16), source, [s.adapter for s in sources], [s.topic for s in sources],
+        coded[0], coded[1], np.array(rows.time_ns, np.int64), np.array(rows.value, np.float64),
+        _column(rows.kind, np.uint8), units, unit, _column(rows.quality, np.uint8), _column(rows.marks, np.uint16),
+        source, [s.adapter for s in sources], [s.topic for s in sources],
         np.array([s.received_ns for s in sources], np.int64), np.array([s.sequence for s in sources], np.int64),
-        b"".join(s.digest or NO_DIGEST for s in sources), cast("dict[str, dict[int, Any]]", rows.sparse),
+        b"".join([s.digest or NO_DIGEST for s in sources]), rows.sparse,
     )  # fmt: skip
+
+
+def _column(cells: list[int], dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
+    """A list as an array; most lists hold one value all through."""
+    if cells and cells.count(cells[0]) == len(cells):
+        return np.full(len(cells), cells[0], dtype)
+    return np.array(cells, dtype)
 
 
 def split(columns: Columns, partition: NDArray[np.int64]) -> list[tuple[int, Columns]]:

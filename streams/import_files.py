@@ -16,7 +16,7 @@ from connectors.reading_files import FileChunk, read_files
 from connectors.registry_csv import read_registry
 from streams import compose
 from streams.columns import Columns, encode, split
-from streams.ingest import dead_letter
+from streams.gather import dead_letter
 from streams.messages import DEAD_LETTERS, READINGS, Mark, Reject
 from streams.ports import Log, Unavailable
 from streams.roster import Roster
@@ -86,7 +86,7 @@ def _pieces(chunk: FileChunk, roster: Roster, name: str, live: bool) -> list[lis
                 for field, cells in chunk.sparse.items()
             },
         )  # fmt: skip
-        home = np.array(roster.homes(meters), np.int64)[columns.meter]
+        home = roster.homes[roster.codes(meters)].astype(np.int64)[columns.meter]
         out.append([(partition, encode(part)) for partition, part in split(columns, home)])
     return out
 

@@ -11,8 +11,9 @@ from connectors.registry_csv import RegistryFile
 from connectors.store import Store
 from connectors.web.probe import Metric, Probe
 from streams import compose
+from streams.gather import Gather
 from streams.heart import Heart
-from streams.ingest import Gather, Ingest
+from streams.ingest import Ingest
 from streams.ports import PortError, Unavailable
 from streams.roster import Roster
 from streams.settings import Settings

@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from streams.columns import Depart, Expect, Registry, encode_control
 from streams.messages import READINGS, REGISTRY
@@ -37,7 +39,9 @@ class Roster:
         self._key = f"dialects/{instance}".encode()
         self.partitions = partitions
         self._rows: dict[str, bytes] = {}  # meter → packed registry row
-        self._homes: dict[str, int] = {}  # meter → partition; unknown meters enter as they speak
+        self.names: list[str] = []  # code → meter; unknown meters enter as they speak
+        self._codes: dict[str, int] = {}
+        self._homes = np.zeros(1024, np.int16)
         self._fresh = False  # no reading has ever been written
         self.dialects = b""  # what the payload dialects remembered when this ingest last kept it
 
@@ -57,22 +61,42 @@ class Roster:
             elif value and not (key or b"").startswith(b"dialects/"):
                 for meter in _rows.decode(value):
                     self._rows[meter.meter_id] = _encode(meter)
-                    self._homes[meter.meter_id] = partition_of(meter.home_area, self.partitions)
+                    self._settle(meter.meter_id, partition_of(meter.home_area, self.partitions))
         ends = [await self._log.end(READINGS, partition) for partition in range(self.partitions)]
         self._fresh = not any(ends)
 
     def home(self, meter_id: str) -> int:
         """The partition that a meter's readings go to."""
-        home = self._homes.get(meter_id)
-        if home is None:
-            home = self._homes[meter_id] = partition_of(meter_id, self.partitions)
-        return home
+        return int(self._homes[self._code(meter_id)])
 
-    def homes(self, meters: Iterable[str]) -> list[int]:
-        """The partitions of many."""
-        find = self._homes.get
-        found = [find(meter_id, -1) for meter_id in meters]
-        return found if -1 not in found else [self.home(meter_id) for meter_id in meters]
+    def codes(self, meters: list[str]) -> NDArray[np.int64]:
+        """A code for each name, the same for the same meter, that indexes ``names`` and ``homes``."""
+        try:
+            return np.fromiter(map(self._codes.__getitem__, meters), np.int64, len(meters))
+        except KeyError:
+            # A meter that the registry does not name has a home of its own.
+            return np.fromiter(map(self._code, meters), np.int64, len(meters))
+
+    @property
+    def homes(self) -> NDArray[np.int16]:
+        """Code → partition."""
+        return self._homes
+
+    def _code(self, meter_id: str) -> int:
+        code = self._codes.get(meter_id)
+        if code is None:
+            code = self._settle(meter_id, partition_of(meter_id, self.partitions))
+        return code
+
+    def _settle(self, meter_id: str, home: int) -> int:
+        """Give a meter its partition; a new one gets a code."""
+        code = self._codes.setdefault(meter_id, len(self.names))
+        if code == len(self.names):
+            self.names.append(meter_id)
+            if code >= len(self._homes):
+                self._homes = np.concatenate([self._homes, np.zeros(max(1024, code), np.int16)])
+        self._homes[code] = home
+        return code
 
     async def publish(self, meters: Mapping[str, Meter]) -> int:
         """Bring the log up to the registry's present content; return how many meters changed.
@@ -126,7 +150,7 @@ class Roster:
             await self._log.append(REGISTRY, _encode(group), key=str(bucket).encode(), partition=0)
         self._rows = rows
         for meter in changed:
-            self._homes[meter.meter_id] = partition_of(meter.home_area, self.partitions)
+            self._settle(meter.meter_id, partition_of(meter.home_area, self.partitions))
 
 
 def _chunks(group: list[Meter]) -> Iterable[list[Meter]]:

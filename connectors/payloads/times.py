@@ -30,7 +30,6 @@ _WANTED = "expected RFC 3339 with a zone and at most 9 fraction digits, such as 
 _MEMO_LIMIT = 65_536
 minutes: dict[str, int] = {}  # first 17 characters ("2024-05-01T12:30:") → ns of the minute, read as UTC
 rests: dict[str, int] = {}  # the characters after ("07.25+08:00") → ns to add
-_SECONDS = {f"{second:02d}": second * NS for second in range(60)}
 _SCALES = {digits: int("1".ljust(10 - digits, "0")) for digits in range(1, 10)}
 
 
@@ -53,11 +52,18 @@ def rfc3339(text: str) -> int:
     if rest_ns is not None:
         return start_ns + rest_ns
     # A fraction of microseconds is hardly ever seen twice: it is read, not remembered.
-    fraction = text[20:-1]
-    if text[19:20] == "." and text[-1] == "Z" and fraction.isdecimal() and fraction.isascii():
-        second_ns, scale = _SECONDS.get(text[17:19]), _SCALES.get(len(fraction))
-        if second_ns is not None and scale is not None:
-            return start_ns + second_ns + int(fraction) * scale
+    zone_at = -1 if text[-1] == "Z" else -6
+    whole_ns = rests.get(text[17:19] + text[zone_at:])
+    fraction = text[20:zone_at]
+    scale = _SCALES.get(len(fraction))
+    if (
+        whole_ns is not None
+        and scale is not None
+        and text[19] == "."
+        and fraction.isdecimal()
+        and fraction.isascii()
+    ):
+        return start_ns + whole_ns + int(fraction) * scale
     return _rfc3339_anew(text)
 
 
@@ -75,14 +81,16 @@ def _rfc3339_anew(text: str) -> int:
     except ValueError as error:
         raise ValueError(f"{_WANTED}: {error}") from None
     start_ns = int(start.timestamp()) * NS
-    rest_ns = int(second) * NS + (int(fraction.ljust(9, "0")) if fraction else 0)
+    whole_ns = int(second) * NS
     if len(zone) == 6:
         offset_ns = (int(zone[1:3]) * 60 + int(zone[4:6])) * 60 * NS
-        rest_ns += offset_ns if zone[0] == "-" else -offset_ns
+        whole_ns += offset_ns if zone[0] == "-" else -offset_ns
+    rest_ns = whole_ns + (int(fraction.ljust(9, "0")) if fraction else 0)
     time_ns = checked(start_ns + rest_ns)
     if 1990 < start.year < 2099:  # years in which every rest stays within the bounds
         _remember(minutes, text[:17], start_ns)
-        if len(fraction or "") <= 3:
+        _remember(rests, second + zone, whole_ns)
+        if fraction and len(fraction) <= 3:
             _remember(rests, text[17:], rest_ns)
     return time_ns
 

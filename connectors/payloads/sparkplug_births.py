@@ -1,0 +1,98 @@
+"""What births tell of Sparkplug edge nodes: the metrics behind aliases, and the order of messages."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Births", "Device", "Known", "Node"]
+
+
+class Known(msgspec.Struct, array_like=True):
+    """What a birth says of one metric."""
+
+    name: str
+    datatype: int
+    unit: str
+
+
+class Device(msgspec.Struct, array_like=True):
+    """The metrics of a device, or of the node itself (device "")."""
+
+    alive: bool = False
+    by_name: dict[str, Known] = {}
+    by_alias: dict[int, Known] = {}
+
+    def add(self, alias: int | None, metric: Known) -> None:
+        """Take up a metric from a birth."""
+        self.by_name[metric.name] = metric
+        if alias is not None:
+            self.by_alias[alias] = metric
+
+
+class Node(msgspec.Struct, array_like=True):
+    """One edge node.
+
+    last_seq    of its newest message, 0 … 255; -1: none yet
+    restored    known from an earlier run only: its next message must follow on
+    """
+
+    alive: bool = False
+    bd_seq: int = -1
+    last_seq: int = -1
+    restored: bool = False
+    asked_ns: int = 0
+    devices: dict[str, Device] = {}
+
+    def born(self, bd_seq: int, seq: int) -> None:
+        """Forget everything: a birth starts anew."""
+        self.alive, self.bd_seq, self.last_seq, self.restored = True, bd_seq, seq, False
+        self.devices = {}
+
+    def follows(self, seq: int) -> bool:
+        """Note the number of a message and tell whether it is the next one, or the last one again."""
+        expected = self.last_seq < 0 or seq in ((self.last_seq + 1) % 256, self.last_seq)
+        self.last_seq = seq
+        return expected
+
+    def may_ask(self, now_ns: int, interval_ns: int) -> bool:
+        """Tell whether a rebirth may be asked for now, and note that it is."""
+        if self.asked_ns and 0 <= now_ns - self.asked_ns < interval_ns:
+            return False
+        self.asked_ns = now_ns
+        return True
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    version: int
+    nodes: dict[str, Node]
+
+
+class Births:
+    """All edge nodes that have been heard of, by ``group/node``; at most ``limit`` of them."""
+
+    def __init__(self, limit: int) -> None:
+        self.nodes: dict[str, Node] = {}
+        self._limit = limit
+
+    def node(self, name: str) -> Node | None:
+        """Return the node, made known if it was not; None where there is no room for another."""
+        node = self.nodes.get(name)
+        if node is None and len(self.nodes) < self._limit:
+            node = self.nodes[name] = Node()
+        return node
+
+    def snapshot(self) -> bytes:
+        """Return all that is known, for `restore`."""
+        return msgspec.msgpack.encode(_Kept(1, self.nodes))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take up what an earlier run knew. Raises ValueError."""
+        try:
+            kept = msgspec.msgpack.decode(snapshot, type=_Kept)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"expected a snapshot of Sparkplug births, got {error}") from None
+        if kept.version != 1:
+            raise ValueError(f"expected version 1 of the snapshot of Sparkplug births, got {kept.version}")
+        self.nodes = kept.nodes
+        for node in self.nodes.values():
+            node.restored, node.asked_ns = True, 0

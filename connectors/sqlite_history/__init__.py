@@ -1,0 +1,1 @@
+"""The parts of the embedded history; ``connectors.history_sqlite`` is its front."""

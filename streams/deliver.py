@@ -244,7 +244,11 @@ class Deliverer:
         try:
             while tasks:
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                await self._settle([task.result() for task in done])
+                mistakes = [error for task in done if (error := task.exception()) is not None]
+                # what has arrived is written down, whatever became of the others
+                await self._settle([task.result() for task in done if task.exception() is None])
+                if mistakes:
+                    raise mistakes[0]
         finally:
             for task in tasks:
                 task.cancel()
@@ -252,6 +256,8 @@ class Deliverer:
 
     async def _settle(self, outcomes: list[Outcome]) -> None:
         """Write results down; a store that is away for a moment must not make them come again."""
+        if not outcomes:
+            return
         loop = asyncio.get_running_loop()
         end = loop.time() + self._config.lease_s / 2
         attempt = 0

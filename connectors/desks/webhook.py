@@ -75,10 +75,8 @@ class WebhookConfig:
                 raise ValueError(
                     f"webhook {self.name}: expected https, got {_bare(url)!r}; plain http needs allow_private"
                 )
-        if self.lookup_url and "{ticket}" not in self.lookup_url and "{event}" not in self.lookup_url:
-            raise ValueError(
-                f"webhook {self.name}: expected {{ticket}} or {{event}} in lookup_url, got neither"
-            )
+        if self.lookup_url and "{reference}" not in self.lookup_url:
+            raise ValueError(f"webhook {self.name}: expected {{reference}} in lookup_url, got none")
         if not self.secrets:
             raise ValueError(f"webhook {self.name}: expected at least one secret (whsec_…), got none")
         for secret in self.secrets:

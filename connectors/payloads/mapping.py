@@ -10,6 +10,7 @@ Cost, own CPU (docs/payloads.md): some 5 µs a message and 5 µs a value, attrib
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -34,7 +35,7 @@ class _Value:
 
     def __init__(self, compiler: Compiler, mapping: Mapping, spec: ValueMap) -> None:
         self.label = spec.value
-        self.scale = _at("scale", lambda: finite(spec.scale, 1.0))
+        self.scale = _at("scale", lambda: _scale(spec.scale))
         self.default = spec.default
         self.look = _at("value", lambda: compiler.value(spec.value))
         self.home = compiler.look(show_path(parse_path(spec.value)[:-1]))
@@ -79,8 +80,10 @@ class Mapped:
         try:
             _at("name", lambda: _name(mapping.name))
             topics = [mapping.topic] if isinstance(mapping.topic, str) else mapping.topic
+            if not topics or not mapping.values:
+                raise MappingError("expected at least one topic and one of [[mapping.values]]")
             self._templates = _at("topic", lambda: [TopicTemplate(topic) for topic in topics])
-            names = set.intersection(*(set(t.names) for t in self._templates)) if self._templates else set()
+            names = set.intersection(*(set(t.names) for t in self._templates))
             spine = _at("paths", lambda: spine_of([parse_path(path) for path in _paths(mapping)]))
             self._elements = elements_of(spine)
             compiler = Compiler(spine, names)
@@ -96,8 +99,6 @@ class Mapped:
                 _at(f"values[{place}]", partial(_Value, compiler, mapping, spec))
                 for place, spec in enumerate(mapping.values)
             ]
-            if not self._values or not self._templates:
-                raise MappingError("expected at least one topic and one of [[mapping.values]]")
         except MappingError as error:
             raise MappingError(f"mapping {mapping.name!r}: {error}") from None
         self.topics: Sequence[str] = tuple(template.filter for template in self._templates)
@@ -193,6 +194,12 @@ def _at(label: str, make: Callable[[], T]) -> T:
         return make()
     except ValueError as error:
         raise MappingError(f"{label}: {error}") from None
+
+
+def _scale(scale: float) -> float:
+    if not math.isfinite(scale) or scale == 0:
+        raise ValueError(f"expected a finite number other than 0, got {scale}")
+    return scale
 
 
 def _name(name: str) -> str:

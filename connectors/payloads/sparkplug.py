@@ -225,19 +225,13 @@ class Sparkplug:
 
     def _take(self, m: _Message, metric: Metric, known: Known, marks: int) -> None:
         """Append the reading of one metric. Raises FieldError."""
-        if known.name == "bdSeq" or known.name.startswith(_CONTROL):
-            return
-        if any(fnmatchcase(known.name, pattern) for pattern in self._config.ignore):
+        if not known.meter_id:
+            self._christen(m, known)
+        if known.skipped:
             return
         value = value_of(metric, metric.datatype or known.datatype)
         time_ns = time_of(metric, m.payload.timestamp)
         native, unit = properties_of(metric, self._config.unit_property)
-        names = {"group": m.group, "node": m.node, "device": m.device or m.node, "metric": known.name}
-        if self._config.meter_id:
-            meter_id = text(self._config.meter_id.format(**names), "meter_id")
-        else:
-            meter_id = text("/".join(filter(None, (m.group, m.node, m.device, known.name))), "meter_id")
-        register = text(self._config.register.format(**names), "register") if self._config.register else ""
         if not time_ns:
             time_ns, marks = m.raw.received_ns, marks | Mark.ARRIVAL_TIME
         if metric.is_historical:
@@ -247,12 +241,30 @@ class Sparkplug:
         quality = 0 if native is None else quality_of(native)
         rows = m.out.rows
         rows.add(
-            meter_id, time_ns, value, self._kind, known.unit if unit is None else unit, quality, int(marks)
+            known.meter_id,
+            time_ns,
+            value,
+            self._kind,
+            known.unit if unit is None else unit,
+            quality,
+            int(marks),
         )
-        if register:
-            rows.note("register", register)
+        if known.register:
+            rows.note("register", known.register)
         if native is not None and native != 192:
             rows.note("attributes", {"quality_code": f"spb:{native}"})
+
+    def _christen(self, m: _Message, known: Known) -> None:
+        """Find what a metric is called here. Raises FieldError."""
+        name = known.name
+        known.skipped = name == "bdSeq" or name.startswith(_CONTROL)
+        known.skipped |= any(fnmatchcase(name, pattern) for pattern in self._config.ignore)
+        names = {"group": m.group, "node": m.node, "device": m.device or m.node, "metric": name}
+        if self._config.register:
+            known.register = text(self._config.register.format(**names), "register")
+        full = "/".join(filter(None, (m.group, m.node, m.device, name)))
+        template = self._config.meter_id
+        known.meter_id = text(template.format(**names) if template else full, "meter_id")
 
     def _ask(self, node: Node, m: _Message) -> None:
         if self._config.rebirth and node.may_ask(m.raw.received_ns, self._interval_ns):

@@ -7,12 +7,15 @@ import msgspec
 __all__ = ["Births", "Device", "Known", "Node"]
 
 
-class Known(msgspec.Struct, array_like=True):
-    """What a birth says of one metric."""
+class Known(msgspec.Struct, array_like=True, omit_defaults=True):
+    """What a birth says of one metric, and what the configuration makes of its name once that was asked."""
 
     name: str
     datatype: int
     unit: str
+    skipped: bool = False
+    meter_id: str = ""
+    register: str = ""
 
 
 class Device(msgspec.Struct, array_like=True):
@@ -96,3 +99,9 @@ class Births:
         self.nodes = kept.nodes
         for node in self.nodes.values():
             node.restored, node.asked_ns = True, 0
+            for device in node.devices.values():
+                # the configuration may have changed, and one object a metric is enough for both ways to it
+                device.by_name = {
+                    name: Known(k.name, k.datatype, k.unit) for name, k in device.by_name.items()
+                }
+                device.by_alias = {a: device.by_name[k.name] for a, k in device.by_alias.items()}

@@ -101,14 +101,14 @@ class Engine:
             if self._consumer_lock is None:
                 self._consumer_lock = ConsumerLock(self.options.path)
             self._consumers += 1
-            self._writer.consuming = True
+            self._writer.chores.consuming = True
 
     def release(self) -> None:
         """End what ``consume`` began."""
         with self._registry:
             self._consumers -= 1
             if self._consumers == 0 and self._consumer_lock is not None:
-                self._writer.consuming = False
+                self._writer.chores.consuming = False
                 self._consumer_lock.close()
                 self._consumer_lock = None
 

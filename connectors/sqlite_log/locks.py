@@ -58,10 +58,10 @@ class WriteTurn:
     """Lets processes write in turn.
 
     SQLite's own lock is taken by whoever asks at the right instant, so a process that
-    writes without a pause starves the others. Here a writer first takes the place in
-    front of the door (byte 0), waits there for the door (byte 1), and only then frees the
-    place: who has just written finds it taken by the one who waits. Where others stand
-    behind that place, who has just written also stays away for longer than they look.
+    writes without a pause starves the others. Here a writer that finds the door (byte 1)
+    shut takes the place in front of it (byte 0) and waits there. Who leaves looks at that
+    place: if somebody stands there, it stays away for longer than they look, and queues
+    for the place the next time.
     """
 
     PLACE, DOOR = 0, 1
@@ -70,14 +70,16 @@ class WriteTurn:
         self._file = LockFile(path.with_name(path.name + ".lock"))
         self._path = path
         self._timeout_s = timeout_s
-        self._away_until = 0.0
+        self._away_until: float | None = None  # None: nobody waited when we left
 
     def __enter__(self) -> None:
         """Wait for the turn; Unavailable if it does not come in time."""
-        end = time.monotonic() + self._timeout_s
-        rest = self._away_until - time.monotonic()
-        if rest > 0:
-            time.sleep(min(rest, POLITE_S))
+        if self._away_until is None and self._file.try_lock(self.DOOR):
+            return
+        now = time.monotonic()
+        if self._away_until is not None and now < self._away_until:
+            time.sleep(min(self._away_until - now, POLITE_S))
+        end = now + self._timeout_s
         self._wait(self.PLACE, end)
         try:
             self._wait(self.DOOR, end)
@@ -89,7 +91,7 @@ class WriteTurn:
         self._file.unlock(self.DOOR)
         if self._file.try_lock(self.PLACE):
             self._file.unlock(self.PLACE)
-            self._away_until = 0.0
+            self._away_until = None
         else:
             self._away_until = time.monotonic() + POLITE_S
 

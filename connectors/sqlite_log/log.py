@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from connectors.sqlite_log.changes import Change, create_topic, forget_group, register_group
 from connectors.sqlite_log.engine import Engine, Listener
 from connectors.sqlite_log.options import Options
 from connectors.sqlite_log.partitioner import partition_of_key
@@ -160,36 +159,7 @@ class SqliteLog:
         if partitions < 1 or not topic:
             raise Rejected(f"topic {topic!r}", f"expected a name and at least 1 partition, got {partitions}")
         wanted = TopicSettings.from_kafka(compact, settings)
-        given = {name for name in ("retention.ms", "retention.bytes") if name in (settings or {})}
-
-        def create(connection: sqlite3.Connection) -> None:
-            found = connection.execute(
-                "SELECT partitions, compact FROM topics WHERE name = ?", (topic,)
-            ).fetchone()
-            if found is None:
-                top = connection.execute("SELECT max(first_tp + partitions) FROM topics").fetchone()[0]
-                connection.execute(
-                    "INSERT INTO topics VALUES(?, ?, ?, ?, ?, ?, ?, ?, 0)",
-                    (
-                        topic, partitions, top or 1, wanted.compact, wanted.expire,
-                        wanted.retention_ms, wanted.retention_bytes, wanted.tombstone_ms,
-                    ),
-                )  # fmt: skip
-                return
-            if found != (partitions, wanted.compact):
-                raise Rejected(
-                    f"topic {topic}",
-                    f"expected {partitions} partitions, {_policy(wanted.compact)}; "
-                    f"it exists with {found[0]}, {_policy(found[1])}",
-                )
-            for name in given:
-                column = name.replace(".", "_")
-                connection.execute(
-                    f"UPDATE topics SET {column} = ? WHERE name = ?",  # noqa: S608 - one of two names
-                    (getattr(wanted, column), topic),
-                )
-
-        await self._engine.call(create, asyncio.get_running_loop())
+        await self._change(create_topic(topic, partitions, wanted, (settings or {}).keys()))
 
     def partitions(self, topic: str) -> int | None:
         """Return how many partitions a topic has, None if there is no such topic."""
@@ -270,16 +240,7 @@ class SqliteLog:
 
     async def register(self, group: str, partitions: Iterable[tuple[str, int]]) -> None:
         """Say that a group reads these partitions: what it has not read is kept from now on."""
-        tps = list(self._names(partitions))
-        now_ms = time.time_ns() // 1_000_000
-
-        def insert(connection: sqlite3.Connection) -> None:
-            connection.executemany(
-                "INSERT INTO group_offsets VALUES(?, ?, NULL, ?) ON CONFLICT DO NOTHING",
-                [(group, tp, now_ms) for tp in tps],
-            )
-
-        await self._engine.call(insert, asyncio.get_running_loop())
+        await self._change(register_group(group, list(self._names(partitions))))
 
     async def commit(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """Write the offsets that a group has read to, durably, after all that was sent before."""
@@ -293,11 +254,7 @@ class SqliteLog:
 
     async def forget_group(self, group: str) -> None:
         """Remove a group that will not come back, so that it keeps nothing in the log any more."""
-
-        def delete(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM group_offsets WHERE name = ?", (group,))
-
-        await self._engine.call(delete, asyncio.get_running_loop())
+        await self._change(forget_group(group))
 
     # -- watching
 
@@ -351,6 +308,11 @@ class SqliteLog:
     ) -> None:
         await self.close()
 
+    async def _change(self, change: Change) -> None:
+        if self._closed:
+            raise Unavailable(self.options.endpoint, "it was closed")
+        await self._engine.call(change, asyncio.get_running_loop())
+
     def _names(self, partitions: Iterable[tuple[str, int]]) -> dict[int, Partition]:
         return {
             self._engine.topic(topic).tp(number): Partition(topic, number) for topic, number in partitions
@@ -363,7 +325,3 @@ def _all_partitions(topics: Mapping[str, Topic]) -> dict[int, Partition]:
         for name, topic in topics.items()
         for number in range(topic.partitions)
     }
-
-
-def _policy(compact: bool) -> str:
-    return "compacted" if compact else "not compacted"

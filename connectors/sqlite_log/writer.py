@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from connectors.sqlite_log.append import write_commits, write_records
+from connectors.sqlite_log.chores import Chores
 from connectors.sqlite_log.failures import LogFull, broken, unavailable
 from connectors.sqlite_log.locks import WriteTurn
 from connectors.sqlite_log.options import Options
 from connectors.sqlite_log.records import Append, Commit, Task
-from connectors.sqlite_log.retention import HIGH, LOW, Retention, used_bytes
-from connectors.sqlite_log.schema import BUSY_S, PAGE, open_writer
+from connectors.sqlite_log.retention import used_bytes
+from connectors.sqlite_log.schema import PAGE, open_writer
 from connectors.sqlite_log.stats import Stats
 from streams.ports import PortError, Unavailable
 
@@ -36,23 +37,10 @@ Outcome = tuple["Future[Any]", Any, PortError | None]
 GROUP_BYTES = 8 * 2**20
 GROUP_JOBS = 4096
 
-#: bytes that this process writes before it moves the WAL into the database
-WAL_BYTES = 32 * 2**20
-WAL_IDLE_BYTES = 2**20
-
-TICK_S = 1.0
 TELL_S = 10.0  # trouble that lasts is logged so often
 
-#: what a step of retention may add to the WAL
-CHORE_BYTES = 4 * 2**20
-
-#: at RESERVE of retention_size other processes are refused, so that the consuming one,
-#: whose reading makes room again, can write its results; that one is refused at FULL
-RESERVE, FULL = 0.90, 0.98
-
+#: what replaces older records of its keys takes no room, give or take a page
 SLACK_BYTES = 4 * PAGE
-
-ROOM_S = 0.2  # where no room could be made, it is tried again so often
 
 
 class _TooMuchError(Exception):
@@ -77,7 +65,6 @@ class Writer(threading.Thread):
         published: Callable[[Ends, dict[AbstractEventLoop, list[Outcome]], int], None],
     ) -> None:
         super().__init__(name=f"log-writer {options.path.name}", daemon=True)
-        self.consuming = False  # set by the engine: this process consumes the log
         self._options = options
         self._turn = turn
         self._stats = stats
@@ -88,14 +75,7 @@ class Writer(threading.Thread):
         if options.retention_size is not None:
             self._group_bytes = min(GROUP_BYTES, options.retention_size // 20)
         self._connection: sqlite3.Connection | None = None
-        self._retention = Retention(options, self._writing)
-        self._sweep: Iterator[None] | None = None
-        self._sweep_due = time.monotonic() + min(TICK_S, self._retention.interval_s)
-        self._wal = 0  # bytes written since the last checkpoint
-        self._checkpoint_due = 0.0
-        self._room_tried = 0.0
-        self._tight = False  # little of retention_size is left
-        self._tight_due = 0.0
+        self.chores = Chores(options, turn, stats, self._connected, self._writing)
         self._in_trouble = False
         self._told = -TELL_S  # when trouble was last logged
         self._stopping = False
@@ -115,10 +95,7 @@ class Writer(threading.Thread):
                 jobs = self._gather()
                 if jobs:
                     self._write(jobs)
-                try:
-                    self._keep_house(idle=not jobs)
-                except (Unavailable, sqlite3.Error) as error:
-                    self._recover(error)
+                self._keep_house(idle=not jobs)
         finally:
             self._fail_rest()
             if self._connection is not None:
@@ -131,7 +108,7 @@ class Writer(threading.Thread):
         job, self._kept = self._kept, None
         if job is None:
             try:
-                job = self._queue.get(timeout=self._patience())
+                job = self._queue.get(timeout=self.chores.patience())
             except queue.Empty:
                 return []
             if job is None:
@@ -155,13 +132,6 @@ class Writer(threading.Thread):
             size += job.size
         return jobs
 
-    def _patience(self) -> float:
-        if self._sweep is not None:
-            return 0.0
-        if self._tight:
-            return ROOM_S
-        return max(0.0, min(TICK_S, self._sweep_due - time.monotonic()))
-
     # -- writing
 
     def _write(self, jobs: Sequence[Job]) -> None:
@@ -171,7 +141,7 @@ class Writer(threading.Thread):
             if isinstance(jobs[0], Task):
                 with self._writing() as connection:
                     results: list[Any] = [jobs[0].run(connection)]
-                self._room_tried = 0.0  # a group may have been forgotten
+                self.chores.groups_moved()  # one may have been forgotten
             else:
                 results = self._write_group(jobs, ends)
         except PortError as error:
@@ -191,7 +161,7 @@ class Writer(threading.Thread):
             self._in_trouble = False
             logger.warning("%s: writing works again", self._options.endpoint)
         size = sum(job.size for job in jobs)
-        self._wal += size + 4 * 16384
+        self.chores.wrote(size + 4 * PAGE)
         self._stats.committed(len(jobs), size, time.perf_counter() - started)
         done: dict[AbstractEventLoop, list[Outcome]] = {}
         for job, result in zip(jobs, results, strict=True):
@@ -208,11 +178,11 @@ class Writer(threading.Thread):
         try:
             offsets = self._transact(appends, commits)
         except _TooMuchError:
-            self._make_room(sum(job.size for job in appends))
+            self.chores.make_room(sum(job.size for job in appends))
             try:
                 offsets = self._transact(appends, commits)
             except _TooMuchError:
-                refusal = self._refusal()
+                refusal = self.chores.refusal()
                 self._stats.refused += len(appends)
                 # what has been read must be noted all the same: it makes room
                 self._transact([], commits)
@@ -234,45 +204,20 @@ class Writer(threading.Thread):
         offsets: list[int] = []
         if not appends and not commits:
             return offsets
-        bound = self._options.retention_size
+        bounded = self._options.retention_size is not None and appends
         now_ms = time.time_ns() // 1_000_000
         with self._writing() as connection:
-            before = 0 if bound is None else used_bytes(connection)
+            before = used_bytes(connection) if bounded else 0
             if commits:
                 write_commits(connection, commits, now_ms)
-                self._room_tried = 0.0
+                self.chores.groups_moved()
             if appends:
                 offsets = write_records(connection, appends, now_ms)
-            if bound is not None:
-                used = used_bytes(connection)
-                # what replaces older records of its keys takes no room, give or take a page
-                grown = SLACK_BYTES if all(append.topic.compact for append in appends) else 0
-                if before + grown < used > self._limit(bound):
+            if bounded:
+                slack = SLACK_BYTES if all(append.topic.compact for append in appends) else 0
+                if self.chores.too_much(before + slack, used_bytes(connection)):
                     raise _TooMuchError
-                self._tight = used > bound * HIGH
         return offsets
-
-    def _limit(self, bound: int) -> float:
-        """Bytes of the file that this process may fill."""
-        return bound * (FULL if self.consuming else RESERVE)
-
-    def _make_room(self, size: int) -> None:
-        """Let go of what may go, so that ``size`` bytes fit."""
-        bound = self._options.retention_size
-        if bound is None or time.monotonic() - self._room_tried < ROOM_S:
-            return
-        for _ in self._retention.make_room(int(min(bound * LOW, self._limit(bound) - 1.1 * size))):
-            self._wal += CHORE_BYTES
-        if used_bytes(self._connected()) > bound * HIGH:
-            self._room_tried = time.monotonic()  # until a group has read on, it is of no use
-
-    def _refusal(self) -> LogFull:
-        return LogFull(
-            self._options.endpoint,
-            f"retention_size={self._options.retention_size} is reached and these have not read what would "
-            f"have to go: {', '.join(self._retention.holders()) or 'none; compacted topics fill it'}; "
-            "start them, forget the group if it is gone, or raise retention_size",
-        )
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -292,39 +237,14 @@ class Writer(threading.Thread):
             self._connection = open_writer(self._options)
         return self._connection
 
-    # -- keeping house
-
     def _keep_house(self, idle: bool) -> None:
-        bound = self._options.retention_size
-        if self._wal >= (WAL_IDLE_BYTES if idle else WAL_BYTES) and time.monotonic() >= self._checkpoint_due:
-            self._checkpoint()
-        if self._sweep is not None:
-            self._wal += CHORE_BYTES
-            if next(self._sweep, self) is self:
-                self._sweep = None
-        elif self._tight and time.monotonic() >= self._tight_due and bound is not None:
-            # room is needed now, whoever has swept last and when
-            self._tight_due = time.monotonic() + ROOM_S
-            self._tight = False
-            self._sweep = self._retention.make_room(int(bound * LOW))
-        elif time.monotonic() >= self._sweep_due:
-            self._sweep_due = time.monotonic() + self._retention.interval_s
-            now_ms = time.time_ns() // 1_000_000
-            if self._retention.claim(now_ms):
-                self._sweep = self._retention.sweep(now_ms)
-
-    def _checkpoint(self) -> None:
-        """Move the WAL into the database, with writers locked out (see ``schema.open_writer``)."""
-        with self._turn:
-            connection = self._connected()
-            # a reader in the middle of something keeps the WAL from starting anew: try again later
-            connection.execute("PRAGMA busy_timeout=20")
-            try:
-                busy = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
-            finally:
-                connection.execute(f"PRAGMA busy_timeout={int(BUSY_S * 1000)}")
-        self._wal = WAL_BYTES - 4 * 2**20 if busy else 0
-        self._stats.checkpoints += 1
+        try:
+            self.chores.keep(idle)
+        except (PortError, sqlite3.Error, OSError) as error:
+            self._recover(error)
+        except Exception:  # the supervisor: writing must go on
+            logger.exception("%s: a chore failed in a way that was not foreseen", self._options.endpoint)
+            self.chores.failed()
 
     # -- trouble
 
@@ -337,11 +257,7 @@ class Writer(threading.Thread):
                 logger.error("%s", unavailable(self._options.path, error))
             else:
                 logger.error("%s", error)
-        self._sweep = None
-        self._sweep_due = time.monotonic() + TICK_S
-        # what is in the WAL may find room in the database's free pages
-        self._wal = WAL_BYTES
-        self._checkpoint_due = time.monotonic() + TICK_S
+        self.chores.failed()
         if isinstance(error, sqlite3.Error) and broken(error) and self._connection is not None:
             self._connection.close()
             self._connection = None

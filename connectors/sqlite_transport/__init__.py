@@ -8,7 +8,7 @@ with a group of its own, and gets all partitions of what it subscribes to.
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from faust.exceptions import ImproperlyConfigured
 from faust.transport import base
@@ -61,7 +61,9 @@ class Transport(base.Transport):
 
     def _check(self) -> None:
         self.options()
-        if self.app.conf.processing_guarantee == ProcessingGuarantee.EXACTLY_ONCE:
+        # not app.in_transaction: that is true within faust.Worker only
+        guarantee = cast("ProcessingGuarantee", self.app.conf.processing_guarantee)
+        if guarantee is ProcessingGuarantee.EXACTLY_ONCE:
             raise ImproperlyConfigured(
                 "processing_guarantee='exactly_once' needs Kafka's transactions, which the embedded log has "
                 "not: use 'at_least_once' and make repeated work harmless, or a kafka:// broker"

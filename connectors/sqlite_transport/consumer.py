@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from faust.exceptions import ConsumerNotStarted
-from faust.transport import base
 from faust.types import TP, ConsumerMessage, Message
 from mode import Service
 from mode.utils.times import Seconds
 
-from connectors.sqlite_log import Partition, Record, SqliteLog, partition_of_key
-from connectors.sqlite_transport.positions import Positions
+from connectors.sqlite_log import Partition, Record, partition_of_key
+from connectors.sqlite_transport.group import GroupConsumer, tps
 from connectors.sqlite_transport.topics import all_partitions, assign_all, create_topic
 from streams.ports import Unavailable
 
@@ -32,7 +30,7 @@ LOOK_SOON_S, LOOK_LATE_S = 0.005, 0.05
 LOOK_FOR_TOPICS_S = 1.0
 
 
-class Consumer(base.Consumer):
+class Consumer(GroupConsumer):
     """Reads the embedded log on behalf of one Faust app.
 
     Where Faust's own bookkeeping would lose a record (a partition paused in the middle of
@@ -41,15 +39,12 @@ class Consumer(base.Consumer):
     ``_note_gap``.
     """
 
-    _log: SqliteLog | None = None
-
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._subscribed: set[str] = set()
         self._missing: set[str] = set()
-        self._at = Positions()
         self._generation = 0
         self._rebalancing = asyncio.Lock()
-        self._something: asyncio.Future[None] | None = None
         self._look_s = LOOK_SOON_S
         self._version = -1
         self._listener: Any = None
@@ -82,11 +77,6 @@ class Consumer(base.Consumer):
 
     def close(self) -> None:
         """Faust calls this when it is stopped in a rebalance; ``on_stop`` does the work."""
-
-    def _opened(self) -> SqliteLog:
-        if self._log is None:
-            raise ConsumerNotStarted("the consumer is not running")
-        return self._log
 
     # -- subscription
 
@@ -124,8 +114,8 @@ class Consumer(base.Consumer):
     async def _place(self, assigned: set[TP]) -> None:
         """Put every partition where its group was, or where ``consumer_auto_offset_reset`` says."""
         log = self._opened()
-        starts, ends = _tps(log.starts(assigned)), _tps(log.ends(assigned))
-        committed = {} if self.app.client_only else _tps(log.committed(self.app.conf.id))
+        starts, ends = tps(log.starts(assigned)), tps(log.ends(assigned))
+        committed = {} if self.app.client_only else tps(log.committed(self.app.conf.id))
         latest = self.app.conf.consumer_auto_offset_reset == "latest" and not self.app.client_only
         self._at.assign(
             {
@@ -263,7 +253,7 @@ class Consumer(base.Consumer):
         if version != self._version:
             idle = [tp for tp in active if not at.pending(tp)]
             if idle:
-                at.reached(_tps(log.ends(idle)))
+                at.reached(tps(log.ends(idle)))
             self._version = version
         ready = at.in_turn(tp for tp in active if at.pending(tp))
         if not ready:
@@ -302,24 +292,9 @@ class Consumer(base.Consumer):
 
     # -- waiting
 
-    async def _nap(self, seconds: float) -> None:
-        """Wait until something happens, or so long."""
-        loop = asyncio.get_running_loop()
-        self._something = loop.create_future()
-        timer = loop.call_later(seconds, self._wake)
-        try:
-            await self._something
-        finally:
-            timer.cancel()
-            self._something = None
-
-    def _wake(self) -> None:
-        if self._something is not None and not self._something.done():
-            self._something.set_result(None)
-
     def _told(self, ends: Mapping[Partition, int]) -> None:
         """Take note of what this process has written."""
-        if self._at.reached(_tps(ends)):
+        if self._at.reached(tps(ends)):
             self._wake()
 
     def on_buffer_drop(self, tp: TP) -> None:
@@ -337,112 +312,5 @@ class Consumer(base.Consumer):
         super().resume_flow()
         self._wake()
 
-    # -- positions
-
-    async def position(self, tp: TP) -> int | None:
-        """Return the offset that is read next."""
-        return self._at.position(tp) if tp in self._at else None
-
-    async def _seek(self, partition: TP, offset: int) -> None:
-        self._at.seek(partition, offset)
-        self._wake()
-
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Go to these offsets."""
-        for tp, offset in partitions.items():
-            self._at.seek(tp, offset)
-            self._read_offset[tp] = offset or None
-        self._wake()
-
-    async def seek_to_committed(self) -> Mapping[TP, int | None]:  # type: ignore[override]
-        """Go to where the group was, and return it.
-
-        A partition without a committed offset goes to where it began, unless it is one
-        whose records are not acknowledged (a changelog).
-        """
-        committed = _tps(self._opened().committed(self.app.conf.id))
-        found: dict[TP, int | None] = {}
-        for tp in self.assignment():
-            offset = found[tp] = committed.get(tp)
-            if offset is not None:
-                self._at.seek(tp, offset)
-            elif self.app.topics.acks_enabled_for(tp.topic):
-                self._at.seek(tp, self._at.start(tp))
-        return found
-
-    def highwater(self, tp: TP) -> int:
-        """Return the next offset of a partition, as far as it is known."""
-        return self._at.end(tp)
-
-    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        """Return the next offsets of partitions."""
-        return _tps(self._opened().ends(partitions))
-
-    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
-        """Return the first offsets that partitions still hold."""
-        return _tps(self._opened().starts(partitions))
-
-    # -- acknowledging
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Write the group's offsets; keeps trying while the log is unavailable, until stopped."""
-        log = self._opened()
-        return await self._retry(
-            lambda: log.commit(self.app.conf.id, {(tp.topic, tp.partition): n for tp, n in offsets.items()})
-        )
-
-    async def _retry(self, change: Any) -> bool:
-        pause = 0.1
-        while True:
-            try:
-                await change()
-            except Unavailable as error:
-                self.log.error("%s", error)
-                if self.should_stop:
-                    return False
-                await self.sleep(pause)
-                pause = min(5.0, pause * 2)
-            else:
-                return True
-
-    def _new_offset(self, tp: TP) -> int | None:
-        """Return the offset up to which everything is acknowledged; None if it has not moved.
-
-        Faust's own would pass an unacknowledged record where nothing is committed yet or
-        where it is a single one.
-        """
-        acked = self._acked_index[tp]
-        if not acked or tp not in self._at:
-            return None
-        floor = self._committed_offset[tp]
-        first = offset = self._at.start(tp) if floor is None else floor
-        gaps = self._gap[tp]
-        while True:
-            if offset in acked:
-                offset += 1
-            elif gap := gaps.at(offset):
-                offset = max(interval.end for interval in gap)
-            else:
-                break
-        if offset == first:
-            return None
-        acked.difference_update(range(first, offset))
-        self._acked[tp] = [number for number in self._acked[tp] if number >= offset]
-        gaps.chop(0, offset)
-        return offset
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Do nothing: Faust's idea of a gap takes in the record behind it; ``_note_gap`` has ours."""
-
-    def _note_gap(self, tp: TP, first: int, behind: int) -> None:
-        """Note that there are no records from ``first`` up to, but not including, ``behind``."""
-        self._gap[tp].addi(first, behind)
-        self._gap[tp].merge_overlaps(strict=False)
-
     def _new_topicpartition(self, topic: str, partition: int) -> TP:
         return TP(topic, partition)
-
-
-def _tps(values: Mapping[Any, Any]) -> dict[TP, Any]:
-    """Return the same with Faust's own names of partitions, which compare equal."""
-    return {TP(*name): value for name, value in values.items()}

@@ -84,7 +84,7 @@ async def consume(url: str) -> None:
 
 async def full_disk(url: str) -> None:
     """Meet a limit on the size of files, and go on when it is lifted."""
-    path = url.split("?")[0].removeprefix("sqlite:///")
+    path = url.partition("?")[0].removeprefix("sqlite:///")
     async with SqliteLog(url) as log:
         await log.append("t", b"before", partition=0)
         size = max(os.stat(path + end).st_size for end in ("", "-wal"))

@@ -17,5 +17,5 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(path: Path) -> str:
-    """This test's log, quick rather than durable."""
+    """The URL of a log for one test, quick rather than durable."""
     return log_url(path, durability="off")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sqlite_log import LogFull, SqliteLog, log_url
+from connectors.sqlite_log import LogFull, Partition, SqliteLog, log_url
 from tests.sqlite_log.test_log import everything
 
 MB = 2**20
@@ -23,6 +23,10 @@ async def until(condition: Callable[[], bool], what: str, deadline_s: float = 15
         if time.monotonic() > end:
             raise TimeoutError(f"expected {what} within {deadline_s:g} s")
         await asyncio.sleep(0.02)
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size
 
 
 def start_of(log: SqliteLog, topic: str = "t", partition: int = 0) -> int:
@@ -52,7 +56,7 @@ def test_old_records_go_when_every_group_has_read_them(path: Path) -> None:
             assert len(await everything(log, "state", 0)) == 100
             assert log.dropped_unread() == {"kept": 0, "state": 0, "t": 0}
             assert await log.append("t", b"next") == 100
-            assert log.lag()["slow"][("t", 0)] == 1  # type: ignore[index]
+            assert log.lag()["slow"][Partition("t", 0)] == 1
 
     asyncio.run(scenario())
 
@@ -141,11 +145,10 @@ def test_the_size_bound_holds_while_groups_keep_up(path: Path) -> None:
                 )
                 await log.append("u", os.urandom(50_000))
                 await log.commit("g", {("t", 0): (n + 1) * 10, ("t", 1): (n + 1) * 10})
-                assert path.stat().st_size <= bound
+                assert size_of(path) <= bound
             # 105 MB went through; what is kept is the newest
-            kept = sum(
-                log.ends([(t, p)])[t, p] - start_of(log, t, p) for t, p in [("t", 0), ("t", 1), ("u", 0)]
-            )  # type: ignore[index]
+            places = [("t", 0), ("t", 1), ("u", 0)]
+            kept = sum(end - start_of(log, *place) for place, end in log.ends(places).items())
             assert 0.4 * bound < kept * 50_000 < bound
             assert log.dropped_unread() == {"t": 0, "u": 0}
             assert log.stats.refused == 0
@@ -165,7 +168,7 @@ def test_at_the_bound_new_records_are_refused_until_a_group_has_read(path: Path)
                     assert await log.append("t", os.urandom(100_000)) == written
                     written += 1
             assert 0.7 * bound < written * 100_000 < bound
-            assert path.stat().st_size <= bound
+            assert size_of(path) <= bound
             assert log.stats.refused == 1
             assert start_of(log) == 0  # nothing is lost
             # the worker may still write its results and its offsets, or nothing would ever move
@@ -176,7 +179,7 @@ def test_at_the_bound_new_records_are_refused_until_a_group_has_read(path: Path)
             assert start_of(log) <= written // 2
             for _ in range(10):
                 await log.append("t", os.urandom(100_000))
-            assert path.stat().st_size <= bound
+            assert size_of(path) <= bound
 
     asyncio.run(scenario())
 
@@ -207,7 +210,7 @@ def test_dropping_unread_records_is_loud(path: Path, caplog: pytest.LogCaptureFi
             with caplog.at_level(logging.ERROR):
                 for n in range(200):
                     assert await log.append("t", os.urandom(100_000)) == n
-            assert path.stat().st_size <= bound
+            assert size_of(path) <= bound
             first = start_of(log)
             assert first > 100
             assert log.dropped_unread() == {"t": first - 10}
@@ -226,12 +229,12 @@ def test_compacted_data_alone_cannot_pass_the_bound(path: Path) -> None:
             with pytest.raises(LogFull, match="compacted topics fill it"):
                 for n in range(100):
                     await log.append("state", os.urandom(100_000), key=b"%d" % n)
-            assert path.stat().st_size <= bound
+            assert size_of(path) <= bound
             # writing the same keys again takes no more room
             for _ in range(5):
                 for n in range(20):
                     await log.append("state", os.urandom(100_000), key=b"%d" % n)
-            assert path.stat().st_size <= bound
+            assert size_of(path) <= bound
 
     asyncio.run(scenario())
 
@@ -244,12 +247,12 @@ def test_files_stay_small_under_a_steady_load(path: Path) -> None:
             largest = 0
             for _ in range(150):
                 await asyncio.gather(*(log.append("t", bytes(100_000)) for _ in range(30)))
-                largest = max(largest, wal.stat().st_size)
+                largest = max(largest, size_of(wal))
             # 450 MB went through
             assert largest < 100 * MB
             assert log.stats.checkpoints >= 5
             await until(lambda: start_of(log) == 4499, "all but the last to be gone", 30)
             # free pages go back to the file system in small steps
-            await until(lambda: path.stat().st_size < 60 * MB, "the file to shrink", 30)
+            await until(lambda: size_of(path) < 60 * MB, "the file to shrink", 30)
 
     asyncio.run(scenario())

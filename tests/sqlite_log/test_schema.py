@@ -128,7 +128,7 @@ def test_another_programs_files_are_refused(path: Path, url: str) -> None:
 
 
 def test_a_missing_directory_says_how_a_path_is_written(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="expected a directory .*nowhere, there is none"):
+    with pytest.raises(Unavailable, match=r"expected a directory .*nowhere, there is none"):
         SqliteLog(log_url(tmp_path / "nowhere" / "log.db"))
     with pytest.raises(Unavailable, match="an absolute path has four slashes"):
         SqliteLog(f"sqlite://{tmp_path}/log.db")

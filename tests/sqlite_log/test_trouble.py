@@ -77,8 +77,6 @@ def test_another_program_in_the_file_is_waited_for(url: str, path: Path) -> None
 
 
 def test_a_neighbour_that_keeps_the_turn_is_named_after_a_while(path: Path) -> None:
-    url = log_url(path)
-    path.touch()
     turn = WriteTurn(path, 0.3)
     # another process that was stopped while it was writing
     pid = os.fork()
@@ -100,8 +98,6 @@ def test_a_neighbour_that_keeps_the_turn_is_named_after_a_while(path: Path) -> N
     with turn:
         pass
     turn.close()
-    with pytest.raises(ValueError, match="four slashes|sqlite:///"):
-        SqliteLog(url.replace("sqlite", "file"))
 
 
 def test_a_stopped_neighbour_lets_the_others_go_on_when_it_dies(path: Path) -> None:
@@ -115,7 +111,7 @@ def test_a_stopped_neighbour_lets_the_others_go_on_when_it_dies(path: Path) -> N
                 for _ in range(5):
                     other.send_signal(signal.SIGSTOP)
                     waiting = asyncio.create_task(log.append("t", b"x"))
-                    done, _ = await asyncio.wait([waiting], timeout=0.2)
+                    await asyncio.wait([waiting], timeout=0.2)
                     other.send_signal(signal.SIGCONT)
                     await asyncio.wait_for(waiting, 10)
                 other.send_signal(signal.SIGSTOP)

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import faust
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -93,7 +93,7 @@ class Sender:
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
 
-    async def __aenter__(self) -> Sender:
+    async def __aenter__(self) -> Self:
         if self._backend.embedded:
             self._log = SqliteLog(self._backend.url)
         else:
@@ -142,7 +142,7 @@ class Sender:
         return found
 
 
-class Seen(list[EventT]):
+class Seen(list[EventT[bytes]]):
     """The events that an agent has had."""
 
     def values(self) -> list[bytes | None]:
@@ -156,14 +156,14 @@ class Seen(list[EventT]):
         return found
 
 
-def collect(app: faust.App, topic: str, ack: Callable[[EventT], bool] | None = None) -> Seen:
+def collect(app: faust.App, topic: str, ack: Callable[[EventT[bytes]], bool] | None = None) -> Seen:
     """Give the app an agent that keeps every event of a topic.
 
     ack : which events to acknowledge; None: all, as Faust does by itself
     """
     seen = Seen()
 
-    async def keep(stream: faust.StreamT[bytes]) -> None:
+    async def keep(stream: Any) -> None:
         if ack is None:
             async for event in stream.events():
                 seen.append(event)
@@ -225,5 +225,6 @@ def numbered(count: int, start: int = 0) -> list[bytes]:
 async def committed(app: faust.App, topic: str) -> dict[TP, int]:
     """Return the offsets that the app's group has committed for a topic, as the broker knows them."""
     assignment = {tp for tp in app.consumer.assignment() if tp.topic == topic}
-    found = await app.consumer.seek_to_committed()
+    consumer: Any = app.consumer
+    found = await consumer.seek_to_committed()
     return {TP(*tp): offset for tp, offset in found.items() if tp in assignment and offset is not None}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import sqlite3
+import statistics
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,22 +78,25 @@ def test_a_second_consuming_process_is_refused(embedded: Backend) -> None:
     asyncio.run(scenario())
 
 
-def test_what_other_processes_write_arrives_within_50_ms_or_so(embedded: Backend) -> None:
+def test_what_other_processes_write_arrives_soon(embedded: Backend) -> None:
     async def scenario() -> None:
-        topic = "t"
         async with SqliteLog(embedded.url) as log:
-            await log.ensure_topic(topic, 4)
+            await log.ensure_topic("t", 4)
         app = embedded.app()
-        seen = collect(app, topic)
-        late: list[float] = []
+        waits: list[float] = []
+
+        def ack(event: EventT[bytes]) -> bool:
+            waits.append(time.time() - event.message.timestamp)
+            return True
+
+        seen = collect(app, "t", ack=ack)
         async with running(app):
             with child("now_and_then", embedded.url, "c", "3") as other:
                 lines_until(other, "ready")
-                await until(lambda: len(seen) >= 50, "50 events")
-            late = [event.message.time_in and event.message.timestamp for event in seen]  # type: ignore[misc]
-        assert len(late) >= 50
-        offsets = [event.message.offset for event in seen]
-        assert offsets == list(range(len(offsets)))
+                await until(lambda: len(seen) >= 60, "60 events")
+        assert [event.message.offset for event in seen] == list(range(len(seen)))
+        # the timestamp is that of writing; looking takes 50 ms at most, and 5 ms where there is a load
+        assert statistics.median(waits) < 0.1
 
     asyncio.run(scenario())
 
@@ -157,7 +163,7 @@ def test_a_seek_under_load_needs_no_second_try(embedded: Backend) -> None:
             await until(lambda: seen[-1].message.offset == 3999, "the end")
         offsets = [event.message.offset for event in seen]
         # the only steps that are not +1 are the ten seeks
-        assert sum(1 for a, b in zip(offsets, offsets[1:], strict=False) if b != a + 1) == 10
+        assert sum(1 for a, b in itertools.pairwise(offsets) if b != a + 1) == 10
 
     asyncio.run(scenario())
 
@@ -195,9 +201,9 @@ def test_the_record_behind_a_gap_counts(embedded: Backend) -> None:
                 await log.append(topic, b"%d" % n, key=b"b")
             await log.append(topic, b"10", key=b"c")
         app = embedded.app()
-        held: list[EventT] = []
+        held: list[EventT[bytes]] = []
 
-        def ack(event: EventT) -> bool:
+        def ack(event: EventT[bytes]) -> bool:
             if event.value == b"9":
                 held.append(event)
                 return False

@@ -14,14 +14,16 @@ import pytest
 from tests.transport_suite.backend import Backend, Sender, until
 
 PARTITIONS = 4
-RECORDS = 6000
+RECORDS = 3000
 
 
 def spawn(backend: Backend, source: str, target: str, log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.transport_suite.worker"]
-            + [backend.kind, backend.url, backend.tag, source, target],
+            [
+                *(sys.executable, "-m", "tests.transport_suite.worker"),
+                *(backend.kind, backend.url, backend.tag, source, target),
+            ],
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -40,7 +42,7 @@ def test_kill_9_under_load_loses_nothing(backend: Backend, tmp_path: Path, round
             try:
                 for _ in range(kills):
                     done = await total(sender, target)
-                    more = random.randint(100, 1500)
+                    more = random.randint(100, 1000)
                     await grows(sender, target, done + more, worker, log)
                     worker.send_signal(signal.SIGKILL)
                     worker.wait()
@@ -50,7 +52,7 @@ def test_kill_9_under_load_loses_nothing(backend: Backend, tmp_path: Path, round
                 await sending
                 await complete(sender, target, RECORDS * kills, worker, log)
                 worker.send_signal(signal.SIGTERM)
-                assert worker.wait(10) == 0, log.read_text()[-3000:]
+                assert worker.wait(10) == 0, tail(log)
             finally:
                 worker.kill()
                 worker.wait()
@@ -64,6 +66,10 @@ def test_kill_9_under_load_loses_nothing(backend: Backend, tmp_path: Path, round
                 assert list(first) == expected
 
     asyncio.run(scenario())
+
+
+def tail(log: Path) -> str:
+    return log.read_text()[-3000:]
 
 
 async def produce(sender: Sender, topic: str, count: int) -> None:
@@ -90,7 +96,7 @@ async def grows(sender: Sender, topic: str, size: int, worker: subprocess.Popen[
     for _ in range(6000):
         if await total(sender, topic) >= size:
             return
-        assert worker.poll() is None, log.read_text()[-3000:]
+        assert worker.poll() is None, tail(log)
         await asyncio.sleep(0.01)
     raise TimeoutError(f"expected {size} records copied, got {await total(sender, topic)}")
 

@@ -67,7 +67,7 @@ def test_contents_arrive_as_they_were_sent(backend: Backend) -> None:
             await send_(topic, b"k", b"time", 0, 1_700_000_000.125, None)
             await until(lambda: len(seen) == 6, "6 events")
         assert [(e.key, e.value) for e in seen[:3]] == [(None, b"no key"), (b"", b""), (b"deleted", None)]
-        assert [list(e.message.headers) for e in seen[:4]] == [[], [], [], headers]
+        assert [list(e.message.headers or ()) for e in seen[:4]] == [[], [], [], headers]
         assert dict(seen[4].headers) == {"a": b"1"}
         assert seen[5].message.timestamp == 1_700_000_000.125
         assert all(abs(e.message.timestamp - seen[0].message.timestamp) < 60 for e in seen[:5])

@@ -106,8 +106,8 @@ def plain(port: int, count: int, protocol: Protocol, out: Queue[Result | str]) -
     )
     client.on_message = on_message
     client.on_subscribe = lambda *_: out.put("ready")
-    client.on_connect = lambda *_: client.subscribe("meters/#", 1)
     client.connect("127.0.0.1", port)
+    client.subscribe("meters/#", 1)
     client.loop_forever()
     out.put(meter.result())
 

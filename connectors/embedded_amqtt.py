@@ -132,6 +132,7 @@ class LoopbackBroker(Broker):  # type: ignore[misc]
             }
         )
         self.closing = False  # True: take no more messages
+        self._read = False  # somebody with a session that is kept has subscribed
         self._held = False
 
     def outbox(self, session: Session) -> Outbox:
@@ -141,8 +142,16 @@ class LoopbackBroker(Broker):  # type: ignore[misc]
         return found
 
     async def route(self, sender: Session, topic: str, payload: bytes, retain: bool) -> None:
-        """Put a message into the outboxes of all who want it; wait while one of them is full."""
-        while self.closing or any(self.outbox(session).full for session, _ in self._receivers(topic)):
+        """Put a message into the outboxes of all who want it; wait while one of them is full.
+
+        It also waits for the first subscriber whose session is kept: after a restart publishers
+        come back sooner than ingest, and what they were told was received would go to nobody.
+        """
+        while (
+            self.closing
+            or not self._read
+            or any(self.outbox(session).full for session, _ in self._receivers(topic))
+        ):
             self._tell(topic)
             await asyncio.sleep(_LOOK_S)
         self._held = False
@@ -169,7 +178,7 @@ class LoopbackBroker(Broker):  # type: ignore[misc]
                     yield session, qos
 
     def _tell(self, topic: str) -> None:
-        if self._held or self.closing:
+        if self._held or self.closing or not self._read:
             return
         self._held = True
         slow = ", ".join(sorted({str(s.client_id) for s, _ in self._receivers(topic) if self.outbox(s).full}))
@@ -203,6 +212,7 @@ class LoopbackBroker(Broker):  # type: ignore[misc]
             )
             return 0x80
         granted: int = await super().add_subscription((wanted, min(qos, 1)), session)
+        self._read = self._read or (granted == 1 and not session.clean_session)
         return granted
 
     async def _initialize_client_session(

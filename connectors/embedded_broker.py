@@ -16,13 +16,14 @@ import contextlib
 import ipaddress
 import json
 import logging
+import random
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from amqtt.adapters import StreamWriterAdapter
 
@@ -68,7 +69,7 @@ async def serve(host: str, port: int, ready: Callable[[int], None], stop: asynci
             writer.close()
 
     try:
-        server = await asyncio.start_server(connected, host, port)
+        server = await _listen(connected, host, port)
     except OSError as error:
         await broker.shutdown()
         raise Rejected(
@@ -87,6 +88,24 @@ async def serve(host: str, port: int, ready: Callable[[int], None], stop: asynci
         task.cancel()
     await asyncio.gather(*connections, return_exceptions=True)
     await broker.shutdown()
+
+
+async def _listen(
+    connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]],
+    host: str,
+    port: int,
+) -> asyncio.Server:
+    """Listen on ``port``; for 0 on a free one below those that the kernel gives to outgoing connections.
+
+    A client that looks for a broker that is away could be given a port of that range as its own, connect
+    to itself, and keep the broker from coming back.
+    """
+    if port:
+        return await asyncio.start_server(connected, host, port)
+    for chosen in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError):
+            return await asyncio.start_server(connected, host, chosen)
+    return await asyncio.start_server(connected, host, 0)
 
 
 async def _talk(broker: LoopbackBroker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

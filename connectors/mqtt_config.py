@@ -151,8 +151,8 @@ class MqttConfig:
             raise ValueError(f"expected the MQTT protocol auto, 5 or 3.1.1, got {self.protocol!r}")
         if self.shared_group is not None and (not self.shared_group or set(self.shared_group) & set("/+#")):
             raise ValueError(f"expected a shared group without / + #, got {self.shared_group!r}")
-        if not 5 <= self.keepalive_s <= 65_535:
-            raise ValueError(f"need 5 <= keepalive_s <= 65535, got {self.keepalive_s}")
+        if not 1 <= self.keepalive_s <= 65_535:
+            raise ValueError(f"need 1 <= keepalive_s <= 65535, got {self.keepalive_s}")
         if not 0 < self.session_expiry_s <= 0xFFFF_FFFF:
             raise ValueError(f"need 0 < session_expiry_s <= 4294967295, got {self.session_expiry_s}")
         if self.connect_timeout_s <= 0:

@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 _MISC_S = 0.5  # how often paho looks at its keep-alive
 _RETRY_SUBSCRIBE_S = 60.0
 _GOODBYE_S = 2.0
+_LINGER_S = 1.0
 _GATHER_S = 0.005  # how long a message may lie unread after one that came in a small piece
 _SMALL = 1 << 14
+_GONE = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 _IN_USE = "Session taken over"
 _NOT_5 = "Unsupported protocol version"
 
@@ -104,14 +106,16 @@ class Connection:
     ) -> None:
         if self._reason:
             return
-        name = reason.getName()
+        own = self._config.client_id
         if flags.is_disconnect_packet_from_server:
-            self._reason = f"the broker ended the connection: {name}"
-            if name == _IN_USE:
-                taken = self._config.client_id
-                self._reason += f"; another client came as {taken!r}: every instance needs its own client_id"
+            self._reason = f"the broker ended the connection: {reason.getName()}"
+            if reason.getName() == _IN_USE:
+                self._reason += f"; another client came as {own!r}: every instance needs its own client_id"
         elif self.answered:
-            self._reason = f"the connection was lost ({name})"
+            # a second client of our name is the usual cause, and many brokers do not say so
+            self._reason = (
+                f"the connection was lost; if this repeats: does another client use the client_id {own!r}?"
+            )
         else:
             self._reason = "the broker closed the connection without an answer"
 
@@ -168,12 +172,12 @@ class Connection:
                 return
             paused = self._pause(sock, receipts)
             writing = paho.want_write() or sock.unsent
-            poller.modify(fd, (0 if paused else select.POLLIN) | (select.POLLOUT if writing else 0))
+            poller.modify(fd, (_GONE if paused else select.POLLIN) | (select.POLLOUT if writing else 0))
             events = dict(poller.poll(0 if sock.pending() or sock.readable_now() else _MISC_S * 1000))
             if self._wake.fileno() in events:
                 self._woken()
             seen = events.get(fd, 0)
-            if paused and seen & (select.POLLERR | select.POLLHUP):
+            if paused and seen & _GONE:
                 sock.fail(ConnectionResetError("the broker closed the connection"))
             elif not paused and (seen & ~select.POLLOUT or sock.readable_now()):
                 self._read(sock)
@@ -185,8 +189,12 @@ class Connection:
             if now >= misc_at:
                 misc_at = now + _MISC_S
                 paho.loop_misc()
-                self._look_at_time(now, connect_by)
-        raise Lost(self._reason or "the connection was lost")
+                self._look_at_time(sock, now, connect_by)
+        raise self._lost(sock)
+
+    def _lost(self, sock: FrameSocket) -> Lost:
+        reason = self._reason or "the connection was lost"
+        return Lost(reason if sock.error is None else f"{reason} ({sock.error})")
 
     def _read(self, sock: FrameSocket) -> None:
         shared = self._shared
@@ -207,10 +215,10 @@ class Connection:
             if self._paho.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return
 
-    def _look_at_time(self, now: float, connect_by: float) -> None:
+    def _look_at_time(self, sock: FrameSocket, now: float, connect_by: float) -> None:
         if not self._ready:
             if self._reason:
-                raise Lost(self._reason)
+                raise self._lost(sock)
             if now > connect_by:
                 self.timed_out = True
                 raise Lost(f"the broker did not answer CONNECT within {self._answer_s:g} s")
@@ -221,7 +229,8 @@ class Connection:
 
     def _pause(self, sock: FrameSocket, receipts: Receipts) -> bool:
         counters = self._shared.counters
-        full = self._full(receipts)
+        # not before the subscriptions stand: the answers to CONNECT and SUBSCRIBE must be read
+        full = counters.state == "connected" and self._full(receipts)
         if full != counters.paused:
             counters.paused = full
             if full:
@@ -257,5 +266,5 @@ class Connection:
         while sock.unsent and time.monotonic() < until:
             select.select([], [sock.fileno()], [], 0.1)
             sock.flush()
+        sock.linger_s = _LINGER_S
         self._paho.disconnect()
-        sock.flush()

@@ -116,10 +116,9 @@ class FrameSplitter:
             if stop > end and length <= limit:
                 need = stop - pos
                 break
-            if length > limit:
+            if length > limit and end - start < _HEAD:
                 need = start - pos + _HEAD
-                if end - pos < need:
-                    break
+                break
             body = start + 2 + (data[start] << 8 | data[start + 1])
             raw_topic = data[start + 2 : body]
             qos = first & 6

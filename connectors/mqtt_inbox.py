@@ -90,7 +90,7 @@ class Inbox:
         self._call(self._wake)
 
     async def take(self, max_messages: int, linger_s: float, enough: int) -> list[Delivery]:
-        """Wait for a message, then up to ``linger_s`` for ``enough`` of them; return up to ``max_messages``."""
+        """Wait for a message, then up to ``linger_s`` for ``enough``; return at most ``max_messages``."""
         if max_messages < 1 or linger_s < 0:
             raise ValueError(f"need max_messages >= 1 and linger_s >= 0, got {max_messages} and {linger_s}")
         enough = min(enough, max_messages)

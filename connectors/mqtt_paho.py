@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Sequence
 
@@ -32,18 +33,31 @@ class Paho(Client):
             reconnect_on_failure=False,
         )
         self._config = config
+        self._tls = tls
         self._version5 = version5
         self.connect_timeout = config.connect_timeout_s
         if config.username is not None:
             self.username_pw_set(config.username, config.password)
-        if tls is not None:
-            self.tls_set_context(tls)
 
     def _create_socket(self) -> FrameSocket:
         raw = super()._create_socket()
+        assert isinstance(raw, socket.socket)  # no web socket, no proxy
         tune(raw, dead_after_s=2.0 * self._config.keepalive_s)
+        if self._tls is not None:
+            raw = self._encrypt(raw, self._tls)
         splitter = FrameSplitter(version5=self._version5, max_packet=self._config.limits.max_packet)
         return FrameSocket(raw, splitter)
+
+    def _encrypt(self, raw: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
+        # here and not in paho, which leaves the socket open when the other side is not to be trusted
+        encrypted = tls.wrap_socket(raw, server_hostname=self._config.host, do_handshake_on_connect=False)
+        try:
+            encrypted.settimeout(self._config.connect_timeout_s)
+            encrypted.do_handshake()
+        except OSError:
+            encrypted.close()
+            raise
+        return encrypted
 
     def open(self) -> FrameSocket:
         """Connect and send CONNECT; OSError if there is nobody or TLS fails."""

@@ -8,11 +8,14 @@ the few packets that are left. Receipts of a batch leave in one ``send``.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import select
 import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -26,11 +29,16 @@ _MAX_UNSENT = 1 << 20
 _WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
+class _Closed(ConnectionAbortedError):
+    """We closed it ourselves."""
+
+
 class RawSocket(Protocol):
     """What of a socket is used: ``socket.socket`` and ``ssl.SSLSocket`` have it."""
 
     def recv(self, size: int, /) -> bytes: ...
     def send(self, data: bytes, /) -> int: ...
+    def shutdown(self, how: int, /) -> None: ...
     def close(self) -> None: ...
     def fileno(self) -> int: ...
     def setblocking(self, flag: bool, /) -> None: ...
@@ -52,6 +60,7 @@ class FrameSocket:
         self._lock = threading.Lock()  # an SSL object must not be read and written at once
         self._pinged = False  # a ping was sent since the last pause: its answer may be on its way
         self._paused = False
+        self.linger_s = 0.0  # how long close() may wait for the broker to close as well
 
     # -- for paho ----------------------------------------------------------------------
 
@@ -89,8 +98,20 @@ class FrameSocket:
     def close(self) -> None:
         with self._lock:
             if self._ended is None:
-                self._ended = ConnectionAbortedError("closed")
+                self._ended = _Closed("closed")
+                self._drain()
             self._raw.close()
+
+    def _drain(self) -> None:
+        # closing with unread bytes resets the connection, and the broker would throw away
+        # our last receipts unread: so say that nothing more comes, and wait for its end
+        until = time.monotonic() + self.linger_s
+        with contextlib.suppress(OSError):
+            if self.linger_s:
+                self._raw.shutdown(socket.SHUT_WR)
+            while (left := until - time.monotonic()) > 0:
+                if select.select([self._raw], [], [], left)[0] and not self._raw.recv(_READ):
+                    return
 
     # -- for us ------------------------------------------------------------------------
 
@@ -98,6 +119,11 @@ class FrameSocket:
     def unsent(self) -> int:
         """Bytes that the network has not taken yet."""
         return len(self._unsent)
+
+    @property
+    def error(self) -> OSError | None:
+        """What broke the connection, if it was an error."""
+        return None if isinstance(self._ended, _Closed) else self._ended
 
     @property
     def consumed(self) -> int:
@@ -233,10 +259,8 @@ class Receipts:
         return ready
 
 
-def tune(raw: RawSocket, dead_after_s: float) -> None:
+def tune(raw: socket.socket, dead_after_s: float) -> None:
     """Send receipts at once, and let the kernel give up on a peer that acknowledges nothing for so long."""
-    if not isinstance(raw, socket.socket):
-        return
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -96,7 +96,8 @@ class Gate:
     def _check_names(self, columns: Columns, faults: dict[int, str]) -> None:
         if len(self._sound) > 200_000:
             self._sound.clear()
-        for code, name in enumerate(columns.meters):
+        known = self._sound.issuperset(columns.meters)  # nearly always, and a tenth of the loop's time
+        for code, name in enumerate(() if known else columns.meters):
             if name in self._sound:
                 continue
             fault = self._fault(name) if name else "expected a meter id, got an empty one"

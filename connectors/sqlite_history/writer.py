@@ -95,10 +95,12 @@ class Writer:
 
     def _cells(self, columns: Columns) -> Cells:
         meters, totals = columns.meters, self._totals
-        used = np.unique(columns.meter)  # the others may be names that did not pass the gate
-        key = np.zeros(len(meters), np.uint32)
-        key[used] = [totals.get(meters[code]) or self._total(meters[code]) for code in used.tolist()]
-        series = key[columns.meter]
+        found = list(map(totals.get, meters))
+        if None in found:
+            # only of readings that are here: the other names may not have passed the gate
+            for code in np.unique(columns.meter).tolist():
+                found[code] = found[code] or self._total(meters[code])
+        series = np.array([key or 0 for key in found], np.uint32)[columns.meter]
         for row, register in columns.sparse.get("register", {}).items():
             series[row] = self._key(meters[int(columns.meter[row])], str(register))
         unit = np.zeros(len(columns.units), np.uint16)

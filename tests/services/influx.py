@@ -111,7 +111,7 @@ class Influx(Service):
         answer = self._call("POST", f"/api/v2/query?org={self.org}", body)
         rows: list[dict[str, str]] = []
         # one table after another, an empty line and a header of its own before each
-        for table in answer.decode().replace("\r\n", "\n").strip().split("\n\n"):
+        for table in answer.decode().replace("\r\n", "\n").strip("\n").split("\n\n"):
             rows += csv.DictReader(io.StringIO(table))
         return rows
 

@@ -24,7 +24,7 @@ from streams.ports import PortError, Rejected, Unavailable
 __all__ = ["Engine"]
 
 #: how long a process waits for its turn to write [s]
-TURN_S = 30.0
+TURN_S = 10.0
 
 Listener = Callable[[Ends], None]
 

@@ -7,7 +7,7 @@ flat arrays, row = meter, so that a checkpoint, a move or an upgrade never touch
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from detectors.batch import Batch, Records
 
 BLOCK = 512  # meters in a block, the unit of a checkpoint's records
+
+ROOM = 4  # findings that one row, or one meter at a watermark, may give rise to in one detector
 
 # What a finding does to the episode of its meter and family.
 RAISE, UPDATE, CLEAR = 1, 2, 3
@@ -52,7 +54,9 @@ class Column:
     A *cold* column changes about once a day or less; who writes it marks the meter's block
     in ``State.cold``. All others are written with every checkpoint in which their block saw
     a reading. ``counter`` fields (of a structured type) are left out of the canonical dump:
-    they count what happened to the stream, not what is known of the meter.
+    they count what happened to the stream, not what is known of the meter. ``scales`` names the
+    fields that are in the meter's unit ("" = the cells of a plain type): they are converted when
+    the registry changes the unit.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Column:
     cold: bool = False
     fill: float = 0
     counters: tuple[str, ...] = ()
+    scales: tuple[str, ...] = ()
 
     def new(self, meters: int) -> NDArray[Any]:
         """Rows for ``meters`` fresh meters."""
@@ -78,12 +83,14 @@ class State:
     arrays   (detector, column) → array, first axis = slot
     hot      (blocks,) uint8: 1 = a hot column of that block has changed since the last checkpoint
     cold     the same for cold columns
+    notes    detector → what its last update set aside for ``explain``; no part of the state
     """
 
     meters: Records
     arrays: dict[tuple[str, str], NDArray[Any]]
     hot: NDArray[np.uint8]
     cold: NDArray[np.uint8]
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def of(self, detector: str, column: str) -> NDArray[Any]:
         """One detector's column."""
@@ -114,14 +121,14 @@ class Detector(Protocol):
         """Layout of its state."""
 
     def update(self, state: State, batch: Batch, out: Records) -> int:
-        """Take readings; write findings to ``out`` (room for two a row); return how many."""
+        """Take readings; write findings to ``out`` (``ROOM`` a row); return how many."""
 
     def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
         """Event time has moved from ``before`` to ``watermark`` [ns]: close what is due.
 
         An instant is past once the watermark is later than it, so that all readings stamped
-        with that very instant have been seen. ``meters`` slots are in use; ``out`` has room for
-        two findings a meter.
+        with that very instant have been seen. ``meters`` slots are in use; ``out`` has
+        ``ROOM`` findings a meter.
         """
 
     def explain(self, state: State, finding: Any) -> dict[str, object]:
@@ -136,5 +143,5 @@ class Detector(Protocol):
 
 def named(evidence: Mapping[str, tuple[str, ...]], kind: str, finding: Any) -> dict[str, object]:
     """Give a finding's numbers their names; what is not a number is left out."""
-    numbers = {name: float(finding[f"e{i}"]) for i, name in enumerate(evidence.get(kind, ()))}
+    numbers = {name: float(f"{finding[f'e{i}']:.9g}") for i, name in enumerate(evidence.get(kind, ()))}
     return {name: number for name, number in numbers.items() if number == number}

@@ -12,6 +12,7 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 Records = NDArray[Any]  # one of the structured types below
+Row = Any  # one record of such an array, as a kernel sees it
 
 NS = 1_000_000_000
 HOUR = 3600 * NS
@@ -41,7 +42,8 @@ METER = np.dtype(
         ("capacity", np.float32),  # 10^digits, where the register turns over [unit], 0 = not stated
         ("quiet", np.float32),  # flow at or below this is rest [unit/h], 0 = continuous flow is no alarm
         ("floor", np.float32),  # less than this a day is not worth a person's time [unit/d]
-        ("offset", np.int32),  # local time − UTC at present [s]
+        ("offset", np.int32),  # local time − UTC at the watermark [s]
+        ("was", np.int32),  # the same at the watermark of the advance before
         ("area", np.int32),  # index of the area in its partition
         ("unit", np.int16),  # index of the unit in the bank
         ("kind", np.uint8),  # REGISTER, INTERVAL, GAUGE, 0 = not stated
@@ -69,6 +71,7 @@ class Batch:
     Validation fills in:
     usage   amount used since the meter's last reading, NaN = none [unit]
     span    time that the amount covers [ns]
+    usual   usual time between the meter's readings, as of this one [ns]
     status  OK, FIRST, …
     live    1 = may raise an alarm
     """
@@ -86,6 +89,7 @@ class Batch:
     start: F64
     usage: F64
     span: I64
+    usual: I64
     status: U8
     live: U8
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import CLEAR, RAISE, Column, State, named
-from detectors.batch import HOUR, OK, Batch, Records
+from detectors.batch import F64, HOUR, I64, OK, U8, Batch, Records, Row
 from detectors.kernel import kernel
 
 FLOW = np.dtype(
@@ -22,6 +22,7 @@ FLOW = np.dtype(
         ("rested", np.float32),  # share of quiet time of late, exponentially weighted [-]
         ("watched", np.float32),  # hours seen [h]
         ("least", np.float32),  # least flow of the run [unit/h]
+        ("rest", np.float32),  # hours of rest within the run [h]
         ("open", np.uint8),
     ],
     align=True,
@@ -29,10 +30,22 @@ FLOW = np.dtype(
 
 
 @kernel
+def _say(
+    s: Row, n: int, row: int, slot: int, verb: int, at: int, score: float, observed: float, limit: float,
+    out: Records,
+) -> int:  # fmt: skip
+    f = out[n]
+    f.slot, f.row, f.kind, f.verb = slot, row, 0, verb
+    f.at, f.start, f.end = at, s.start, at
+    f.score, f.observed, f.expected = score, observed, limit
+    f.e0, f.e1, f.e2, f.e3, f.e4 = s.least, limit, (at - s.start) / HOUR, s.rest, s.rested
+    return n + 1
+
+
+@kernel
 def _update(
-    flow: Records, meters: Records, slot: NDArray[np.int64], time: NDArray[np.int64], usage: NDArray[np.float64],
-    span: NDArray[np.int64], status: NDArray[np.uint8], live: NDArray[np.uint8], need: float, price: float,
-    over: float, habit: float, memory: float, warm: float, out: Records,
+    flow: Records, meters: Records, slot: I64, time: I64, usage: F64, span: I64, status: U8, live: U8,
+    need: float, price: float, over: float, habit: float, memory: float, warm: float, out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
@@ -50,34 +63,26 @@ def _update(
         if rate > limit:
             if s.hours <= 0:
                 s.start = time[i] - span[i]
-                s.least, s.total = rate, 0.0
+                s.least, s.total, s.rest = rate, 0.0, 0.0
             s.hours += hours
             s.quiet = 0.0
             s.total += usage[i]
-            if rate < s.least:
-                s.least = rate
+            s.least = min(s.least, rate)
             if s.open == 0:
                 s.rested -= weight * s.rested
-            if s.open == 0 and s.hours >= need and live[i] and s.watched >= warm and s.rested >= habit:
-                s.open = 1
-                ran = (time[i] - s.start) / HOUR
-                f = out[n]
-                f.slot, f.row, f.kind, f.verb, f.at, f.start, f.end = j, i, 0, RAISE, time[i], s.start, time[i]
-                f.score, f.observed, f.expected = min(s.least / limit, 10.0), s.total / ran, limit
-                f.e0, f.e1, f.e2, f.e3, f.e4 = s.least, limit, ran, ran - s.hours, s.rested
-                n += 1
+                if s.hours >= need and live[i] and s.watched >= warm and s.rested >= habit:
+                    s.open = 1
+                    mean = s.total * HOUR / (time[i] - s.start)
+                    n = _say(s, n, i, j, RAISE, time[i], min(s.least / limit, 10.0), mean, limit, out)
         else:
             s.quiet += hours
+            s.rest += hours
             s.rested += weight * (1.0 - s.rested)
             s.hours -= price * hours
             if s.hours <= 0 or s.quiet >= over:
                 if s.open and s.quiet >= over:
+                    n = _say(s, n, i, j, CLEAR, time[i], 0.0, rate, limit, out)
                     s.open = 0
-                    f = out[n]
-                    f.slot, f.row, f.kind, f.verb, f.at, f.start, f.end = j, i, 0, CLEAR, time[i], s.start, time[i]
-                    f.score, f.observed, f.expected = 0.0, rate, limit
-                    f.e0, f.e1, f.e2, f.e3, f.e4 = s.least, limit, (time[i] - s.start) / HOUR, s.quiet, s.rested
-                    n += 1
                 s.hours = 0.0
     return n
 
@@ -115,20 +120,22 @@ class ContinuousFlow:
     kinds = ("continuous_flow",)
 
     def __post_init__(self) -> None:
-        if min(self.hours, self.price, self.over, self.memory_days) <= 0 or not 0 <= self.habit < 1:
-            raise ValueError(f"need hours, price, over, memory_days > 0 and 0 <= habit < 1, got {self}")
+        sizes = (self.hours, self.price, self.over, self.memory_days)
+        if not (all(size > 0 for size in sizes) and 0 <= self.habit < 1 and self.warm_days >= 0):
+            raise ValueError(
+                f"need hours, price, over, memory_days > 0, 0 <= habit < 1 and warm_days >= 0, got {self}"
+            )
 
     @property
     def evidence(self) -> Mapping[str, tuple[str, ...]]:
         """The two numbers that staff read, and what the run was like."""
-        return {
-            "continuous_flow": ("least_flow_per_hour", "limit_per_hour", "hours", "quiet_hours", "usual_quiet_share")
-        }
+        names = ("least_flow_per_hour", "limit_per_hour", "hours", "quiet_hours", "usual_quiet_share")
+        return {"continuous_flow": names}
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The run."""
-        return (Column("flow", FLOW),)
+        return (Column("flow", FLOW, scales=("total", "least")),)
 
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Lengthen or break the run."""

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import CLEAR, RAISE, Column, State, named
-from detectors.batch import DAY, OK, Batch, Records
+from detectors.batch import DAY, F64, I64, OK, U8, Batch, Records, Row
 from detectors.kernel import kernel
 
 PEAKS = 21  # daily peaks remembered
 WARM = 14  # … of which so many are needed
+SHARE = 2.0  # an interval must exceed so many times its share of the daily floor
 
 SPIKE = np.dtype(
     [
@@ -33,62 +34,70 @@ SPIKE = np.dtype(
 
 
 @kernel
+def _say(
+    s: Row, n: int, row: int, slot: int, verb: int, at: int, end: int, score: float, x: float, excess: float,
+    highest: float, out: Records,
+) -> int:  # fmt: skip
+    f = out[n]
+    f.slot, f.row, f.kind, f.verb = slot, row, 0, verb
+    f.at, f.start, f.end = at, s.start, end
+    f.score, f.observed, f.expected = score, x, s.limit / (1.0 + excess)
+    f.e0, f.e1, f.e2 = x, s.limit, highest
+    return n + 1
+
+
+@kernel
+def _turn(s: Row, peaks: NDArray[np.float32], j: int, day: int, excess: float) -> None:
+    """A new local day: remember the peak of the one that has ended."""
+    missing = day - s.day - 1
+    if s.day > 0 and missing <= PEAKS - WARM:
+        # A day with an open episode does not teach the line what is usual.
+        usual = np.float32(s.limit / (1.0 + excess))
+        peaks[j, s.day % PEAKS] = min(s.top1, usual) if s.open else s.top1
+        for d in range(s.day + 1, day):
+            peaks[j, d % PEAKS] = 0.0
+        s.kept = min(s.kept + 1 + missing, PEAKS)
+    else:
+        s.kept = 0  # nothing yet, or too long ago
+    s.day = day
+    s.top1 = s.top2 = s.top3 = 0.0
+
+
+@kernel
 def _update(
-    spike: Records, peaks: NDArray[np.float32], pulse: Records, meters: Records, slot: NDArray[np.int64],
-    time: NDArray[np.int64], local: NDArray[np.int64], usage: NDArray[np.float64], span: NDArray[np.int64],
-    status: NDArray[np.uint8], live: NDArray[np.uint8], excess: float, back: float, calm: int, out: Records,
+    spike: Records, peaks: NDArray[np.float32], meters: Records, slot: I64, time: I64, local: I64, usage: F64,
+    span: I64, usual: I64, status: U8, live: U8,
+    excess: float, back: float, calm: int, out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
         if status[i] != OK or span[i] <= 0 or span[i] > 3 * DAY:
             continue
+        if usual[i] <= 0 or usual[i] > DAY + DAY // 2:
+            continue
         j = slot[i]
         s = spike[j]
         x = usage[i]
-        usual = pulse[j].spacing
-        if usual <= 0 or usual > DAY + DAY // 2:
-            continue
-        if span[i] > usual:
-            x *= usual / span[i]  # a hole is spread over its time, never one spike
+        if span[i] > usual[i]:
+            x *= usual[i] / span[i]  # a hole is spread over its time, never one spike
         day = (local[i] - 1) // DAY
-        if day != s.day:
-            if s.day > 0:
-                # A day with an open episode does not teach the line what is usual.
-                if s.open == 0:
-                    peaks[j, s.day % PEAKS] = s.top1
-                else:
-                    peaks[j, s.day % PEAKS] = min(s.top1, np.float32(s.limit / (1.0 + excess)))
-                for d in range(max(s.day + 1, day - PEAKS), day):
-                    peaks[j, d % PEAKS] = 0.0
-                kept = s.kept + min(day - s.day, PEAKS)
-                s.kept = min(kept, PEAKS)
-            s.day = day
-            s.top1 = s.top2 = s.top3 = 0.0
+        if day > s.day:
+            _turn(s, peaks, j, day, excess)
         highest = np.float32(0.0)
         for k in range(s.kept):
-            d = (day - 1 - k) % PEAKS
-            if peaks[j, d] > highest:
-                highest = peaks[j, d]
+            highest = max(highest, peaks[j, (s.day - 1 - k) % PEAKS])
         line = (1.0 + excess) * max(highest, s.top3)
-        line = max(line, meters[j].floor * usual / DAY * 2.0)
+        line = max(line, meters[j].floor * usual[i] / DAY * SHARE)
         if s.open:
             if x > back * s.limit:
                 s.last = time[i]
-            elif time[i] - s.last >= max(calm, 3 * usual):
-                n_before = n
-                f = out[n]
-                f.slot, f.row, f.kind, f.verb, f.at, f.start, f.end = j, i, 0, CLEAR, time[i], s.start, s.last
-                f.score, f.observed, f.expected = 0.0, x, s.limit / (1.0 + excess)
-                f.e0, f.e1, f.e2 = x, s.limit, highest
-                n = n_before + 1
+            elif time[i] - s.last >= max(calm, 3 * usual[i]):
+                n = _say(s, n, i, j, CLEAR, time[i], s.last, 0.0, x, excess, float(highest), out)
                 s.open = 0
         elif live[i] and s.kept >= WARM and x > line and line > 0:
             s.open, s.start, s.last, s.limit = 1, time[i], time[i], line
-            f = out[n]
-            f.slot, f.row, f.kind, f.verb, f.at, f.start, f.end = j, i, 0, RAISE, time[i], time[i], time[i]
-            f.score, f.observed, f.expected = min(x / line, 10.0), x, line / (1.0 + excess)
-            f.e0, f.e1, f.e2 = x, line, highest
-            n += 1
+            score = min(x / line, 10.0)
+            n = _say(s, n, i, j, RAISE, time[i], time[i], score, x, excess, float(highest), out)
         small = np.float32(x)
         if small > s.top1:
             s.top3, s.top2, s.top1 = s.top2, s.top1, small
@@ -105,8 +114,11 @@ class Spike:
 
     An interval that exceeds the third highest of its local day by more than 180 % (the classic
     VEE spike rule [1]_, taken as the day goes, so that it speaks at the interval and not at
-    midnight), and every daily peak of the last 21 days by as much. An amount that covers a
-    hole is spread over it first.
+    midnight), and every daily peak of the last 21 days by as much, and twice its share of the
+    use a day that is worth a person's time. An amount that covers a hole is spread over it
+    first; up to 7 days without any interval count as days without use, more of them begin the
+    memory anew. A day with an open episode is remembered at most as high as was usual when it
+    was raised.
 
     excess      how far above the line of comparison, 1.8 = 180 %. [-]
     back        an episode goes on while intervals exceed this share of the line. [-]
@@ -126,7 +138,7 @@ class Spike:
     kinds = ("spike",)
 
     def __post_init__(self) -> None:
-        if self.excess <= 0 or not 0 < self.back <= 1 or self.calm_hours <= 0:
+        if not (self.excess > 0 and 0 < self.back <= 1 and self.calm_hours > 0):
             raise ValueError(
                 "need excess > 0, 0 < back <= 1 and calm_hours > 0, "
                 f"got {self.excess}, {self.back} and {self.calm_hours}"
@@ -140,14 +152,17 @@ class Spike:
     @property
     def columns(self) -> tuple[Column, ...]:
         """Today's highest three and the peaks of the days before."""
-        return (Column("spike", SPIKE), Column("peaks", np.dtype(np.float32), PEAKS))
+        return (
+            Column("spike", SPIKE, scales=("limit", "top1", "top2", "top3")),
+            Column("peaks", np.dtype(np.float32), PEAKS, scales=("",)),
+        )
 
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Compare each interval with its line."""
         b = batch
         found: int = _update(
-            state.of(self.name, "spike"), state.of(self.name, "peaks"), state.of("intervals", "pulse"), state.meters,
-            b.slot, b.time, b.local, b.usage, b.span, b.status, b.live, self.excess, self.back,
+            state.of(self.name, "spike"), state.of(self.name, "peaks"), state.meters, b.slot, b.time, b.local,
+            b.usage, b.span, b.usual, b.status, b.live, self.excess, self.back,
             round(self.calm_hours * 3600e9), out,
         )  # fmt: skip
         return found

@@ -60,7 +60,7 @@ def _instants(value: Any) -> Any:
     """Turn ``x_ns`` into an ISO ``x``, at any depth."""
     if isinstance(value, dict):
         return {
-            (name[:-3] if name.endswith("_ns") else name): (iso(cell) if name.endswith("_ns") else _instants(cell))
+            name.removesuffix("_ns"): iso(cell) if name.endswith("_ns") else _instants(cell)
             for name, cell in value.items()
         }
     if isinstance(value, list):
@@ -106,6 +106,11 @@ class Episodes:
             episode.kind = found.kind
         episode.score = max(episode.score, found.score)
         return self._flag(episode, "updated", found, meter, register)
+
+    def forget(self, slot: int) -> None:
+        """Drop the episodes of a slot whose meter is gone: they end without a word."""
+        for key in [key for key in self.open if key[0] == slot]:
+            del self.open[key]
 
     def _flag(self, episode: Episode, status: str, found: Found, meter: Meter, register: str) -> Flag:
         evidence = {"detector": found.detector, **_instants(found.evidence)}

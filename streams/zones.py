@@ -26,7 +26,9 @@ def transitions(zone: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     try:
         info = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"expected a time zone of the IANA database such as Europe/Madrid, got {zone!r}") from error
+        raise ValueError(
+            f"expected a time zone of the IANA database (Europe/Madrid), got {zone!r}"
+        ) from error
 
     def offset(when: datetime) -> int:
         delta = when.astimezone(info).utcoffset()
@@ -60,3 +62,9 @@ def offsets(zone: str, time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
     if len(instants) == 1:
         return np.broadcast_to(shift, time_ns.shape)
     return shift[np.searchsorted(instants, time_ns, side="right") - 1]
+
+
+def offset_at(zone: str, time_ns: int) -> int:
+    """Local time minus UTC at one instant. [s]"""
+    instants, shift = transitions(zone)
+    return int(shift[int(np.searchsorted(instants, time_ns, side="right")) - 1]) // NS

@@ -1,0 +1,194 @@
+"""Meters that are read often: use by local day, and the last week against the four weeks before."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import BLOCK, CLEAR, RAISE
+from detectors.batch import DAY, NS, Records, Row
+from detectors.kernel import kernel
+from detectors.level import HIGH, LOW, over, say
+
+DAYS = 42  # days remembered, a ring by day modulo 42; NaN = nobody saw that day
+WEEK, REFERENCE = 7, 28
+
+Daily = NDArray[np.float32]
+
+
+@kernel
+def book(level: Records, daily: Daily, j: int, local: int, span: int, amount: float) -> None:
+    """Add an amount to the local days that it covers, evenly over its time."""
+    s = level[j]
+    begin = local - span
+    newest = (local - 1) // DAY
+    if s.known == 0:
+        s.known = begin // DAY + (1 if begin % DAY else 0)
+        s.day = s.known - 1
+        s.judged = newest
+    if newest > s.day:
+        for d in range(max(s.day + 1, newest - DAYS + 1), newest + 1):
+            # A day between two readings that neither covers is not known: it is no day without use.
+            daily[j, d % DAYS] = 0.0 if d >= begin // DAY else np.nan
+        s.day = newest
+    _add(s, daily, j, local, span, amount, newest - DAYS)
+
+
+@kernel
+def amend(level: Records, daily: Daily, j: int, local: int, span: int, amount: float) -> None:
+    """Add what came late, or what a correction changes, to the days that are still open."""
+    s = level[j]
+    if s.known > 0 and (local - 1) // DAY <= s.day:
+        _add(s, daily, j, local, span, amount, max(s.judged, s.day - DAYS))
+
+
+@kernel
+def _add(s: Row, daily: Daily, j: int, local: int, span: int, amount: float, after: int) -> None:
+    begin, end = local - span, local
+    day = (local - 1) // DAY
+    while end > begin and day > after:
+        start = max(day * DAY, begin)
+        cell = daily[j, day % DAYS]
+        share = np.float32(amount * (end - start) / span)
+        daily[j, day % DAYS] = share if cell != cell else cell + share
+        end = start
+        day -= 1
+
+
+@kernel
+def _mean(daily: Daily, j: int, first: int, days: int) -> tuple[float, float, int]:
+    """Mean and standard deviation of the known days from ``first`` on, and how many those are."""
+    count = 0
+    total = 0.0
+    for d in range(first, first + days):
+        x = daily[j, d % DAYS]
+        if x == x:
+            total += x
+            count += 1
+    if count == 0:
+        return 0.0, 0.0, 0
+    mean = total / count
+    square = 0.0
+    for d in range(first, first + days):
+        x = daily[j, d % DAYS]
+        if x == x:
+            square += (x - mean) ** 2
+    return mean, np.sqrt(square / count), count
+
+
+@kernel
+def closing(level: Records, pulse: Records, meters: Records, j: int, before: int, watermark: int) -> int:
+    """The newest day to be judged now that the watermark has moved, −1 if none is."""
+    m = meters[j]
+    s = level[j]
+    today = (watermark - 1 + m.offset * NS) // DAY
+    if s.known == 0 or (before - 1 + m.was * NS) // DAY == today:
+        return -1
+    # A day is complete once its meter has spoken of its end.
+    spoken = (pulse[j].time + m.offset * NS) // DAY
+    day = min(today, spoken, s.day + 1) - 1
+    return day if day > s.judged else -1
+
+
+@kernel
+def judge_days(
+    level: Records, daily: Daily, pulse: Records, meters: Records, hot: NDArray[np.uint8], used: int,
+    before: int, watermark: int, high: float, low: float, back: float, noise: float, peers: int, most: int,
+    out: Records,
+) -> int:  # fmt: skip
+    """Judge every meter whose local day has closed, against its area where that is large enough."""
+    due = np.empty(used, np.int64)
+    week, base, spread, move = np.empty(used), np.empty(used), np.empty(used), np.empty(used)
+    count = 0
+    for j in range(used):
+        day = closing(level, pulse, meters, j, before, watermark)
+        if day < 0:
+            continue
+        s = level[j]
+        s.judged = day
+        hot[j // BLOCK] = 1
+        first = day - WEEK - REFERENCE + 1
+        if first < s.known or s.day - first >= DAYS:
+            continue  # too young, or the days before have left the ring
+        w, _, week_days = _mean(daily, j, first + REFERENCE, WEEK)
+        r, deviation, reference_days = _mean(daily, j, first, REFERENCE)
+        if 2 * week_days <= WEEK or 2 * reference_days <= REFERENCE:
+            continue
+        if s.open:
+            r = s.base
+        floor = meters[j].floor
+        due[count], week[count], base[count], spread[count] = j, w, r, deviation
+        move[count] = np.log((w + floor + 1e-12) / (r + floor + 1e-12))
+        count += 1
+    shared = _moves(due[:count], move, meters, peers)
+    n = 0
+    for i in range(count):
+        n = _judge(
+            level[due[i]], daily, due[i], meters[due[i]], pulse[due[i]].live == 1, week[i], base[i],
+            spread[i], shared[i], watermark, high, low, back, noise, most, out, n,
+        )  # fmt: skip
+    return n
+
+
+@kernel
+def _moves(
+    due: NDArray[np.int64], move: NDArray[np.float64], meters: Records, peers: int
+) -> NDArray[np.float64]:
+    """The median move of each meter's cohort (area, commodity, class, unit), 0 where it is too small."""
+    key = np.empty(due.size, np.int64)
+    for i in range(due.size):
+        m = meters[due[i]]
+        key[i] = np.int64(m.area) * 256 + m.cohort
+    order = np.argsort(key, kind="mergesort")
+    shared = np.zeros(due.size)
+    first = 0
+    while first < due.size:
+        last = first
+        while last < due.size and key[order[last]] == key[order[first]]:
+            last += 1
+        if last - first > peers:
+            middle = np.median(move[order[first:last]])
+            for i in range(first, last):
+                shared[order[i]] = middle
+        first = last
+    return shared
+
+
+@kernel
+def _judge(
+    s: Row, daily: Daily, j: int, m: Row, live: bool, w: float, r: float, deviation: float, shared: float,
+    watermark: int, high: float, low: float, back: float, noise: float, most: int, out: Records, n: int,
+) -> int:  # fmt: skip
+    """One meter's week ``w`` against its reference ``r``, both uses a day."""
+    area = np.exp(shared)
+    rise, fall = r * max(area, 1.0), r * min(area, 1.0)
+    slack = noise * deviation / np.sqrt(float(WEEK))
+    if s.open:
+        if over(s, w, rise, fall, back, most):
+            kind = HIGH if s.open == 1 else LOW
+            n = say(out, n, -1, j, kind, CLEAR, watermark, s.start, 0.0, WEEK, w, r, r, np.nan, area)
+            s.open = 0
+        return n
+    if not live:
+        return n
+    if w > high * rise + m.floor and w - rise > slack:
+        score = w / (high * rise + m.floor)
+        s.open, s.held, s.base, s.start = 1, 0, r, _began(s, daily, j, m, high * rise, 1)
+        return say(out, n, -1, j, HIGH, RAISE, watermark, s.start, score, WEEK, w, rise, r, np.nan, area)
+    if w + m.floor < low * fall and fall - w > slack:
+        score = low * fall / max(w + m.floor, 1e-12)
+        s.open, s.held, s.base, s.start = 2, 0, r, _began(s, daily, j, m, low * fall, -1)
+        return say(out, n, -1, j, LOW, RAISE, watermark, s.start, score, WEEK, w, fall, r, np.nan, area)
+    return n
+
+
+@kernel
+def _began(s: Row, daily: Daily, j: int, m: Row, line: float, sign: int) -> int:
+    """Start of the first day of the week that is beyond the line, by itself; else of the week. [ns UTC]"""
+    begin: int = s.judged - WEEK + 1
+    for d in range(begin, begin + WEEK):
+        if sign * daily[j, d % DAYS] > sign * line:
+            begin = d
+            break
+    start: int = begin * DAY - m.offset * NS
+    return start

@@ -1,0 +1,88 @@
+"""What is remembered of each meter's readings: the newest ones, and which intervals have been seen."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.batch import Row
+from detectors.kernel import kernel
+
+SEEN = 4  # words of 64 bits: how many interval slots back a duplicate is recognised exactly
+KNOWN = 64 * SEEN
+
+# Bits of ``open``.
+ROLLBACK_OPEN, CLOCK_OPEN = 1, 2
+
+PULSE = np.dtype(
+    [
+        ("first", np.int64),  # event time of the first reading [ns]
+        ("time", np.int64),  # of the newest [ns]
+        ("value", np.float64),  # the newest; of a register the one that differences start from
+        ("prev_time", np.int64),  # of the reading before ``value``; while a register is down, of ``value``
+        ("prev_value", np.float64),
+        ("count", np.int64),  # distinct readings taken in
+        ("usage", np.float64),  # all that was used [unit]
+        ("spacing", np.int64),  # usual time between readings [ns]
+        ("pend_value", np.float64),  # newest reading below the register's value
+        ("pend_first", np.float64),  # the first of them
+        ("episode", np.int64),  # start of an open register episode [ns]
+        ("serial", np.uint64),
+        ("late", np.uint32),
+        ("bad", np.uint32),
+        ("ahead", np.uint32),
+        ("duplicates", np.uint32),
+        ("corrections", np.uint32),
+        ("odd", np.uint8),  # spacings in a row that were not the usual
+        ("pend", np.uint8),  # readings in a row below the register's value
+        ("open", np.uint8),  # bits of what is raised
+        ("live", np.uint8),  # 1 = its newest reading was a live one
+    ],
+    align=True,
+)
+
+
+@kernel
+def seen_before(words: NDArray[np.uint64], slot: int, index: int) -> bool:
+    """Whether an interval slot, counted since 1970, has been seen; the ring holds the last ``KNOWN``."""
+    place = index % KNOWN
+    return bool((words[slot, place >> 6] >> np.uint64(place & 63)) & np.uint64(1))
+
+
+@kernel
+def see(words: NDArray[np.uint64], slot: int, index: int) -> None:
+    """Mark an interval slot as seen."""
+    place = index % KNOWN
+    words[slot, place >> 6] |= np.uint64(1) << np.uint64(place & 63)
+
+
+@kernel
+def forget(words: NDArray[np.uint64], slot: int, after: int, upto: int) -> None:
+    """Free the places of the interval slots after … upto for the new turn of the ring."""
+    if upto - after >= KNOWN:
+        for w in range(SEEN):
+            words[slot, w] = np.uint64(0)
+        return
+    for index in range(after + 1, upto + 1):
+        place = index % KNOWN
+        words[slot, place >> 6] &= ~(np.uint64(1) << np.uint64(place & 63))
+
+
+@kernel
+def pace(p: Row, gap: int, stated: int, long_gap: float) -> None:
+    """Learn the usual time between readings, unless the registry states it.
+
+    A gap that is like the usual one moves it by an eighth of the difference; three in a row
+    that are not put the last of them in its place.
+    """
+    usual = p.spacing
+    if usual <= 0:
+        p.spacing = gap
+    elif gap < long_gap * usual and gap * long_gap > usual:
+        p.odd = 0
+        if stated == 0:
+            p.spacing = usual + (gap - usual) // 8
+    elif stated == 0:
+        p.odd += 1
+        if p.odd >= 3:
+            p.spacing, p.odd = gap, 0

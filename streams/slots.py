@@ -1,0 +1,214 @@
+"""Meter → slot: names, registry rows, and the flat arrays that hold what is known of each meter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from detectors.base import BLOCK, Detector, State
+from detectors.batch import METER
+from streams.constants import Sizes, constants
+from streams.messages import NS
+from streams.outcome import Outcome
+from streams.registry import Meter
+from streams.units import factor, same_quantity
+from streams.zones import offset_at
+
+_meters = msgspec.msgpack.Decoder(Meter)
+NEVER = int(np.iinfo(np.int64).min)
+MOST_COHORTS = 255  # codes of (commodity, class, unit) that fit METER; later ones share the last
+
+#: How a slot's readings are to be read.
+FRAME = np.dtype(
+    [
+        ("scale", np.float64),  # the registry's multiplier
+        ("shift", np.int64),  # to be added to a stamp that is the interval's start [ns]
+        ("zone", np.int16),  # index in ``Slots.zones``
+    ],
+    align=True,
+)
+
+
+def as_register(meter: Meter, unit: str) -> Meter:
+    """The row of one register beside the main one, which may measure something else (volts beside kWh).
+
+    Then the registry's unit and kind are not its own: it keeps the unit that it speaks in.
+    """
+    if not unit or not meter.unit or same_quantity(unit, meter.unit):
+        return meter
+    return msgspec.structs.replace(meter, unit=unit, kind="", digits=None, multiplier=1.0)
+
+
+class Slots:
+    """Who is where in the arrays of one partition. A channel is a meter, or one of its registers."""
+
+    def __init__(self, detectors: Sequence[Detector], sizes: Sizes) -> None:
+        self.detectors = tuple(detectors)
+        self.sizes = sizes
+        self.slots: dict[str, int] = {}  # channel → slot
+        self.channels: list[str] = []  # slot → channel, "" = vacated
+        self.rows: list[bytes] = []  # slot → registry row, packed: a million of them fit
+        self.registers: dict[str, list[int]] = {}  # meter → slots of its registers beside the main one
+        self.units: dict[str, int] = {"": 0}
+        self.zones: list[str] = ["UTC"]
+        self.areas: dict[str, int] = {}
+        self.cohorts: dict[tuple[str, str, str], int] = {}
+        self.who = np.zeros(0, np.uint8)  # (blocks,) 1 = names or registry rows have changed
+        self.state = State(np.zeros(0, METER), {}, np.zeros(0, np.uint8), np.zeros(0, np.uint8))
+        self.frame = np.zeros(0, FRAME)
+        self._offsets: list[tuple[int, int]] = [(0, 0)]  # of each zone, as it stands in the arrays [s]
+        self._blank = {(d.name, c.name): c.new(1)[0] for d in self.detectors for c in d.columns}
+        self._grow(BLOCK)
+
+    def __len__(self) -> int:
+        return len(self.channels)
+
+    def _grow(self, capacity: int) -> None:
+        old = len(self.frame)
+        more, blocks = capacity - old, (capacity - old) // BLOCK
+        state = self.state
+        self.frame = np.concatenate([self.frame, np.zeros(more, FRAME)])
+        state.meters = np.concatenate([state.meters, np.zeros(more, METER)])
+        for detector in self.detectors:
+            for column in detector.columns:
+                key = (detector.name, column.name)
+                fresh = column.new(more)
+                state.arrays[key] = np.concatenate([state.arrays[key], fresh]) if old else fresh
+        clean = np.zeros(blocks, np.uint8)
+        state.hot, state.cold = np.concatenate([state.hot, clean]), np.concatenate([state.cold, clean])
+        self.who = np.concatenate([self.who, clean])
+
+    # -- coming and going --------------------------------------------------------------------
+
+    def add(self, channel: str, meter: Meter) -> int:
+        """Give a channel a slot of fresh state. An empty name keeps the place of a meter that has left."""
+        slot = len(self.channels)
+        if slot == len(self.frame):
+            self._grow(max(2 * slot, BLOCK) if slot < 64 * BLOCK else slot + 32 * BLOCK)
+        self.channels.append(channel)
+        self.rows.append(b"")
+        if channel:
+            self.slots[channel] = slot
+            if channel != meter.meter_id:
+                self.registers.setdefault(meter.meter_id, []).append(slot)
+        self.describe(slot, meter)
+        self.touch([slot])
+        return slot
+
+    def vacate(self, meter_id: str) -> list[int]:
+        """Forget a meter that has moved to another partition; its slots, returned, stay empty."""
+        slots = self.slots_of(meter_id)
+        self.registers.pop(meter_id, None)
+        for slot in slots:
+            del self.slots[self.channels[slot]]
+            self.channels[slot] = ""
+            self.clear(slot)
+            self.describe(slot, Meter(meter_id=""))
+        self.touch(slots)
+        return slots
+
+    def clear(self, slot: int) -> None:
+        """Make a slot's state that of a meter that has never spoken."""
+        for key, array in self.state.arrays.items():
+            array[slot] = self._blank[key]
+        self.touch([slot])
+
+    def touch(self, slots: Iterable[int]) -> None:
+        """The next checkpoint must write all of these slots' state."""
+        blocks = np.fromiter(slots, np.int64) // BLOCK
+        for dirty in (self.state.hot, self.state.cold, self.who):
+            dirty[blocks] = 1
+
+    def slots_of(self, meter_id: str) -> list[int]:
+        """All slots of a meter: one a register."""
+        main = self.slots.get(meter_id)
+        return ([] if main is None else [main]) + self.registers.get(meter_id, [])
+
+    # -- what the registry says --------------------------------------------------------------
+
+    def meter(self, slot: int) -> Meter:
+        """The registry row of a slot."""
+        return _meters.decode(self.rows[slot])
+
+    def describe(self, slot: int, meter: Meter) -> None:
+        """Keep the registry row, and write its constants to the arrays."""
+        self.rows[slot] = msgspec.msgpack.encode(meter)
+        row = self.state.meters[slot]
+        for name, value in constants(meter, self.sizes).items():
+            row[name] = value
+        row["area"] = self.areas.setdefault(meter.home_area, len(self.areas))
+        row["unit"] = self.unit_code(meter.unit)
+        cohort = (meter.commodity, meter.meter_class, meter.unit)
+        row["cohort"] = min(self.cohorts.setdefault(cohort, len(self.cohorts)), MOST_COHORTS)
+        zone = self._zone(meter.tz)
+        row["was"], row["offset"] = self._offsets[zone]
+        shift = round((meter.interval_s or 0) * NS) if meter.stamp == "start" else 0
+        self.frame[slot] = (meter.multiplier, shift, zone)
+        self.who[slot // BLOCK] = 1
+
+    def unit_code(self, unit: str) -> int:
+        """The index of a unit; 0 is that of a unit that nobody has stated."""
+        return self.units.setdefault(unit, len(self.units))
+
+    def _zone(self, name: str) -> int:
+        name = name or "UTC"
+        if name not in self.zones:
+            self.zones.append(name)
+            self._offsets.append((0, 0))
+        return self.zones.index(name)
+
+    def register(self, meters: Sequence[Meter], outcome: Outcome) -> None:
+        """Rows of the registry, new or changed. A known meter keeps its state."""
+        for meter in meters:
+            slots = self.slots_of(meter.meter_id)
+            if not slots:
+                self.add(meter.meter_id, meter)
+                outcome.count("meters_added")
+            for slot in slots:
+                old = self.meter(slot)
+                new = meter if self.channels[slot] == meter.meter_id else as_register(meter, old.unit)
+                if old == new:
+                    continue
+                if not old.known:
+                    outcome.count("meters_became_known")
+                elif old.home_area != new.home_area:
+                    outcome.count("area_changes")
+                self._rescale(slot, old, new, outcome)
+                self.describe(slot, new)
+
+    def _rescale(self, slot: int, old: Meter, new: Meter, outcome: Outcome) -> None:
+        """A changed unit or multiplier: what is known of the meter goes on in the new one."""
+        try:
+            scale = factor(old.unit, new.unit) if old.unit and new.unit and old.unit != new.unit else 1.0
+        except ValueError:
+            # Another quantity altogether: nothing that is known of it holds.
+            self.clear(slot)
+            outcome.count("meters_started_afresh")
+            return
+        if old.multiplier and new.multiplier:
+            scale *= new.multiplier / old.multiplier
+        if scale == 1.0:
+            return
+        for detector in self.detectors:
+            for column in detector.columns:
+                array = self.state.of(detector.name, column.name)
+                for name in column.scales:
+                    cells = array[name] if name else array
+                    cells[slot] = cells[slot] * scale
+        self.touch([slot])
+        outcome.count("meters_rescaled")
+
+    # -- local time --------------------------------------------------------------------------
+
+    def localise(self, before: int, now: int) -> None:
+        """Bring the meters' offsets from UTC up to an instant, and those that they had before. [ns]"""
+        used = len(self)
+        for zone, name in enumerate(self.zones):
+            pair = (offset_at(name, before), offset_at(name, now))
+            if pair != self._offsets[zone]:
+                mine = self.frame["zone"][:used] == zone
+                for place, offset in zip(("was", "offset"), pair, strict=True):
+                    self.state.meters[place][:used][mine] = offset
+                self._offsets[zone] = pair

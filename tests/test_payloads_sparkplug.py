@@ -188,7 +188,30 @@ def test_a_restart_obeys_a_changed_configuration() -> None:
     assert out.rows.kind == [Kind.GAUGE]
 
 
-@pytest.mark.parametrize("wrong", [b"", b"\x92\x02\x80", b"\x92\x01\xa1x"])
+def test_a_snapshot_changes_at_most_once_a_second_and_stays_small() -> None:
+    plant = Plant().born()
+    plant.now_s += 2
+    first = plant.dialect.snapshot()
+    for seq in range(2, 6):
+        plant.flow(seq)
+        assert plant.dialect.snapshot() is first
+    plant.now_s += 11
+    plant.flow(6)
+    assert plant.dialect.snapshot() != first
+    metrics = [
+        metric(f"Area {n}/Pump {n % 7}/Flow rate", n, datatype=FLOAT, float_value=1.0) for n in range(2_000)
+    ]
+    for node in range(100):
+        plant.send("NBIRTH", payload(0, BD_SEQ, *metrics), node=f"n{node}")
+    plant.now_s += 2
+    plant.send("NBIRTH", NODE_BIRTH)
+    assert len(plant.dialect.snapshot()) < 800_000
+    after = Plant()
+    after.dialect.restore(plant.dialect.snapshot())
+    assert sum(status.metrics for status in after.dialect.nodes()) > 20_000
+
+
+@pytest.mark.parametrize("wrong", [b"", b"\x92\x02\x90", b"\x92\x01\xa1x"])
 def test_a_snapshot_that_is_none_is_refused(wrong: bytes) -> None:
     with pytest.raises(ValueError, match="Sparkplug births"):
         Plant().dialect.restore(wrong)

@@ -37,6 +37,7 @@ class Router:
 
     def __init__(self, dialects: Sequence[Dialect], ignore: Sequence[str] = ()) -> None:
         self.dialects = tuple(dialects)
+        self._stateful = {d.name: d for d in dialects if isinstance(d, Stateful)}
         names = [dialect.name for dialect in dialects]
         for name in names:
             if names.count(name) > 1:
@@ -71,16 +72,20 @@ class Router:
         return dialect.name, dialect.decode(message)
 
     def snapshot(self) -> bytes:
-        """Return what the dialects must remember over a restart. Cheap: take it with every batch or two."""
-        kept = {d.name: d.snapshot() for d in self.dialects if isinstance(d, Stateful)}
+        """Return what the dialects must remember over a restart, b"" if nothing. Cheap, mostly the same."""
+        if not self._stateful:
+            return b""
+        kept = {name: dialect.snapshot() for name, dialect in self._stateful.items()}
         return msgspec.msgpack.encode(kept)
 
     def restore(self, snapshot: bytes) -> None:
         """Give the dialects what an earlier run kept. Raises ValueError where it cannot be read."""
+        if not snapshot:
+            return
         try:
             kept: Mapping[str, bytes] = msgspec.msgpack.decode(snapshot, type=dict[str, bytes])
         except msgspec.DecodeError as error:
             raise ValueError(f"expected a snapshot of the payload dialects, got {error}") from None
-        for dialect in self.dialects:
-            if isinstance(dialect, Stateful) and dialect.name in kept:
-                dialect.restore(kept[dialect.name])
+        for name, dialect in self._stateful.items():
+            if name in kept:
+                dialect.restore(kept[name])

@@ -38,6 +38,7 @@ __all__ = ["Sparkplug"]
 
 _CONTROL = ("Node Control/", "Device Control/", "Node Info/", "Properties/")
 _MOST_HOSTS = 100
+_MOST_KEPT = 700_000  # bytes of a snapshot: it is a record of the log, and Kafka's are up to 1 MB
 _NODE = ("NBIRTH", "NDATA", "NDEATH")
 _DEVICE = ("DBIRTH", "DDATA", "DDEATH")
 
@@ -66,6 +67,7 @@ class Sparkplug:
         self._births = Births(config.max_nodes)
         self._interval_ns = int(config.rebirth_interval_s * NS)
         self._kind = choice(config.kind, "kind", KINDS) if config.kind else 0
+        self._kept, self._kept_ns, self._now_ns, self._changed = b"", 0, 0, False
         self.hosts: dict[str, bool] = {}  # host application → online, from STATE
         for template in (config.meter_id, config.register):
             try:
@@ -80,8 +82,15 @@ class Sparkplug:
         self.topics: Sequence[str] = (*topics, "spBv1.0/STATE/+")
 
     def snapshot(self) -> bytes:
-        """Return the births. Some 50 bytes a metric: take it at an orderly stop and now and then."""
-        return self._births.snapshot()
+        """Return the births, for `restore`; the same bytes again until a second after a birth or death.
+
+        Sequence numbers alone renew it every ten seconds: after a crash they may be behind, and then the
+        births are not believed.
+        """
+        age_ns = self._now_ns - self._kept_ns
+        if not self._kept or age_ns > (NS if self._changed else 10 * NS):
+            self._kept, self._kept_ns, self._changed = self._births.snapshot(_MOST_KEPT), self._now_ns, False
+        return self._kept
 
     def restore(self, snapshot: bytes) -> None:
         """Take up the births of an earlier run. Raises ValueError."""
@@ -131,6 +140,8 @@ class Sparkplug:
             )
             return out
         out.sequence = payload.seq if payload.HasField("seq") and payload.seq < 256 else -1
+        self._now_ns = max(self._now_ns, message.received_ns)
+        self._changed |= kind not in ("NDATA", "DDATA")
         m = _Message(message, payload, group, kind, name, device, out, refusals)
         if kind == "NDEATH":
             self._node_death(node, m)
@@ -167,7 +178,7 @@ class Sparkplug:
         if m.kind == "DBIRTH":
             self._birth(node, m, marks)
         elif m.kind == "DDEATH":
-            node.devices.setdefault(m.device, Device()).alive = False
+            node.devices.setdefault(m.device, Device()).alive, node.packed = False, b""
         else:
             self._data(node, m, marks)
 
@@ -192,7 +203,7 @@ class Sparkplug:
             except FieldError as error:
                 self._refuse(m, metric, error)
         if node is not None:
-            node.devices[m.device] = device
+            node.devices[m.device], node.packed = device, b""
 
     def _data(self, node: Node, m: _Message, marks: int) -> None:
         device = node.devices.get(m.device)

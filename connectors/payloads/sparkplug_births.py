@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import msgspec
 
 __all__ = ["Births", "Device", "Known", "Node"]
@@ -32,11 +34,12 @@ class Device(msgspec.Struct, array_like=True):
             self.by_alias[alias] = metric
 
 
-class Node(msgspec.Struct, array_like=True):
+class Node(msgspec.Struct):
     """One edge node.
 
     last_seq    of its newest message, 0 … 255; -1: none yet
     restored    known from an earlier run only: its next message must follow on
+    packed      the devices as `Births.snapshot` keeps them; empty when they have changed
     """
 
     alive: bool = False
@@ -45,11 +48,12 @@ class Node(msgspec.Struct, array_like=True):
     restored: bool = False
     asked_ns: int = 0
     devices: dict[str, Device] = {}
+    packed: bytes = b""
 
     def born(self, bd_seq: int, seq: int) -> None:
         """Forget everything: a birth starts anew."""
         self.alive, self.bd_seq, self.last_seq, self.restored = True, bd_seq, seq, False
-        self.devices = {}
+        self.devices, self.packed = {}, b""
 
     def follows(self, seq: int) -> bool:
         """Note the number of a message and tell whether it is the next one, or the last one again."""
@@ -65,9 +69,16 @@ class Node(msgspec.Struct, array_like=True):
         return True
 
 
+class _KeptNode(msgspec.Struct, array_like=True):
+    name: str
+    bd_seq: int
+    last_seq: int
+    devices: bytes
+
+
 class _Kept(msgspec.Struct, array_like=True):
     version: int
-    nodes: dict[str, Node]
+    nodes: list[_KeptNode]
 
 
 class Births:
@@ -84,24 +95,47 @@ class Births:
             node = self.nodes[name] = Node()
         return node
 
-    def snapshot(self) -> bytes:
-        """Return all that is known, for `restore`."""
-        return msgspec.msgpack.encode(_Kept(1, self.nodes))
+    def snapshot(self, limit: int) -> bytes:
+        """Return what is known of living nodes, for `restore`.
+
+        Nodes that do not fit into ``limit`` bytes are left out: after a restart they are asked for a rebirth.
+        """
+        kept: list[_KeptNode] = []
+        size = 0
+        for name, node in self.nodes.items():
+            if not node.alive:
+                continue
+            if not node.packed:
+                node.packed = zlib.compress(msgspec.msgpack.encode(node.devices), 1)
+            size += len(node.packed) + len(name) + 16
+            if size > limit:
+                break
+            kept.append(_KeptNode(name, node.bd_seq, node.last_seq, node.packed))
+        return msgspec.msgpack.encode(_Kept(1, kept))
 
     def restore(self, snapshot: bytes) -> None:
         """Take up what an earlier run knew. Raises ValueError."""
         try:
             kept = msgspec.msgpack.decode(snapshot, type=_Kept)
-        except msgspec.DecodeError as error:
-            raise ValueError(f"expected a snapshot of Sparkplug births, got {error}") from None
-        if kept.version != 1:
-            raise ValueError(f"expected version 1 of the snapshot of Sparkplug births, got {kept.version}")
-        self.nodes = kept.nodes
-        for node in self.nodes.values():
-            node.restored, node.asked_ns = True, 0
+            if kept.version != 1:
+                raise ValueError(f"version {kept.version}")
+            nodes = {
+                node.name: Node(
+                    alive=True,
+                    bd_seq=node.bd_seq,
+                    last_seq=node.last_seq,
+                    restored=True,
+                    devices=msgspec.msgpack.decode(zlib.decompress(node.devices), type=dict[str, Device]),
+                )
+                for node in kept.nodes
+            }
+        except (ValueError, zlib.error) as error:
+            raise ValueError(f"expected a snapshot of Sparkplug births, version 1, got {error}") from None
+        for node in nodes.values():
             for device in node.devices.values():
                 # the configuration may have changed, and one object a metric is enough for both ways to it
                 device.by_name = {
                     name: Known(k.name, k.datatype, k.unit) for name, k in device.by_name.items()
                 }
                 device.by_alias = {a: device.by_name[k.name] for a, k in device.by_alias.items()}
+        self.nodes = nodes

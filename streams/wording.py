@@ -15,6 +15,9 @@ from streams.routing import department_label
 from streams.tickets import Estimate, HistoryEntry, Ticket, TicketEvent, Urgency, iso, label
 
 LANGUAGES = ("zh", "en")
+_FLAGS = 50
+#: names that do not follow the rule opened_ns → opened_at
+_OUTER = {"paused_ns": "paused_s", "at_ns": "at"}
 
 #: kind of flag → (Chinese, English)
 KINDS: dict[str, tuple[str, str]] = {
@@ -174,10 +177,15 @@ def body(ticket: Ticket, entry: HistoryEntry, language: str) -> str:
 
 
 def public(ticket: Ticket) -> dict[str, Any]:
-    """The ticket as it goes out: JSON types, instants in ISO 8601, no history and no steps."""
+    """The ticket as it goes out: JSON types, instants in ISO 8601, no history and no steps.
+
+    Of its flags the newest 50 and their number: what goes out stays small however long a case lasts.
+    """
     fields = msgspec.to_builtins(ticket)
     for name in ("history", "steps", "external_refs"):
         del fields[name]
+    fields["flags"] = len(ticket.flag_ids)
+    fields["flag_ids"] = ticket.flag_ids[-_FLAGS:]
     return {_outer(name): _value(name, value) for name, value in fields.items()}
 
 
@@ -216,8 +224,8 @@ def _estimate_line(estimate: Estimate, language: str) -> str:
 
 
 def _outer(name: str) -> str:
-    if name == "paused_ns":
-        return "paused_s"
+    if name in _OUTER:
+        return _OUTER[name]
     return f"{name[:-3]}_at" if name.endswith("_ns") else name
 
 

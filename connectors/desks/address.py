@@ -12,6 +12,8 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 
@@ -48,6 +50,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._verify = verify
         # one a name: two names at one address must not share a TLS connection
         self._inner: dict[str, httpx.AsyncHTTPTransport] = {}
+        # threads of its own: a resolver that hangs must not use up those that the store needs
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="resolve")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
@@ -63,12 +67,15 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         for transport in self._inner.values():
             await transport.aclose()
         self._inner.clear()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _judge(self, host: str, port: int) -> str:
         """The address to connect to. Raises Forbidden, or httpx.ConnectError where there is none."""
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await loop.run_in_executor(
+                self._threads, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            )
         except OSError as error:
             raise httpx.ConnectError(f"{host} has no address: {error}") from error
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))

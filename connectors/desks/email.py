@@ -8,6 +8,7 @@ import smtplib
 import ssl
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -20,6 +21,7 @@ from streams.tickets import TicketEvent
 
 log = logging.getLogger(__name__)
 
+_THREADS = 2  # sessions at the same time
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -69,6 +71,8 @@ class Email:
     def __init__(self, config: EmailConfig, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._config = config
         self._now_ns = now_ns
+        # threads of its own: a mail server that hangs must not use up those that the store needs
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=config.name)
 
     @property
     def name(self) -> str:
@@ -87,11 +91,12 @@ class Email:
 
     async def deliver(self, event: TicketEvent, remote_id: str) -> str:
         """Send one message; returns the Message-ID that the ticket's thread began with."""
-        await asyncio.to_thread(self._send, self.message(event))
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._send, self.message(event))
         return remote_id or self._thread_id(event)
 
     async def close(self) -> None:
-        """Nothing is kept open between messages."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def message(self, event: TicketEvent) -> EmailMessage:
         """The mail of an event, its languages below each other."""

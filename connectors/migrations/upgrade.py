@@ -59,6 +59,9 @@ def _upgrade(connection: Connection) -> str:
                 f"{shown(connection.engine.url)} has schema {current}, this program knows up to {newest}: "
                 "run the newer program, or restore a copy of the database"
             )
+        if connection.dialect.name == "postgresql":
+            # to rewrite a large table may take as long as it takes
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
         settings = config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")

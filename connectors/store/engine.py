@@ -32,6 +32,14 @@ _SQLITE_DOWN = frozenset(
 )
 #: classes of SQLSTATE: connection, resources, intervention by an operator, I/O, rolled back
 _PG_DOWN = ("08", "53", "57", "58", "40")
+#: a server that vanishes without a word (no power, cable cut) is given up after about 20 s
+_PG_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,
+}
 #: of a lock that another holds too long, of a role that may not log in yet, of a session that timed out
 _PG_DOWN_CODES = frozenset({"55P03", "28000", "28P01", "3D000", "25P03"})
 
@@ -87,7 +95,7 @@ def connect(url: str) -> Engine:
     return create_engine(
         parsed,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 5, "options": settings, "application_name": "forestall"},
+        connect_args={"options": settings, "application_name": "forestall", **_PG_PATIENCE},
         **common,
     )
 

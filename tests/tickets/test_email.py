@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,32 @@ def test_nobody_there(server: SmtpServer) -> None:
     server.stop()
     with pytest.raises(Unavailable, match="ConnectionRefusedError"):
         asyncio.run(Email(config(server)).deliver(events()[0], ""))
+
+
+def test_a_server_that_hangs_leaves_the_other_threads_alone() -> None:
+    with socket.socket() as mute:
+        mute.bind((LOOPBACK, 0))
+        mute.listen(20)
+        port = mute.getsockname()[1]
+        address: dict[str, Any] = {
+            "host": LOOPBACK,
+            "port": port,
+            "sender": "a@b.example",
+            "recipients": ("c@d.example",),
+        }
+        hanging = Email(EmailConfig(**address, security="none", timeout_s=1.0))
+
+        async def run() -> list[object]:
+            event = events()[0]
+            tasks = [asyncio.create_task(hanging.deliver(event, "")) for _ in range(50)]
+            await asyncio.sleep(0)
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 0.9) == "free"
+            said: list[object] = list(await asyncio.gather(*tasks[:2], return_exceptions=True))
+            await hanging.close()
+            await asyncio.gather(*tasks[2:], return_exceptions=True)
+            return said
+
+        assert all(isinstance(error, Unavailable) for error in asyncio.run(run()))
 
 
 @pytest.mark.parametrize(

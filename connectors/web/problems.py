@@ -61,8 +61,8 @@ def of_port(error: PortError) -> Problem:
         wait = max(1, math.ceil(error.retry_after))
         return Problem(
             503,
-            expected=f"{error.endpoint} to answer",
-            got=str(error),
+            expected="an answer from the database",
+            got=str(error).partition("; retry in")[0],
             action=f"ask again in {wait} s; nothing is lost, what comes in meanwhile waits in the log",
             headers={"Retry-After": str(wait)},
         )

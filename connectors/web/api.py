@@ -1,0 +1,213 @@
+"""The API: what is known, as JSON. It reads and writes nothing. ``/api/openapi.json`` describes it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from connectors.sqlite_history.reader import EVER
+from connectors.web import shapes
+from connectors.web.feed import Feed, Snapshot
+from connectors.web.problems import Problem
+from connectors.web.sources import Reader
+from streams.messages import NS
+from streams.tickets import State
+
+_STATES = ("open", *(str(state) for state in State))
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "No token, or another one"},
+    422: {"description": "A parameter cannot be used; the body says what was expected"},
+    503: {"description": "A database does not answer; Retry-After says when to ask again"},
+}
+
+Limit = Annotated[int, Query(ge=1, le=500, description="at most so many")]
+
+
+def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
+    """The routes below ``/api``."""
+    api = APIRouter(prefix="/api", responses=_ERRORS, tags=["forestall"])
+    kept_at = reader.sources.kept_at
+
+    @api.get("/readings", summary="The newest readings", response_model=shapes.ReadingsOut)
+    async def readings(
+        limit: Limit = 100,
+        meter: Annotated[str, Query(max_length=256, description="of this meter; else one of each")] = "",
+    ) -> dict[str, Any]:
+        """Newest first: the newest of each meter, or the newest ones of one meter."""
+        found = await (reader.readings_of(meter, limit) if meter else reader.latest(limit))
+        return {"items": [shapes.reading(one) for one in found], "kept_at": kept_at}
+
+    @api.get("/flags", summary="Flag events", response_model=shapes.FlagsOut)
+    async def flags(
+        limit: Limit = 100, meter: Annotated[str, Query(max_length=256, description="of this meter")] = ""
+    ) -> dict[str, Any]:
+        """Raised, updated and cleared, by the event time of the decision, newest first."""
+        return {"items": [shapes.flag(one) for one in await reader.flags(limit, meter)], "kept_at": kept_at}
+
+    @api.get("/tickets", summary="Tickets", response_model=shapes.TicketsOut)
+    async def tickets(
+        state: Annotated[str, Query(description="a state, or open for all open ones; empty: all")] = "",
+        limit: Limit = 100,
+        service_point: Annotated[str, Query(max_length=256)] = "",
+        before: Annotated[str, Query(max_length=64, description="next of the page before")] = "",
+    ) -> dict[str, Any]:
+        """Newest first."""
+        if state and state not in _STATES:
+            raise Problem(
+                422,
+                expected=f"state to be one of {', '.join(_STATES)}",
+                got=repr(state[:64]),
+                action="mend it",
+            )
+        cursor = _cursor(before) if before else None
+        # one more than asked for: whether there is a next page
+        found = await reader.ask(
+            lambda store: store.tickets(state or None, limit + 1, service_point=service_point, before=cursor)
+        )
+        last = found[limit - 1] if len(found) > limit else None
+        return {
+            "items": [shapes.ticket(one) for one in found[:limit]],
+            "next": None if last is None else f"{last.opened_ns}.{last.id}",
+        }
+
+    @api.get("/tickets/{ticket_id}", summary="One ticket", response_model=shapes.TicketDetailOut)
+    async def ticket(ticket_id: str) -> dict[str, Any]:
+        """With history, checks, flags, estimate, hypotheses, evidence."""
+        found = await reader.ticket(ticket_id)
+        if found is None:
+            raise Problem(
+                404,
+                expected="the id of a ticket",
+                got=repr(ticket_id[:64]),
+                action="GET /api/tickets lists them",
+            )
+        return shapes.detail(*found)
+
+    @api.get("/meters/{meter_id:path}/series", summary="Readings of a meter", response_model=shapes.SeriesOut)
+    async def series(
+        meter_id: str,
+        start: Annotated[str, Query(description="ISO 8601 with its zone, included; empty: all")] = "",
+        end: Annotated[str, Query(description="the same, included")] = "",
+        limit: Annotated[int, Query(ge=1, le=50_000, description="readings of each register")] = 5000,
+    ) -> Response:
+        """As columns, by register, oldest first. A meter that is not known has none."""
+        begin, finish = _instant("start", start, EVER[0]), _instant("end", end, EVER[1])
+        found = await reader.series(meter_id, begin, finish)
+        # tens of thousands of rows: written by another thread, and not checked against the model again
+        body = await asyncio.to_thread(lambda: msgspec.json.encode(shapes.series(meter_id, found, limit)))
+        return Response(body, media_type="application/json")
+
+    @api.get("/status", summary="How it goes", response_model=shapes.StatusOut)
+    async def status() -> dict[str, Any]:
+        """Signs of life, running totals, lag, dead letters, outbox."""
+        found = await feed.snapshot()
+        if found.store_error:
+            raise Problem(
+                503,
+                expected="the ticket database to answer",
+                got=found.store_error,
+                action="ask again in 2 s",
+                headers={"Retry-After": "2"},
+            )
+        return _status(found, reader, version)
+
+    @api.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    async def nothing(request: Request) -> Response:
+        raise Problem(
+            404,
+            expected="a route of this API",
+            got=f"{request.method} {request.url.path[:200]}",
+            action="GET /api/openapi.json lists them; nothing can be written here",
+        )
+
+    return api
+
+
+def _status(found: Snapshot, reader: Reader, version: str) -> dict[str, Any]:
+    sums, counts = found.totals, found.counts
+    newest = sums.last_reading_ns
+    oldest = counts.outbox_oldest_ns if counts else None
+    return {
+        "now": shapes.instant(found.at_ns),
+        "version": version,
+        "processes": [
+            {
+                "process": p.name,
+                "role": p.role,
+                "alive": p.alive,
+                "age_s": round(p.age_s, 3),
+                "since": shapes.instant(p.since_ns),
+                "at": shapes.instant(p.at_ns),
+                "figures": dict(p.figures),
+            }
+            for p in found.processes
+        ],
+        "totals": {
+            "readings_in": sums.readings_in,
+            "readings_per_s": None if found.rate is None else round(found.rate, 2),
+            "readings_detected": sums.readings_detected,
+            "batches": sums.batches,
+            "lag": sums.lag,
+            "lag_s": sums.lag_s,
+            "late": sums.late,
+            "dead_letters": sums.dead_letters,
+            "flags": sums.flags,
+            "meters": sums.meters,
+            "meters_warming_up": sums.meters_warming_up,
+            "meters_unknown": sums.meters_unknown,
+            "last_reading": None if newest is None else shapes.instant(newest),
+        },
+        "tickets": {**(counts.tickets if counts else {}), "open": counts.open if counts else 0},
+        "outbox": {
+            "pending": counts.outbox_pending if counts else 0,
+            "oldest": None if oldest is None else shapes.instant(oldest),
+            "oldest_age_s": None if oldest is None else max(0.0, (found.at_ns - oldest) / NS),
+            "dead": counts.dead if counts else 0,
+        },
+        "history": {
+            "here": reader.sources.history is not None,
+            "error": found.history_error,
+            "kept_at": reader.sources.kept_at,
+        },
+    }
+
+
+def _cursor(text: str) -> tuple[int, str]:
+    opened, _, ticket_id = text.partition(".")
+    if not opened.removeprefix("-").isdecimal() or len(opened) > 19 or not ticket_id:
+        raise Problem(
+            422, expected="before to be the next of an earlier page", got=repr(text), action="leave it out"
+        )
+    return int(opened), ticket_id
+
+
+def _instant(name: str, text: str, otherwise: int) -> int:
+    """Nanoseconds since 1970 of an instant with its zone."""
+    if not text:
+        return otherwise
+    try:
+        stamp = datetime.fromisoformat(text)
+    except ValueError:
+        stamp = None
+    if stamp is None or stamp.tzinfo is None:
+        raise Problem(
+            422,
+            expected=f"{name} as ISO 8601 with its zone, such as 2012-06-10T00:00:00Z",
+            got=repr(text[:64]),
+            action="add Z or an offset; in a URL a + is written %2B",
+        )
+    past = stamp - _EPOCH
+    found = (past.days * 86_400 + past.seconds) * NS + past.microseconds * 1000
+    if not EVER[0] <= found <= EVER[1]:
+        raise Problem(
+            422,
+            expected=f"{name} between the years 1678 and 2262",
+            got=repr(text[:64]),
+            action="leave it out",
+        )
+    return found

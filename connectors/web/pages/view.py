@@ -1,0 +1,81 @@
+"""One browser tab: its language, its zone, and how codes and figures are said there."""
+
+from __future__ import annotations
+
+from connectors.web.feed import Feed
+from connectors.web.format import Local, amount, duration, parse_ns
+from connectors.web.sources import Reader, Vocabulary
+from connectors.web.words import Words
+from streams.messages import NS
+from streams.tickets import Ticket, label
+
+
+class View:
+    """What the parts of a page share."""
+
+    def __init__(self, reader: Reader, feed: Feed, language: str, zone: str) -> None:
+        self.reader = reader
+        self.feed = feed
+        self.say = Words(language)
+        self.local = Local(zone)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The trade's codes."""
+        return self.reader.sources.vocabulary
+
+    @property
+    def now_ns(self) -> int:
+        """The wall clock."""
+        return self.reader.sources.now_ns()
+
+    def code(self, code: str) -> str:
+        """A code of a ticket: state, category, urgency, kind of step."""
+        return label(code, self.say.language)
+
+    def kind(self, kind: str) -> str:
+        """A kind of flag."""
+        return self.say.of(self.vocabulary.kinds, kind)
+
+    def any(self, code: str) -> str:
+        """A code of which it is not said what it is of."""
+        said = self.code(code)
+        if said != code:
+            return said
+        for words in (self.vocabulary.kinds, self.vocabulary.causes, self.vocabulary.departments):
+            if code in words:
+                return self.say.of(words, code)
+        return code
+
+    def note(self, note: str) -> str:
+        """A note of a ticket's history: codes within it in words, all else as it is."""
+        parts = [" → ".join(self.any(code) for code in part.split(" → ")) for part in note.split("; ")]
+        return "; ".join(parts)
+
+    def ago(self, time_ns: int, now_ns: int) -> str:
+        """How long something is past."""
+        return duration(max(0.0, (now_ns - time_ns) / NS), self.say)
+
+    def event(self, text: object) -> str:
+        """An event time of a flag, in ISO 8601, as it is here."""
+        found = parse_ns(text)
+        return str(text) if found is None else self.local.minutes(found)
+
+    def figure(self, value: float | None, unit: str) -> str:
+        """A figure with its unit; a dash where there is none."""
+        return "–" if value is None else amount(value, unit)
+
+    def dues(self, ticket: Ticket) -> list[tuple[str, int, bool]]:
+        """What is due when: words, time, and whether it is too late. What is done is left out."""
+        if not ticket.open:
+            return []
+        sla, now = ticket.sla, self.now_ns
+        found: list[tuple[str, int, bool]] = []
+        if sla.acknowledged_ns is None and sla.ack_due_ns is not None:
+            found.append((self.say("ack_due"), sla.ack_due_ns, sla.ack_due_ns < now))
+        if sla.resolve_due_ns is not None:
+            running = sla.paused_since_ns is None
+            found.append((self.say("resolve_due"), sla.resolve_due_ns, running and sla.resolve_due_ns < now))
+        if sla.callback_due_ns is not None:
+            found.append((self.say("callback_due"), sla.callback_due_ns, sla.callback_due_ns < now))
+        return found

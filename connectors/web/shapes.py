@@ -1,0 +1,292 @@
+"""The API's bodies: codes and figures as they are kept, instants in ISO 8601 UTC.
+
+A ticket has the fields that its events carry (``tickets.v1``, webhooks), under the same names.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, Field
+
+from connectors.sqlite_history.reader import Latest, Series
+from streams.messages import NS, Flag, Kind, Mark, Quality
+from streams.tickets import Episode, Ticket, iso
+
+_KINDS = {int(kind): kind.name.lower() for kind in Kind}
+_QUALITIES = {int(quality): quality.name.lower() for quality in Quality}
+
+
+class ReadingOut(BaseModel):
+    """One reading."""
+
+    meter_id: str
+    register_: str = Field(alias="register", description="OBIS code or local name; empty: the total")
+    time: str
+    value: float
+    unit: str = Field(description="UCUM code; empty where neither payload nor registry states one")
+    kind: str = Field(description="register, interval, gauge, or unstated: the registry decides")
+    quality: str = Field(description="good, uncertain or bad")
+    marks: list[str] = Field(description="retained, historical, estimated, edited, arrival_time, gap")
+
+
+class ReadingsOut(BaseModel):
+    """Readings, newest first."""
+
+    items: list[ReadingOut]
+    kept_at: str = Field(description="where readings are kept besides")
+
+
+class RegisterOut(BaseModel):
+    """The readings of one register as columns of one length, by time."""
+
+    register_: str = Field(alias="register")
+    time: list[str]
+    value: list[float]
+    unit: list[str]
+    kind: list[str]
+    quality: list[str]
+    marks: list[list[str]]
+
+
+class SeriesOut(BaseModel):
+    """The readings of a meter."""
+
+    meter_id: str
+    registers: list[RegisterOut]
+    truncated: bool = Field(description="there are more: ask again with start = next")
+    next: str | None = Field(description="time of the first reading left out")
+
+
+class FlagOut(BaseModel):
+    """One flag event, as ``flags.v1`` has it."""
+
+    id: str
+    meter_id: str
+    kind: str
+    family: str
+    status: str
+    at: str
+    start: str
+    end: str
+    score: float
+    observed: float | None
+    expected: float | None
+    unit: str
+    evidence: dict[str, Any]
+    service_point_id: str
+    area: str
+    commodity: str
+    historical: bool
+
+
+class FlagsOut(BaseModel):
+    """Flag events by their ``at``, newest first."""
+
+    items: list[FlagOut]
+    kept_at: str
+
+
+class HypothesisOut(BaseModel):
+    """A possible cause, and what to check next."""
+
+    cause: str
+    weight: float
+    next_check: str
+
+
+class EstimateOut(BaseModel):
+    """What should have been billed, and the difference; ``low`` and ``high`` bound the excess."""
+
+    expected: float
+    billed: float
+    excess: float
+    unit: str
+    method: str
+    low: float | None
+    high: float | None
+    money: float | None
+    assumptions: list[str]
+
+
+class TicketOut(BaseModel):
+    """One ticket."""
+
+    id: str
+    dedup_key: str
+    origin: str
+    drill: bool
+    service_point_id: str
+    meter_id: str
+    area: str
+    commodity: str
+    family: str
+    kind: str
+    lead_flag_id: str
+    event_at: str
+    flag_ids: list[str]
+    complaint_ids: list[str]
+    related: list[str]
+    lead_time_s: float | None
+    category: str
+    urgency: str
+    impact: str
+    priority: str
+    hypotheses: list[HypothesisOut]
+    checks: list[str]
+    evidence: dict[str, Any]
+    estimate: EstimateOut | None
+    first_owner: str
+    owner_department: str
+    co_departments: list[str]
+    hand_offs: int
+    sla: dict[str, Any]
+    state: str
+    escalated: bool
+    responsibility: str
+    resolution: str
+    verdict: str
+    archive_class: str
+    callback: dict[str, Any]
+    merged_into: str
+    language: str
+    opened_at: str
+    updated_at: str
+    closed_at: str | None
+    version: int
+
+
+class TicketsOut(BaseModel):
+    """Tickets, newest first."""
+
+    items: list[TicketOut]
+    next: str | None = Field(description="for the page after this one: before = next")
+
+
+class TicketDetailOut(TicketOut):
+    """One ticket with its history, checks, flags, and the numbers that other systems gave it."""
+
+    history: list[dict[str, Any]]
+    steps: list[dict[str, Any]]
+    external_refs: dict[str, str]
+    episodes: list[dict[str, Any]]
+
+
+class ProcessOut(BaseModel):
+    """One process of ours."""
+
+    process: str = Field(description="role@host:pid")
+    role: str
+    alive: bool
+    age_s: float = Field(description="since its last sign of life")
+    since: str
+    at: str
+    figures: dict[str, Any]
+
+
+class StatusOut(BaseModel):
+    """How it goes."""
+
+    now: str
+    version: str
+    processes: list[ProcessOut]
+    totals: dict[str, int | float | str | None]
+    tickets: dict[str, int] = Field(description="by state; open: all that are open")
+    outbox: dict[str, int | float | str | None]
+    history: dict[str, bool | str]
+
+
+def instant(time_ns: int) -> str:
+    """ISO 8601 UTC with as many digits as the nanoseconds need."""
+    seconds, rest = divmod(time_ns, NS)
+    try:
+        text = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return str(time_ns)  # beyond the calendar: shown as it is rather than hidden
+    return f"{text}{f'.{rest:09d}'.rstrip('0') if rest else ''}Z"
+
+
+def marks(bits: int) -> list[str]:
+    """The names of a reading's marks."""
+    return [str(mark.name).lower() for mark in Mark if mark & bits]
+
+
+def reading(found: Latest) -> dict[str, Any]:
+    """A reading, for ``ReadingOut``."""
+    return {
+        "meter_id": found.meter_id,
+        "register": found.register,
+        "time": instant(found.time_ns),
+        "value": found.value,
+        "unit": found.unit,
+        "kind": _KINDS.get(found.kind, str(found.kind)),
+        "quality": _QUALITIES.get(found.quality, str(found.quality)),
+        "marks": marks(found.marks),
+    }
+
+
+def series(meter_id: str, found: list[Series], limit: int) -> dict[str, Any]:
+    """Readings as columns, the oldest ``limit`` of each register, for ``SeriesOut``."""
+    left_out = [int(s.time_ns[limit]) for s in found if len(s) > limit]
+    # every register ends before the same instant, so that the next page begins there for all
+    until = min(left_out, default=None)
+    registers = []
+    for s in found:
+        rows = len(s) if until is None else int((s.time_ns < until).sum())
+        registers.append(
+            {
+                "register": s.register,
+                "time": [instant(t) for t in s.time_ns[:rows].tolist()],
+                "value": s.value[:rows].tolist(),
+                "unit": s.unit[:rows],
+                "kind": [_KINDS.get(k, str(k)) for k in s.kind[:rows].tolist()],
+                "quality": [_QUALITIES.get(q, str(q)) for q in s.quality[:rows].tolist()],
+                "marks": [marks(m) for m in s.marks[:rows].tolist()],
+            }
+        )
+    return {
+        "meter_id": meter_id,
+        "registers": registers,
+        "truncated": until is not None,
+        "next": None if until is None else instant(until),
+    }
+
+
+def flag(found: Flag) -> dict[str, Any]:
+    """A flag event, for ``FlagOut``."""
+    fields: dict[str, Any] = msgspec.structs.asdict(found)
+    return fields
+
+
+def ticket(found: Ticket) -> dict[str, Any]:
+    """A ticket, for ``TicketOut``."""
+    fields: dict[str, Any] = msgspec.to_builtins(found)
+    for name in ("history", "steps", "external_refs"):
+        del fields[name]
+    return _dated(fields)
+
+
+def detail(found: Ticket, episodes: list[Episode]) -> dict[str, Any]:
+    """A ticket with all its parts, for ``TicketDetailOut``."""
+    return {
+        **ticket(found),
+        "history": [_dated(msgspec.to_builtins(entry)) for entry in found.history],
+        "steps": [_dated(msgspec.to_builtins(step)) for step in found.steps],
+        "external_refs": found.external_refs,
+        "episodes": [msgspec.to_builtins(episode) for episode in episodes],
+    }
+
+
+def _dated(fields: dict[str, Any]) -> dict[str, Any]:
+    """``x_ns`` becomes ``x_at``, an instant; a length of time becomes seconds. Evidence stays as it is."""
+    out: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name == "paused_ns":
+            out["paused_s"] = value / NS
+        elif name.endswith("_ns"):
+            out[f"{name[:-3]}_at"] = None if value is None else iso(value)
+        else:
+            out[name] = _dated(value) if name in ("sla", "callback") else value
+    return out

@@ -1,0 +1,190 @@
+"""What the web process reads: tickets from the store, readings and flags from the history.
+
+It writes nothing. The store's calls block, so they run in threads of their own, few of them,
+and none is waited for longer than a person would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from connectors.sqlite_history.reader import EVER, Latest, Series
+from streams.messages import NS, Flag
+from streams.ports import Unavailable
+from streams.tickets import Counts, Episode, Heartbeat, Ticket
+
+T = TypeVar("T")
+Table = Mapping[str, tuple[str, str]]
+
+_THREADS = 4
+_MOST_WAITING = 32  # calls that may wait for a thread: beyond that the database is plainly away
+_PATIENCE_S = 8.0
+_DAY = 86_400 * NS
+#: how far back the newest readings of one meter are looked for, before all of it is read
+_WINDOWS = (_DAY, 8 * _DAY, 64 * _DAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The trade's codes in words: code → (Chinese, English)."""
+
+    kinds: Table
+    causes: Table
+    checks: Table
+    estimates: Table
+    actions: Table
+    departments: Table
+
+
+class TicketStore(Protocol):
+    """What is asked of the store; all of it blocks and raises Unavailable or Rejected."""
+
+    def tickets(
+        self,
+        state: str | None = None,
+        limit: int = 100,
+        *,
+        service_point: str = "",
+        before: tuple[int, str] | None = None,
+    ) -> list[Ticket]: ...
+
+    def ticket(self, ticket_id: str) -> Ticket | None: ...
+
+    def episodes(self, ticket_id: str) -> list[Episode]: ...
+
+    def heartbeats(self) -> list[Heartbeat]: ...
+
+    def counts(self) -> Counts: ...
+
+
+class HistorySource(Protocol):
+    """What is asked of the history; raises Unavailable or Rejected."""
+
+    async def series(self, meter_id: str, start_ns: int = EVER[0], end_ns: int = EVER[1]) -> list[Series]: ...
+
+    async def latest(self, limit: int = 100) -> list[Latest]: ...
+
+    async def flags(self, limit: int = 100, meter_id: str = "") -> list[Flag]: ...
+
+
+def _no_unit(_meter_id: str) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where everything comes from.
+
+    history : None where no history can be read here; then ``kept_at`` says where it is
+    kept_at : where readings and flags are kept besides, for people; may be empty
+    now_ns  : the wall clock
+    unit_of : the registry's unit of a meter, for readings whose payload stated none
+    """
+
+    store: TicketStore
+    history: HistorySource | None
+    vocabulary: Vocabulary
+    kept_at: str = ""
+    now_ns: Callable[[], int] = time.time_ns
+    unit_of: Callable[[str], str] = _no_unit
+
+
+class Reader:
+    """Asks the sources without holding up the event loop."""
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="web-store")
+        self._waiting = 0
+
+    def close(self) -> None:
+        """Let the threads go; what still waits for a database is given up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def ask(self, call: Callable[[TicketStore], T]) -> T:
+        """Put a question to the store. Raises Unavailable also where it takes too long."""
+        if self._waiting >= _MOST_WAITING:
+            raise Unavailable("the ticket database", f"{self._waiting} questions wait for it", 5.0)
+        self._waiting += 1
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, call, self.sources.store)
+        # counted until the thread is free again, whether or not anybody still waits
+        asked.add_done_callback(self._answered)
+        try:
+            return await asyncio.wait_for(asyncio.shield(asked), _PATIENCE_S)
+        except TimeoutError:
+            raise Unavailable("the ticket database", f"no answer within {_PATIENCE_S:g} s", 5.0) from None
+
+    def _answered(self, asked: asyncio.Future[T]) -> None:
+        self._waiting -= 1
+        if not asked.cancelled():
+            asked.exception()  # taken note of: nobody may be waiting any more
+
+    async def ticket(self, ticket_id: str) -> tuple[Ticket, list[Episode]] | None:
+        """One ticket with all its parts, and its flags."""
+
+        def look(store: TicketStore) -> tuple[Ticket, list[Episode]] | None:
+            ticket = store.ticket(ticket_id)
+            return None if ticket is None else (ticket, store.episodes(ticket_id))
+
+        return await self.ask(look)
+
+    async def latest(self, limit: int) -> list[Latest]:
+        """The newest reading of each meter, of the meters that spoke last."""
+        history = self.sources.history
+        if history is None:
+            return []
+        return [self._in_unit(reading) for reading in await history.latest(limit)]
+
+    async def readings_of(self, meter_id: str, limit: int) -> list[Latest]:
+        """The newest readings of one meter, newest first."""
+        history = self.sources.history
+        if history is None:
+            return []
+        for span in (*_WINDOWS, None):
+            start = EVER[0] if span is None else self.sources.now_ns() - span
+            found = await history.series(meter_id, start)
+            if span is None or sum(map(len, found)) >= limit:
+                return [self._in_unit(reading) for reading in _newest(found, limit)]
+        raise AssertionError("unreachable")
+
+    async def series(self, meter_id: str, start_ns: int = EVER[0], end_ns: int = EVER[1]) -> list[Series]:
+        """The readings of a meter within a span of time, by register."""
+        history = self.sources.history
+        if history is None:
+            return []
+        unit = self.sources.unit_of(meter_id)
+        found = await history.series(meter_id, start_ns, end_ns)
+        return [replace(s, unit=[u or unit for u in s.unit]) if unit else s for s in found]
+
+    async def flags(self, limit: int, meter_id: str = "") -> list[Flag]:
+        """Flag events, newest first."""
+        history = self.sources.history
+        return [] if history is None else await history.flags(limit, meter_id)
+
+    def _in_unit(self, reading: Latest) -> Latest:
+        return reading if reading.unit else replace(reading, unit=self.sources.unit_of(reading.meter_id))
+
+
+def _newest(found: Sequence[Series], limit: int) -> list[Latest]:
+    rows = [
+        Latest(
+            s.meter_id,
+            s.register,
+            int(s.time_ns[row]),
+            float(s.value[row]),
+            int(s.kind[row]),
+            int(s.quality[row]),
+            int(s.marks[row]),
+            s.unit[row],
+        )
+        for s in found
+        for row in np.argsort(s.time_ns, kind="stable")[::-1][:limit].tolist()
+    ]
+    return sorted(rows, key=lambda r: (-r.time_ns, r.register))[:limit]

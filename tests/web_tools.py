@@ -1,0 +1,192 @@
+"""What the tests of the web process share: content for store and history, and the process itself.
+
+Run as a program it is that process: ``python -m tests.web_tools '{"store": …, "history": …}'``
+serves until SIGTERM and prints its port on the first line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from connectors.history_sqlite import HistoryReader, SqliteHistory
+from connectors.migrations import upgrade
+from connectors.store import Store
+from connectors.web.metrics import Metric
+from connectors.web.server import serve
+from connectors.web.sources import Sources, Vocabulary
+from detectors import CATALOGUE
+from streams import causes, routing, wording
+from streams.bank import Bank, BankConfig, Outcome
+from streams.columns import Columns, from_rows
+from streams.messages import FAMILY_OF, NS, Flag, Kind, Quality, Source
+from streams.ports import Rows
+from streams.registry import Meter
+from streams.rules import Rules
+
+VOCABULARY = Vocabulary(
+    kinds=wording.KINDS,
+    causes=causes.CAUSES,
+    checks={code: words[1:] for code, words in causes.CHECKS.items()},
+    estimates=wording.ESTIMATE,
+    actions=wording.ACTIONS,
+    departments=routing.DEPARTMENTS,
+)
+GOLDEN = (("2011-04-10", 0.0), ("2012-04-10", 176.0), ("2012-06-10", 449.0))
+
+Reading = tuple[str, int, float, Kind, str]
+
+
+def ns(text: str) -> int:
+    """Nanoseconds since 1970 of an ISO instant, UTC unless it says otherwise."""
+    stamp = datetime.fromisoformat(text)
+    return round((stamp if stamp.tzinfo else datetime.fromisoformat(f"{text}+00:00")).timestamp()) * NS
+
+
+def columns(readings: Iterable[Reading], marks: int = 0, quality: Quality = Quality.GOOD) -> Columns:
+    """A batch of readings."""
+    rows = Rows()
+    for meter, time_ns, value, kind, unit in readings:
+        rows.add(meter, time_ns, value, kind, unit, quality, marks)
+    source = Source(adapter="native", topic="forestall/readings/test", received_ns=0)
+    return from_rows(rows, [source], np.zeros(len(rows), np.uint32))
+
+
+def golden_readings(meter: str = "wei") -> list[Reading]:
+    """The household's three reads."""
+    return [(meter, ns(f"{day}T00:00:00"), value, Kind.REGISTER, "m3") for day, value in GOLDEN]
+
+
+def golden_flags(meter: str = "wei") -> list[Flag]:
+    """What the detectors make of them."""
+    bank, outcome = Bank(BankConfig(tuple(make() for make in CATALOGUE))), Outcome()
+    row = Meter(
+        meter_id=meter, commodity="gas", unit="m3", kind="register", area="block-1", meter_class="residential"
+    )
+    bank.register([row], outcome)
+    bank.update(columns(golden_readings(meter)), outcome)
+    return outcome.flags
+
+
+def flag(meter: str, kind: str, at: str, **fields: Any) -> Flag:
+    """A flag of some kind, raised."""
+    given = {
+        "id": f"{meter}-{kind}-{at}",
+        "meter_id": meter,
+        "kind": kind,
+        "family": FAMILY_OF[kind],
+        "status": "raised",
+        "at": at,
+        "start": at,
+        "end": at,
+        "score": 1.4,
+        "observed": 3.2,
+        "expected": 0.8,
+        "unit": "m3",
+        "service_point_id": f"sp-{meter}",
+        "area": "block-1",
+        "commodity": "water",
+        **fields,
+    }
+    return Flag(**given)
+
+
+class Place:
+    """A store and a history in a directory, as worker and ingest would fill them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.store_url = f"sqlite:///{directory / 'tickets.db'}"
+        self.history_path = directory / "history.db"
+        upgrade(self.store_url)
+        self.store = Store(self.store_url, lambda _event: ["webhook"])
+        self.rules = Rules()
+
+    def flags(self, flags: Sequence[Flag], now_ns: int) -> list[str]:
+        """Flags into tickets and history; returns the tickets' ids."""
+        asyncio.run(self._write(None, flags))
+        return [ticket.id for ticket in self.store.apply_flags(flags, now_ns, self.rules)]
+
+    def readings(self, batch: Columns) -> None:
+        """Readings into the history."""
+        asyncio.run(self._write(batch, ()))
+
+    def beat(self, role: str, now_ns: int, **figures: Any) -> None:
+        """A sign of life."""
+        self.store.heartbeat(f"{role}@host:{os.getpid()}", {"role": role, **figures}, now_ns)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.store.close()
+
+    async def _write(self, batch: Columns | None, flags: Sequence[Flag]) -> None:
+        history = SqliteHistory(self.history_path)
+        try:
+            if batch is not None:
+                assert await history.write(batch) == []
+            if flags:
+                assert await history.write_flags(flags) == []
+        finally:
+            await history.close()
+
+
+def sources(store_url: str, history_path: str | None, kept_at: str = "") -> tuple[Sources, Store]:
+    """The sources of a web process, and the store that is to be closed."""
+    store = Store(store_url)
+    history = HistoryReader(history_path) if history_path else None
+    return Sources(store=store, history=history, vocabulary=VOCABULARY, kept_at=kept_at), store
+
+
+@contextmanager
+def process(**settings: Any) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A web process: its address, and the process itself. Ends it in good order."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.web_tools", json.dumps(settings)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parents[1],
+    ) as started:
+        try:
+            assert started.stdout is not None
+            line = started.stdout.readline()
+            assert line, "expected the web process to print its port, it ended: see its error output above"
+            yield f"http://127.0.0.1:{line.strip()}", started
+        finally:
+            if started.poll() is None:
+                started.send_signal(signal.SIGTERM)
+                started.wait(10)
+
+
+async def _serve(settings: dict[str, Any]) -> None:
+    from connectors.web.app import WebConfig, make_app
+
+    found, store = sources(settings["store"], settings.get("history"), settings.get("kept_at", ""))
+    config = WebConfig(
+        token=settings.get("token", ""),
+        language=settings.get("language", "en"),
+        version="0.1.0",
+        refresh_s=0.5,
+    )
+    extra = Metric("forestall_test", "Given by the process", "gauge", 1.0)
+    app = make_app(found, config, lambda: [extra])
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await serve(app, "127.0.0.1", settings.get("port", 0), stop, lambda port: print(port, flush=True))
+    if found.history is not None:
+        assert isinstance(found.history, HistoryReader)
+        await found.history.close()
+    store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(json.loads(sys.argv[1])))

@@ -1,0 +1,1 @@
+"""The outside: translation between the flow and brokers, databases, files and pages; no policy."""

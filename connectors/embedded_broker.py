@@ -235,10 +235,11 @@ class BrokerProcess:
         timer.cancel()
         said = json.loads(line) if line else {}
         if "port" not in said:
-            self._process.wait()
+            code = self._process.wait()
+            self.kill()
             if "rejected" in said:
                 raise Rejected(self.url, said["rejected"])
-            raise Unavailable(self.url, f"the embedded broker ended with code {self._process.returncode}")
+            raise Unavailable(self.url, f"the embedded broker ended with code {code}")
         self.port = said["port"]
         return self
 

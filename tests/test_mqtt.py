@@ -285,6 +285,8 @@ def test_a_source_that_starts_before_its_broker_finds_it(broker: Broker) -> None
 
 def test_a_retained_message_is_recognised(broker: Broker) -> None:
     async def run() -> None:
+        async with source(broker, "another") as first:
+            await first.connected()  # the embedded broker takes nothing while nobody reads
         with Publisher(broker.port) as publisher:
             publisher.send("meters/kept", b"old", retain=True)
             publisher.all_confirmed()

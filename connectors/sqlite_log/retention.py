@@ -17,6 +17,7 @@ from typing import NamedTuple
 from connectors.sqlite_log.append import bounds
 from connectors.sqlite_log.options import Options
 from connectors.sqlite_log.records import offset_of
+from connectors.sqlite_log.schema import page_size
 
 __all__ = ["Retention", "used_bytes"]
 
@@ -259,7 +260,10 @@ class Retention:
             with self._writing() as connection:
                 free = connection.execute("PRAGMA freelist_count").fetchone()[0]
                 pages = connection.execute("PRAGMA page_count").fetchone()[0]
-                if free <= max(SPARE_PAGES, pages // SPARE_SHARE):
+                bound = self._options.retention_size
+                # a file that is beyond a bound that was lowered gives back all it can
+                beyond = bound is not None and pages * page_size(connection) > bound
+                if free <= (0 if beyond else max(SPARE_PAGES, pages // SPARE_SHARE)):
                     return
                 connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
             yield
@@ -290,5 +294,4 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     """Return the bytes of the file's pages that hold something."""
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    size = connection.execute("PRAGMA page_size").fetchone()[0]
-    return int((pages - free) * size)
+    return int((pages - free) * page_size(connection))

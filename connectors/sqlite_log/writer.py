@@ -9,7 +9,7 @@ import threading
 import time
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from connectors.sqlite_log.append import write_commits, write_records
@@ -259,7 +259,8 @@ class Writer(threading.Thread):
                 logger.error("%s", error)
         self.chores.failed()
         if isinstance(error, sqlite3.Error) and broken(error) and self._connection is not None:
-            self._connection.close()
+            with suppress(sqlite3.Error):
+                self._connection.close()
             self._connection = None
 
     def _failed(self, jobs: Sequence[Job], error: PortError) -> None:

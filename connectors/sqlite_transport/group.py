@@ -83,8 +83,16 @@ class GroupConsumer(base.Consumer):
     # -- acknowledging
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Write the group's offsets; keeps trying while the log is unavailable, until stopped."""
+        """Write the group's offsets; keeps trying while the log is unavailable, until stopped.
+
+        Where a table's change was lost (disk full), nothing is committed and the app ends: it
+        comes back with the state that the log has, and the records behind it once more.
+        """
         log = self._opened()
+        lost = getattr(self.app.producer, "lost", None)
+        if lost is not None:
+            await self.crash(lost)
+            return False
         return await self._retry(
             lambda: log.commit(self.app.conf.id, {(tp.topic, tp.partition): n for tp, n in offsets.items()})
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from faust.exceptions import ProducerSendError
 from faust.transport import base
-from faust.types import TP, HeadersArg, RecordMetadata
+from faust.types import TP, FutureMessage, HeadersArg, RecordMetadata
 from mode.utils.times import Seconds
 
 from connectors.sqlite_log import SqliteLog
@@ -31,9 +32,14 @@ class Producer(base.Producer):
 
     _log: SqliteLog | None = None
 
+    def __post_init__(self) -> None:
+        #: why a record was lost that nobody waits for (a table's change); nothing may be committed then
+        self.lost: BaseException | None = None
+
     async def on_start(self) -> None:
         """Open the log."""
         await super().on_start()
+        self.lost = None
         self._log = cast("Transport", self.transport).open_log()
 
     async def on_stop(self) -> None:
@@ -103,11 +109,23 @@ class Producer(base.Producer):
         """Append a record and wait until it is durable."""
         return await (await self.send(topic, key, value, partition, timestamp, headers))
 
+    def send_soon(self, fut: FutureMessage) -> None:
+        """Queue a record that nobody waits for: Faust sends the changes of its tables so."""
+        fut.add_done_callback(self._sent_soon)
+        super().send_soon(fut)
+
+    def _sent_soon(self, fut: asyncio.Future[RecordMetadata]) -> None:
+        if not fut.cancelled() and fut.exception() is not None:
+            self.lost = fut.exception()
+
     async def flush(self) -> None:
-        """Wait until everything sent is written or has failed."""
+        """Wait until everything sent is written or has failed, and whoever waited has been told."""
         await self.buffer.flush()
         if self._log is not None:
             await self._log.flush()
+            # a failure reaches ``_sent_soon`` over two callbacks, each in a turn of the loop of its own
+            for _ in range(3):
+                await asyncio.sleep(0)
 
     async def create_topic(
         self,

@@ -256,3 +256,19 @@ def test_files_stay_small_under_a_steady_load(path: Path) -> None:
             await until(lambda: size_of(path) < 60 * MB, "the file to shrink", 30)
 
     asyncio.run(scenario())
+
+
+def test_a_bound_that_is_lowered_is_reached(path: Path) -> None:
+    async def fill() -> None:
+        async with SqliteLog(log_url(path, durability="off")) as log:
+            await log.ensure_topic("t", 1)
+            await asyncio.gather(*(log.append("t", bytes(100_000)) for _ in range(300)))
+
+    async def shrink() -> None:
+        async with bounded(path, 16 * MB) as log:
+            await log.append("t", b"next")
+            await until(lambda: size_of(path) <= 16 * MB, "the file to shrink", 20)
+
+    asyncio.run(fill())
+    assert size_of(path) > 30_000_000
+    asyncio.run(shrink())

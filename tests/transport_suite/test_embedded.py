@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import faust
 import pytest
 from faust.exceptions import ImproperlyConfigured, ProducerSendError
 from faust.types import TP, EventT
 from yarl import URL
 
-from connectors.sqlite_log import ConsumerTaken, LogFull, SqliteLog, log_url
+from connectors.sqlite_log import ConsumerTaken, LogFull, Partition, SqliteLog, log_url
 from tests.sqlite_log.test_processes import child, lines_until
 from tests.transport_suite.backend import Backend, collect, numbered, running, send, until
 
@@ -266,6 +267,49 @@ def test_a_full_disk_fails_sends_and_keeps_the_app_alive(
             assert not app.should_stop
 
     with caplog.at_level(logging.CRITICAL, logger="faust"):
+        asyncio.run(scenario())
+
+
+def test_a_table_that_cannot_be_written_ends_the_app_and_loses_nothing(
+    embedded: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Faust only logs that a table's change was lost; committing past it would lose it for good."""
+
+    def make(topic: str) -> tuple[faust.App, Any, list[int]]:
+        app = embedded.app(broker_commit_interval=0.1)
+        table = app.Table("state", key_type=bytes, value_type=bytes, partitions=1)
+        done: list[int] = []
+
+        async def store(stream: Any) -> None:
+            async for event in stream.events():
+                table[event.value] = os.urandom(50_000)
+                done.append(event.message.offset)
+
+        app.agent(app.topic(topic, key_type=bytes, value_type=bytes), name="store")(store)
+        return app, table, done
+
+    async def limit(log: SqliteLog, pages: int) -> None:
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute(f"PRAGMA max_page_count={pages}")
+
+        await log._engine.call(change, asyncio.get_running_loop())
+
+    async def scenario() -> None:
+        topic = await embedded.declare("values", partitions=1)
+        async with SqliteLog(embedded.url) as log:
+            for value in numbered(100):
+                await log.append(topic, value)
+            await limit(log, 150)
+            app, _, _ = make(topic)
+            async with running(app):
+                await until(lambda: app.crash_reason is not None or app.should_stop, "the app to end")
+            assert (log.committed(embedded.name("app"))[Partition(topic, 0)] or 0) < 100
+            await limit(log, 1_000_000)
+            again, table, _ = make(topic)
+            async with running(again):
+                await until(lambda: len(table) == 100, "all values")
+
+    with caplog.at_level(logging.CRITICAL):
         asyncio.run(scenario())
 
 

@@ -14,22 +14,25 @@ an unfinished checkpoint or a worker that lost its partition left behind is neve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, Column
+from detectors.base import BLOCK
 from streams.bank import Bank, BankConfig
 from streams.episodes import Episode, Episodes
+from streams.layout import ArrayRecord, LayoutError, adopt, start_afresh, write
 from streams.moves import Moves
 from streams.recent import Recent
 from streams.registry import Meter
 
 FORMAT = 1
+REMEDY = "restore the changelog from a backup, or delete it to start from the log's beginning"
+T = TypeVar("T")
 
 
 class CheckpointError(Exception):
@@ -51,19 +54,9 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     moves: Moves
 
 
-class ArrayRecord(msgspec.Struct, frozen=True, array_like=True):
-    """Some rows of one column of a detector's state."""
-
-    detector: str
-    column: str
-    dtype: list[Any] | str
-    width: int
-    data: bytes
-
-
 class _Block(msgspec.Struct, frozen=True, array_like=True):
     format: int
-    meters: int
+    meters: Annotated[int, msgspec.Meta(ge=0, le=BLOCK)]
     arrays: list[ArrayRecord]
 
 
@@ -77,7 +70,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _block = msgspec.msgpack.Decoder(_Block)
 _who = msgspec.msgpack.Decoder(_Who)
 _marker = msgspec.msgpack.Decoder(Marker)
-_OFFSET = Column("offset", np.dtype(np.int32))  # local time − UTC: kept by the bank, not by a detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +127,9 @@ class Ledger:
             recent=bank.recent.dump(),
             moves=bank.moves,
         )
-        return Draft(next_offset, records, (f"{self.partition}/@{suffix}".encode(), _encode(marker)), live, blocks)
+        return Draft(
+            next_offset, records, (f"{self.partition}/@{suffix}".encode(), _encode(marker)), live, blocks
+        )
 
     def complete(self, draft: Draft) -> list[bytes]:
         """The draft is durable and its offset committed: returns the keys to delete."""
@@ -157,71 +151,11 @@ def _dirty(bank: Bank) -> tuple[tuple[str, NDArray[np.uint8]], ...]:
     return (("who", bank.who), ("hot", bank.state.hot), ("cold", bank.state.cold))
 
 
-def columns_of(bank: Bank, part: str) -> Iterator[tuple[str, Column, NDArray[Any]]]:
-    """The hot or the cold arrays of a bank: detector, column, array."""
-    if part == "hot":
-        yield "bank", _OFFSET, bank.state.meters["offset"]
-    for detector in bank.config.detectors:
-        for column in detector.columns:
-            if column.cold == (part == "cold"):
-                yield detector.name, column, bank.state.of(detector.name, column.name)
-
-
 def _content(bank: Bank, part: str, block: int) -> _Who | _Block:
     first, last = block * BLOCK, min((block + 1) * BLOCK, len(bank))
     if part == "who":
         return _Who(FORMAT, bank.channels[first:last], [bank.meter(slot) for slot in range(first, last)])
-    return _Block(
-        FORMAT,
-        last - first,
-        [
-            ArrayRecord(name, column.name, describe(column.dtype), column.width, array[first:last].tobytes())
-            for name, column, array in columns_of(bank, part)
-        ],
-    )
-
-
-def describe(dtype: np.dtype[Any]) -> list[Any] | str:
-    """A dtype as plain data that says names, types and places of its fields."""
-    if dtype.names is None:
-        return dtype.str
-    fields = dtype.fields or {}
-    return [[name, fields[name][0].str, fields[name][1]] for name in dtype.names] + [["", "", dtype.itemsize]]
-
-
-def _dtype(described: list[Any] | str) -> np.dtype[Any]:
-    if isinstance(described, str):
-        return np.dtype(described)
-    *fields, (_, _, size) = described
-    return np.dtype(
-        {
-            "names": [name for name, _, _ in fields],
-            "formats": [kind for _, kind, _ in fields],
-            "offsets": [place for _, _, place in fields],
-            "itemsize": size,
-        }
-    )
-
-
-def load(stored: ArrayRecord, meters: int, target: NDArray[Any]) -> None:
-    """Copy an array in; one written by another version is taken field by field."""
-    source: NDArray[Any] = np.frombuffer(stored.data, _dtype(stored.dtype))
-    if stored.width:
-        source = source.reshape(meters, stored.width)
-    if source.shape != target.shape and (source.ndim != target.ndim or len(source) != len(target)):
-        raise CheckpointError(
-            f"expected {stored.detector}.{stored.column} of shape {target.shape}, got {source.shape}; "
-            "was it written by a newer version?"
-        )
-    if source.dtype == target.dtype and source.shape == target.shape:
-        target[...] = source
-    elif source.dtype.names and target.dtype.names:
-        for name in target.dtype.names:
-            if name in source.dtype.names:
-                target[name] = source[name]
-    else:
-        width = min(source.shape[-1], target.shape[-1]) if source.ndim == 2 else None
-        target[..., :width] = source[..., :width]
+    return _Block(FORMAT, last - first, write(bank, part, first, last))
 
 
 def restore(
@@ -248,8 +182,8 @@ def restore(
             return bank, ledger
     if markers:
         raise CheckpointError(
-            f"expected the records of one of the checkpoints {sorted(markers)[-3:]}, but for instance {missing[:3]!r} "
-            "are missing; restore the changelog from a backup, or delete it to start from the log's beginning"
+            f"expected the records of one of the checkpoints {sorted(markers)[-3:]}, but for instance "
+            f"{missing[:3]!r} are missing; {REMEDY}"
         )
     return Bank(config), Ledger(partition, epoch, garbage=list(table))
 
@@ -258,7 +192,9 @@ def _decode_marker(raw: bytes) -> Marker:
     try:
         number = msgspec.msgpack.decode(raw)["format"]
         if number > FORMAT:
-            raise CheckpointError(f"expected a checkpoint of format {FORMAT} or older, got {number}; update Forestall")
+            raise CheckpointError(
+                f"expected a checkpoint of format {FORMAT} or older, got {number}; update Forestall"
+            )
         return _marker.decode(raw)
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise CheckpointError(f"expected a checkpoint marker, got {raw[:60]!r} ({error})") from error
@@ -268,33 +204,58 @@ def _rebuild(
     config: BankConfig, marker: Marker, table: Mapping[bytes, bytes]
 ) -> tuple[Bank, dict[tuple[str, int], bytes]]:
     bank = Bank(config)
-    live: dict[tuple[str, int], bytes] = {}
-    for key in marker.records:
-        _, part, block = key.split(b"@")[0].decode().split("/")
-        live[part, int(block)] = key
-    try:
-        for block in sorted(block for part, block in live if part == "who"):
-            who = _who.decode(table[live["who", block]])
-            for channel, meter in zip(who.channels, who.meters, strict=True):
-                bank.add(channel, meter)
-        if len(bank) != marker.slots:
-            raise CheckpointError(f"expected {marker.slots} meters as the marker says, got {len(bank)}")
-        for part in ("hot", "cold"):
-            targets = {(name, column.name): array for name, column, array in columns_of(bank, part)}
-            for block in sorted(block for kind, block in live if kind == part):
-                content = _block.decode(table[live[part, block]])
-                first = block * BLOCK
-                for stored in content.arrays:
-                    # A detector that is gone has nothing to restore; a new one starts fresh.
-                    target = targets.get((stored.detector, stored.column))
-                    if target is not None:
-                        load(stored, content.meters, target[first : first + content.meters])
-    except msgspec.DecodeError as error:
-        raise CheckpointError(f"expected a checkpoint record of format {FORMAT}, got {error}") from error
+    live = {_place(key): key for key in marker.records}
+    for block in sorted(block for part, block in live if part == "who"):
+        key = live["who", block]
+        who = _decoded(_who, table, key)
+        if len(who.channels) != len(who.meters):
+            raise CheckpointError(f"expected a registry row for each name in {key!r}, got {len(who.meters)}")
+        for channel, meter in zip(who.channels, who.meters, strict=True):
+            bank.add(channel, meter)
+    if len(bank) != marker.slots:
+        raise CheckpointError(f"expected {marker.slots} meters as the marker says, got {len(bank)}")
+    changed: set[str] = set()
+    for (part, block), key in sorted(live.items()):
+        if part != "who":
+            content = _decoded(_block, table, key)
+            first = block * BLOCK
+            if first + content.meters > len(bank):
+                raise CheckpointError(
+                    f"expected {len(bank)} meters, got one of slot {first + content.meters} in {key!r}"
+                )
+            try:
+                changed |= adopt(bank, content.arrays, first, content.meters)
+            except LayoutError as error:
+                raise CheckpointError(f"record {key!r} is damaged: {error}; {REMEDY}") from error
     bank.watermark, bank.advanced = marker.watermark, marker.advanced
     bank.episodes = Episodes(marker.episodes)
     bank.recent = Recent(marker.recent)
     bank.moves = marker.moves
     for _, dirty in _dirty(bank):
         dirty[:] = 0
+    for detector in bank.detectors:
+        if detector.name in changed:
+            start_afresh(bank, detector, 0, len(bank))
+    bank.episodes.keep({detector.name for detector in bank.detectors} - changed)
+    if changed:
+        # All of it is written anew: records of two versions must not stand side by side.
+        bank.touch(range(len(bank)))
     return bank, live
+
+
+def _place(key: bytes) -> tuple[str, int]:
+    """Part and block of a record's key."""
+    try:
+        _, part, block = key.split(b"@")[0].decode().split("/")
+        return part, int(block)
+    except ValueError as error:
+        raise CheckpointError(f"expected a key such as 3/hot/12@48211.7, got {key!r}") from error
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[T], table: Mapping[bytes, bytes], key: bytes) -> T:
+    try:
+        return decoder.decode(table[key])
+    except msgspec.DecodeError as error:
+        raise CheckpointError(
+            f"expected record {key!r} of format {FORMAT}, got {table[key][:40]!r} ({error}); {REMEDY}"
+        ) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, TypedDict, cast
 
 import msgspec
 import numpy as np
@@ -22,8 +22,21 @@ from streams.registry import Meter
 NO_DIGEST = bytes(16)  # of a message that must not be recognised again: its times are those of arrival
 
 
+MOST_ROWS = 1 << 22  # in one message: a column of one cell must not ask for all memory
+
+
+class _Sparse(TypedDict, total=False):
+    """The rare fields, each row → value; what a newer program adds is left aside."""
+
+    register: dict[int, str]
+    serial: dict[int, str]
+    period_start_ns: dict[int, int]
+    multiplier: dict[int, float]
+    attributes: dict[int, dict[str, str]]
+
+
 class _Batch(msgspec.Struct, frozen=True, array_like=True, tag="b1"):
-    rows: int
+    rows: Annotated[int, msgspec.Meta(ge=0, le=MOST_ROWS)]
     meters: list[str]
     meter: bytes  # <u4
     time: bytes  # <i8
@@ -39,7 +52,7 @@ class _Batch(msgspec.Struct, frozen=True, array_like=True, tag="b1"):
     received: bytes  # <i8
     sequence: bytes  # <i8
     digests: bytes  # 16 each
-    sparse: dict[str, dict[int, Any]]
+    sparse: _Sparse
 
 
 class Tick(msgspec.Struct, frozen=True, array_like=True, tag="t1"):
@@ -68,9 +81,13 @@ class Expect(msgspec.Struct, frozen=True, array_like=True, tag="e1"):
 
 
 class Arrive(msgspec.Struct, frozen=True, array_like=True, tag="a1"):
-    """The state of meters that were expected; empty where their old partition knew nothing."""
+    """The state of meters that were expected; empty where their old partition knew nothing.
 
-    states: dict[str, bytes]
+    Beside each state its hop: how often it has moved, so that a repeated message is told from
+    that of a later move.
+    """
+
+    states: dict[str, tuple[int, bytes]]
 
 
 Control = Tick | Registry | Depart | Expect | Arrive
@@ -126,9 +143,10 @@ class Columns:
             for name, cells in self.sparse.items()
         }
         return Columns(
-            self.meters, self.meter[index], self.time_ns[index], self.value[index], self.kind[index], self.units,
-            self.unit[index], self.quality[index], self.marks[index], self.source[index], self.adapters, self.topics,
-            self.received_ns, self.sequence, self.digests, {name: cells for name, cells in sparse.items() if cells},
+            self.meters, self.meter[index], self.time_ns[index], self.value[index], self.kind[index],
+            self.units, self.unit[index], self.quality[index], self.marks[index], self.source[index],
+            self.adapters, self.topics, self.received_ns, self.sequence, self.digests,
+            {name: cells for name, cells in sparse.items() if cells},
         )  # fmt: skip
 
 
@@ -152,9 +170,9 @@ def encode(columns: Columns) -> bytes:
     c = columns
     return _encoder.encode(
         _Batch(
-            len(c), c.meters, _pack(c.meter), _pack(c.time_ns), _pack(c.value), _pack(c.kind), c.units, _pack(c.unit),
-            _pack(c.quality), _pack(c.marks), _pack(c.source), c.adapters, c.topics, c.received_ns.tobytes(),
-            c.sequence.tobytes(), c.digests, c.sparse,
+            len(c), c.meters, _pack(c.meter), _pack(c.time_ns), _pack(c.value), _pack(c.kind), c.units,
+            _pack(c.unit), _pack(c.quality), _pack(c.marks), _pack(c.source), c.adapters, c.topics,
+            c.received_ns.tobytes(), c.sequence.tobytes(), c.digests, cast(_Sparse, c.sparse),
         )
     )  # fmt: skip
 
@@ -171,20 +189,44 @@ def decode(raw: bytes) -> Columns | Control:
     version that this program does not know.
     """
     try:
-        message = _decoder.decode(raw)
+        message: _Batch | Control = _decoder.decode(raw)
         if not isinstance(message, _Batch):
             return message
         n = message.rows
-        return Columns(
-            message.meters, _unpack(message.meter, "<u4", n), _unpack(message.time, "<i8", n),
-            _unpack(message.value, "<f8", n), _unpack(message.kind, "u1", n), message.units,
-            _unpack(message.unit, "u1", n), _unpack(message.quality, "u1", n), _unpack(message.marks, "<u2", n),
-            _unpack(message.source, "<u4", n), message.adapters, message.topics,
-            np.frombuffer(message.received, "<i8"), np.frombuffer(message.sequence, "<i8"), message.digests,
-            message.sparse,
+        return _checked(
+            Columns(
+                message.meters, _unpack(message.meter, "<u4", n), _unpack(message.time, "<i8", n),
+                _unpack(message.value, "<f8", n), _unpack(message.kind, "u1", n), message.units,
+                _unpack(message.unit, "u1", n), _unpack(message.quality, "u1", n),
+                _unpack(message.marks, "<u2", n), _unpack(message.source, "<u4", n), message.adapters,
+                message.topics, np.frombuffer(message.received, "<i8"),
+                np.frombuffer(message.sequence, "<i8"), message.digests,
+                cast("dict[str, dict[int, Any]]", message.sparse),
+            )
         )  # fmt: skip
     except (msgspec.DecodeError, ValueError) as error:
-        raise ValueError(f"expected a batch, tick, registry event or move of readings.v1, got {error}") from error
+        raise ValueError(
+            f"expected a batch, tick, registry event or move of readings.v1, got {error}"
+        ) from error
+
+
+def _checked(c: Columns) -> Columns:
+    """Columns whose codes and rows all point to something. Raises ValueError."""
+    sources = len(c.adapters)
+    sizes = {len(c.topics), len(c.received_ns), len(c.sequence), len(c.digests) / len(NO_DIGEST)}
+    if sizes != {sources}:
+        raise ValueError(f"expected {sources} topics, times, numbers and digests, got {sorted(sizes)}")
+    for name, codes, known in (
+        ("meter", c.meter, len(c.meters)),
+        ("unit", c.unit, len(c.units)),
+        ("source", c.source, sources),
+    ):
+        if len(codes) and (top := int(codes.max())) >= known:
+            raise ValueError(f"expected {name} codes below {known}, got {top}")
+    for name, cells in c.sparse.items():
+        if cells and (min(cells) < 0 or max(cells) >= len(c)):
+            raise ValueError(f"expected {name} of rows 0 to {len(c) - 1}, got {min(cells)} to {max(cells)}")
+    return c
 
 
 def from_rows(
@@ -210,9 +252,10 @@ def from_rows(
         unit = np.fromiter(map(place.__getitem__, rows.unit), np.uint8, len(rows))
     return Columns(
         coded[0], coded[1], np.array(rows.time_ns, np.int64), np.array(rows.value, np.float64),
-        _column(rows.kind, np.uint8), units, unit, _column(rows.quality, np.uint8), _column(rows.marks, np.uint16),
-        source, [s.adapter for s in sources], [s.topic for s in sources],
-        np.array([s.received_ns for s in sources], np.int64), np.array([s.sequence for s in sources], np.int64),
+        _column(rows.kind, np.uint8), units, unit, _column(rows.quality, np.uint8),
+        _column(rows.marks, np.uint16), source, [s.adapter for s in sources], [s.topic for s in sources],
+        np.array([s.received_ns for s in sources], np.int64),
+        np.array([s.sequence for s in sources], np.int64),
         b"".join([s.digest or NO_DIGEST for s in sources]), rows.sparse,
     )  # fmt: skip
 
@@ -245,5 +288,5 @@ def split(columns: Columns, partition: NDArray[np.int64]) -> list[tuple[int, Col
 
 
 def _trim(codes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-    used, codes = np.unique(codes, return_inverse=True)
-    return used.astype(np.int64), codes.astype(np.uint32)
+    used, places = np.unique(codes, return_inverse=True)
+    return used.astype(np.int64), places.astype(np.uint32)

@@ -112,6 +112,13 @@ class Episodes:
         for key in [key for key in self.open if key[0] == slot]:
             del self.open[key]
 
+    def keep(self, detectors: set[str]) -> None:
+        """Drop what only other detectors hold open: they are gone, or have started afresh."""
+        for key, episode in list(self.open.items()):
+            episode.active = [name for name in episode.active if name in detectors]
+            if not episode.active:
+                del self.open[key]
+
     def _flag(self, episode: Episode, status: str, found: Found, meter: Meter, register: str) -> Flag:
         evidence = {"detector": found.detector, **_instants(found.evidence)}
         if found.kind != episode.kind:

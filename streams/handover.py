@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from streams.bank import Bank
-from streams.checkpoint import FORMAT, ArrayRecord, CheckpointError, columns_of, describe, load
-from streams.episodes import Episode
+from streams.checkpoint import FORMAT, CheckpointError
+from streams.episodes import Episode, Episodes
+from streams.layout import ArrayRecord, LayoutError, adopt, start_afresh, write
 from streams.registry import Meter
 
 
 class _Channel(msgspec.Struct, frozen=True, array_like=True):
     channel: str
+    meter: Meter
     arrays: list[ArrayRecord]
     episodes: list[Episode]
 
@@ -27,41 +28,45 @@ _decoder = msgspec.msgpack.Decoder(_State)
 
 def release(bank: Bank, meter_id: str) -> bytes:
     """Take a meter out of the bank and return its state; its slots stay empty."""
-    channels = []
-    for slot in bank.slots_of(meter_id):
-        arrays = [
-            ArrayRecord(name, column.name, describe(column.dtype), column.width, array[slot : slot + 1].tobytes())
-            for part in ("hot", "cold")
-            for name, column, array in columns_of(bank, part)
-        ]
-        episodes = [e for e in bank.open_episodes() if e.slot == slot]
-        channels.append(_Channel(bank.channels[slot], arrays, episodes))
+    channels = [
+        _Channel(
+            bank.channels[slot],
+            bank.meter(slot),
+            [*write(bank, "hot", slot, slot + 1), *write(bank, "cold", slot, slot + 1)],
+            [episode for episode in bank.open_episodes() if episode.slot == slot],
+        )
+        for slot in bank.slots_of(meter_id)
+    ]
     bank.vacate(meter_id)
     return msgspec.msgpack.encode(_State(FORMAT, channels))
 
 
-def install(bank: Bank, meter: Meter, raw: bytes) -> None:
-    """Put a meter that comes from another partition into the bank, with its state.
+def install(bank: Bank, raw: bytes) -> None:
+    """Put a meter that comes from another partition into the bank, with its state and registry rows.
 
-    The caller registers it afterwards: its registry row may have changed.
-
-    Raises CheckpointError where ``raw`` is not such a state.
+    Raises CheckpointError, and changes nothing, where ``raw`` is not such a state.
     """
     try:
         state = _decoder.decode(raw)
     except msgspec.DecodeError as error:
-        raise CheckpointError(f"expected the state of meter {meter.meter_id}, got {error}") from error
+        raise CheckpointError(f"expected the state of a meter, got {raw[:40]!r} ({error})") from error
+    if state.format > FORMAT:
+        raise CheckpointError(
+            f"expected a meter's state of format {FORMAT} or older, got {state.format}; update Forestall"
+        )
     for channel in state.channels:
         slot = bank.slots.get(channel.channel)
         if slot is None:
-            slot = bank.add(channel.channel, meter)
-        targets = {
-            (name, column.name): array for part in ("hot", "cold") for name, column, array in columns_of(bank, part)
-        }
-        for stored in channel.arrays:
-            target = targets.get((stored.detector, stored.column))
-            if target is not None:
-                load(stored, 1, target[slot : slot + 1])
-        for episode in channel.episodes:
-            bank.episodes.open[slot, episode.family] = msgspec.structs.replace(episode, slot=slot)
-    bank.touch(np.array(bank.slots_of(meter.meter_id), np.int64))
+            slot = bank.add(channel.channel, channel.meter)
+        try:
+            changed = adopt(bank, channel.arrays, slot, 1)
+        except LayoutError as error:
+            bank.vacate(channel.meter.meter_id)
+            raise CheckpointError(f"the state of {channel.channel} is damaged: {error}") from error
+        episodes = Episodes([msgspec.structs.replace(episode, slot=slot) for episode in channel.episodes])
+        episodes.keep({detector.name for detector in bank.detectors} - changed)
+        for detector in bank.detectors:
+            if detector.name in changed:
+                start_afresh(bank, detector, slot, 1)
+        bank.episodes.open.update(episodes.open)
+        bank.touch([slot])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,7 +10,19 @@ import numpy as np
 
 from streams.bank import BankConfig, Outcome
 from streams.checkpoint import CheckpointError, Draft, restore
-from streams.columns import Arrive, Columns, Depart, Expect, Registry, Tick, decode, encode, encode_control
+from streams.columns import (
+    NO_DIGEST,
+    Arrive,
+    Columns,
+    Control,
+    Depart,
+    Expect,
+    Registry,
+    Tick,
+    decode,
+    encode,
+    encode_control,
+)
 from streams.handover import install, release
 from streams.messages import Reject
 from streams.moves import HELD, Waiting
@@ -23,6 +36,7 @@ class Partition:
     def __init__(
         self, config: BankConfig, number: int, table: Mapping[bytes, bytes] | None = None, generation: int = 0
     ) -> None:
+        self.number = number
         self.bank, self.ledger = restore(config, number, table or {}, generation)
         self.next_offset = self.ledger.next_offset  # −1: wherever the log begins
 
@@ -33,25 +47,36 @@ class Partition:
         before the next checkpoint. A message that is none of ours becomes a reject of the
         outcome: the flow goes on.
         """
-        outcome, sends = Outcome(), []
+        outcome = Outcome()
+        sends: Sends = []
         try:
             message = decode(raw)
         except ValueError as error:
             outcome.rejects.append(Reject(str(error), raw))
-            return outcome, []
+            return outcome, sends
+        self._take(message, outcome, sends)
+        moves = self.bank.moves
+        while moves.held > HELD:
+            # The state does not come: start afresh rather than hold back without end.
+            name = next(name for name, wait in moves.waiting.items() if wait.readings)
+            moves.hops[name] = moves.hops.get(name, 0) + 1
+            self._release(name, outcome, sends)
+            outcome.count("moves_given_up")
+        return outcome, sends
+
+    def _take(self, message: Columns | Control, outcome: Outcome, sends: Sends) -> None:
         if isinstance(message, Columns):
             self._readings(message, outcome, sends)
         elif isinstance(message, Tick):
             self.bank.tick(message.now_ns, outcome)
         elif isinstance(message, Registry):
-            self.bank.register(message.meters, outcome)
+            self._registry(message, outcome, sends)
         elif isinstance(message, Expect):
             self._expect(message, outcome)
         elif isinstance(message, Depart):
             self._depart(message, outcome, sends)
         else:
             self._arrive(message, outcome, sends)
-        return outcome, sends
 
     def draft(self) -> Draft | None:
         """A checkpoint of all that has been handled; None where nothing has been since the last."""
@@ -62,74 +87,108 @@ class Partition:
     def _readings(self, columns: Columns, outcome: Outcome, sends: Sends) -> None:
         moves = self.bank.moves
         if moves.waiting or moves.gone:
-            away = [i for i, name in enumerate(columns.meters) if name in moves.waiting or name in moves.gone]
+            names = columns.meters
+            away = [i for i, name in enumerate(names) if name in moves.waiting or name in moves.gone]
             if away:
                 # A message that was taken before must not be taken again in two parts.
                 columns = self.bank.unrepeated(columns, outcome)
-                columns = replace(columns, digests=bytes(len(columns.digests)))
-                self._hold(columns, away, sends)
+                for code in away:
+                    self._hold(names[code], columns.select(columns.meter == code), sends)
                 columns = columns.select(~np.isin(columns.meter, away))
+                columns = replace(columns, digests=bytes(len(columns.digests)))
         self.bank.update(columns, outcome)
-        while moves.held > HELD:
-            # The state does not come: start afresh rather than hold back without end.
-            self._release(next(iter(moves.waiting)), outcome, sends)
-            outcome.count("moves_given_up")
 
-    def _hold(self, columns: Columns, away: list[int], sends: Sends) -> None:
-        for code in away:
-            name = columns.meters[code]
-            rows = columns.select(columns.meter == code)
-            if not len(rows):
-                continue
-            wait = self.bank.moves.waiting.get(name)
-            if wait is None:
-                sends.append((self.bank.moves.gone[name], encode(rows)))
+    def _hold(self, name: str, rows: Columns, sends: Sends) -> None:
+        """Keep a meter's readings until its state is here, or send them on."""
+        if not len(rows):
+            return
+        moves = self.bank.moves
+        raw = encode(replace(rows, digests=_own_digests(rows.digests, name)))
+        wait = moves.waiting.get(name)
+        if wait is None:
+            sends.append((moves.gone[name], raw))
+        else:
+            wait.told.append(raw)
+            wait.readings += len(rows)
+
+    def _registry(self, message: Registry, outcome: Outcome, sends: Sends) -> None:
+        moves = self.bank.moves
+        here = []
+        for meter in message.meters:
+            if meter.meter_id in moves.waiting:
+                moves.waiting[meter.meter_id].meter = meter
+            elif meter.meter_id in moves.gone:
+                sends.append((moves.gone[meter.meter_id], encode_control(Registry([meter]))))
             else:
-                wait.batches.append(encode(rows))
-                wait.readings += len(rows)
+                here.append(meter)
+        self.bank.register(here, outcome)
 
     def _expect(self, message: Expect, outcome: Outcome) -> None:
         moves = self.bank.moves
         for meter in message.meters:
+            wait = moves.waiting.get(meter.meter_id)
             moves.gone.pop(meter.meter_id, None)
             if meter.meter_id in self.bank.slots:
                 self.bank.register([meter], outcome)
+            elif wait is None:
+                moves.waiting[meter.meter_id] = Waiting(meter)
+            elif wait.leaving:
+                wait.told.append(encode_control(Expect([meter])))
+                wait.leaving = False
             else:
-                moves.waiting.setdefault(meter.meter_id, Waiting(meter))
+                wait.meter = meter
 
     def _depart(self, message: Depart, outcome: Outcome, sends: Sends) -> None:
+        if message.partition == self.number:
+            return
         moves = self.bank.moves
-        states = {}
+        states: dict[str, tuple[int, bytes]] = {}
         for name in message.meters:
-            if name in moves.waiting:
-                moves.waiting[name].onward = message.partition
-                continue
-            states[name] = release(self.bank, name) if name in self.bank.slots else b""
-            moves.gone[name] = message.partition
-            outcome.count("meters_departed", 1 if states[name] else 0)
+            wait = moves.waiting.get(name)
+            elsewhere = moves.gone.get(name)
+            if wait is not None:
+                wait.told.append(encode_control(Depart([name], message.partition)))
+                wait.leaving = True
+            elif elsewhere is None:
+                hop = moves.hops.get(name, 0) + 1
+                states[name] = (hop, release(self.bank, name) if name in self.bank.slots else b"")
+                moves.hops[name] = hop
+                moves.gone[name] = message.partition
+                outcome.count("meters_departed")
+            elif elsewhere != message.partition:
+                # Whoever wrote this has missed a move: where the meter is now, they know.
+                sends.append((elsewhere, encode_control(Depart([name], message.partition))))
+                moves.gone[name] = message.partition
         if states:
             sends.append((message.partition, encode_control(Arrive(states))))
 
     def _arrive(self, message: Arrive, outcome: Outcome, sends: Sends) -> None:
-        for name, state in message.states.items():
-            wait = self.bank.moves.waiting.get(name)
-            if wait is None:
+        moves = self.bank.moves
+        for name, (hop, state) in message.states.items():
+            if name not in moves.waiting or hop <= moves.hops.get(name, 0):
+                outcome.count("arrivals_repeated")
                 continue
+            moves.hops[name] = hop
             if state:
                 try:
-                    install(self.bank, wait.meter, state)
-                    outcome.count("meters_arrived")
+                    install(self.bank, state)
                 except CheckpointError as error:
-                    outcome.rejects.append(Reject(str(error), state))
+                    outcome.rejects.append(Reject(f"meter {name} starts afresh: {error}", state))
+            outcome.count("meters_arrived")
             self._release(name, outcome, sends)
 
     def _release(self, name: str, outcome: Outcome, sends: Sends) -> None:
-        """A meter is waited for no longer: take the readings that were held back for it."""
+        """A meter is waited for no longer: do what it was told meanwhile."""
         wait = self.bank.moves.waiting.pop(name)
         self.bank.register([wait.meter], outcome)
-        for raw in wait.batches:
-            columns = decode(raw)
-            assert isinstance(columns, Columns)
-            self.bank.update(columns, outcome)
-        if wait.onward >= 0:
-            self._depart(Depart([name], wait.onward), outcome, sends)
+        for raw in wait.told:
+            self._take(decode(raw), outcome, sends)
+
+
+def _own_digests(digests: bytes, meter_id: str) -> bytes:
+    """Digests for one meter's share of raw messages, so that the share is known when it comes again."""
+    name = meter_id.encode()
+    return b"".join(
+        digest if digest == NO_DIGEST else hashlib.blake2b(digest + name, digest_size=len(NO_DIGEST)).digest()
+        for digest in (digests[i : i + len(NO_DIGEST)] for i in range(0, len(digests), len(NO_DIGEST)))
+    )

@@ -62,8 +62,11 @@ class Roster:
                 for meter in _rows.decode(value):
                     self._rows[meter.meter_id] = _encode(meter)
                     self._settle(meter.meter_id, partition_of(meter.home_area, self.partitions))
+        self._fresh = await self._unwritten()
+
+    async def _unwritten(self) -> bool:
         ends = [await self._log.end(READINGS, partition) for partition in range(self.partitions)]
-        self._fresh = not any(ends)
+        return not any(ends)
 
     def home(self, meter_id: str) -> int:
         """The partition that a meter's readings go to."""
@@ -107,6 +110,8 @@ class Roster:
         changed = [m for m in meters.values() if self._rows.get(m.meter_id) != _encode(m)]
         if not changed:
             return 0
+        # Readings may have been written since we looked, also by another ingest.
+        self._fresh = self._fresh and await self._unwritten()
         stay: dict[int, list[Meter]] = defaultdict(list)
         move: dict[tuple[int, int], list[Meter]] = defaultdict(list)
         for meter in changed:

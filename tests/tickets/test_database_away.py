@@ -24,7 +24,7 @@ from streams.watch import WatchConfig
 from tests.conftest import require
 from tests.services.postgres import Postgres
 from tests.services.process import wait_until
-from tests.tickets.test_deliver import FakeDesk
+from tests.tickets.fakes import FakeDesk
 from tests.tickets.tools import NOON, Turned, flag, golden, sqlite_url
 
 RULES = Rules()
@@ -229,6 +229,7 @@ def write_and_kill(store_url: str) -> list[int]:
     return answered
 
 
+@pytest.mark.soak
 def test_killed_while_writing_every_answered_flag_is_there_once(
     store: Store, store_url: str, rounds: int
 ) -> None:

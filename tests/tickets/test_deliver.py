@@ -3,85 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
 
 import pytest
 
-from connectors.desks.webhook import Webhook, WebhookConfig
 from connectors.migrations import upgrade
 from connectors.store import Store
 from streams.deliver import DeliverConfig, Deliverer, LogDesk, wanted_by
 from streams.messages import TICKETS
-from streams.ports import Gone, PortError, Rejected, Unavailable
+from streams.ports import Gone, Rejected
 from streams.rules import Rules
-from streams.tickets import TicketEvent
-from tests.services.process import wait_until
-from tests.tickets.receiver import SECRET, Answer, Receiver
-from tests.tickets.tools import DAY, HOUR, MINUTE, SECOND, Turned, flag, golden
+from tests.tickets.fakes import FakeDesk, FakeLog, away, fill
+from tests.tickets.tools import DAY, HOUR, MINUTE, SECOND, Turned, golden
 
 RULES = Rules()
 EVEN = DeliverConfig(jitter=0.0)
-
-
-class FakeDesk:
-    """A desk that fails as told: ``faults`` are used up one by one."""
-
-    def __init__(self, name: str = "webhook") -> None:
-        self._name = name
-        self.endpoint = "fake:desk"
-        self.faults: list[PortError | None] = []
-        self.got: list[str] = []
-        self.tried = 0
-        self.found: dict[str, str] = {}
-        self.running = 0
-        self.most = 0
-        self.closed = False
-        self.pace: Callable[[], Any] | None = None
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    def wants(self, event: TicketEvent) -> bool:
-        return True
-
-    async def find(self, event: TicketEvent) -> str | None:
-        return self.found.get(event.id)
-
-    async def deliver(self, event: TicketEvent, remote_id: str) -> str:
-        self.tried += 1
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            await asyncio.sleep(0)
-            if self.pace is not None:
-                await self.pace()
-            fault = self.faults.pop(0) if self.faults else None
-            if fault is not None:
-                raise fault
-            self.got.append(event.id)
-            return f"remote-{event.ticket_id}"
-        finally:
-            self.running -= 1
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-def away(wait: float = 1.0) -> Unavailable:
-    return Unavailable("fake:desk", "it is away", wait)
-
-
-def fill(store: Store, clock: Turned, tickets: int, events: int = 1) -> None:
-    for n in range(events):
-        flags = [flag("spike", id=f"{t}-{n}", service_point_id=f"p{t:03d}") for t in range(tickets)]
-        store.apply_flags(flags, clock.now_ns(), RULES)
 
 
 def rounds(deliverer: Deliverer, times: int = 1) -> list[int]:
@@ -312,36 +247,6 @@ def test_names_and_figures_that_cannot_be() -> None:
         DeliverConfig(ceiling_s=1)
 
 
-class FakeLog:
-    """A log that remembers what was appended."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[str, bytes | None, bytes | None]] = []
-
-    async def append(
-        self, topic: str, value: bytes | None, *, key: bytes | None = None, partition: int | None = None
-    ) -> int:
-        self.records.append((topic, key, value))
-        return len(self.records) - 1
-
-    async def ensure_topic(
-        self, topic: str, partitions: int, *, compact: bool = False, settings: Mapping[str, str] | None = None
-    ) -> None:
-        """All topics are there."""
-
-    async def read(
-        self, topic: str, partition: int, start: int = 0
-    ) -> AsyncIterator[tuple[int, bytes | None, bytes | None]]:
-        for offset, (_, key, value) in enumerate(self.records):
-            yield offset, key, value
-
-    async def end(self, topic: str, partition: int) -> int:
-        return len(self.records)
-
-    async def close(self) -> None:
-        """Nothing to let go."""
-
-
 def test_the_topic_is_one_of_the_desks(store_url: str, clock: Turned) -> None:
     upgrade(store_url)
     log = FakeLog()
@@ -355,104 +260,3 @@ def test_the_topic_is_one_of_the_desks(store_url: str, clock: Turned) -> None:
     assert value is not None
     assert b'"type":"forestall.ticket.opened.v1"' in value
     store.close()
-
-
-def webhook(receiver: Receiver, **more: Any) -> Webhook:
-    return Webhook(
-        WebhookConfig(name="webhook", url=receiver.url, secrets=(SECRET,), allow_private=True, **more)
-    )
-
-
-def test_down_slow_busy_and_back_against_a_real_receiver(
-    store: Store, clock: Turned, receiver: Receiver
-) -> None:
-    """500, 429 with a wait, a dropped server, a slow answer: everything arrives, with one id each."""
-    fill(store, clock, 6, events=2)
-    let_go = threading.Event()
-
-    def hold() -> None:
-        let_go.wait(10)
-
-    receiver.answers = [
-        Answer(500),
-        Answer(429, b"", (("retry-after", "30"),)),
-        Answer(503),
-        Answer(200, before=hold),
-    ]
-
-    async def run() -> None:
-        desk = webhook(receiver, timeout_s=0.5)
-        deliverer = Deliverer(store, [desk], clock, DeliverConfig(parallel=2))
-        for step in range(200):
-            if step == 20:
-                receiver.stop()
-            if step == 40:
-                receiver.start()
-            await deliverer.round("webhook")
-            clock.advance(5 * SECOND)
-            if not store.counts().outbox_pending:
-                break
-        await desk.close()
-
-    asyncio.run(run())
-    let_go.set()
-    assert store.counts().outbox_pending == 0
-    assert all(got.verified for got in receiver.got)
-    assert len(set(receiver.ids)) == 12
-    answered: dict[str, list[str]] = {}
-    for event in receiver.ids:
-        answered.setdefault(event.rsplit(".", 1)[0], []).append(event)
-    for ticket, events in answered.items():
-        # repeated perhaps, never overtaken
-        assert sorted(events, key=lambda e: int(e.rsplit(".", 1)[1])) == events
-        assert {f"{ticket}.1", f"{ticket}.2"} == set(events)
-
-
-KILLED = """
-import asyncio, sys, time
-from connectors.desks.webhook import Webhook, WebhookConfig
-from connectors.store import Store
-from streams.clock import SystemClock
-from streams.deliver import DeliverConfig, Deliverer
-
-store = Store(sys.argv[1])
-desk = Webhook(WebhookConfig(name="webhook", url=sys.argv[2], secrets=(sys.argv[3],), allow_private=True))
-config = DeliverConfig(lease_s=1.0, poll_s=0.02)
-asyncio.run(Deliverer(store, [desk], SystemClock(), config).run(asyncio.Event()))
-"""
-
-
-def test_killed_in_the_middle_it_delivers_again_with_the_same_id(
-    store: Store, store_url: str, receiver: Receiver
-) -> None:
-    """SIGKILL while the receiver holds the answer back; the next process delivers the same event."""
-    (ticket,) = store.apply_flags([golden()], time.time_ns(), RULES)
-    arrived, let_go = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        arrived.set()
-        let_go.wait(30)
-
-    receiver.answers = [Answer(200, b'{"id": "HD-1"}', before=hold)]
-    receiver.default = Answer(200, b'{"id": "HD-1"}')
-    command = [sys.executable, "-c", KILLED, store_url, receiver.url, SECRET]
-    first = subprocess.Popen(command)
-    try:
-        assert arrived.wait(30)
-        assert store.counts().outbox_pending == 1  # in mid-work
-    finally:
-        first.send_signal(signal.SIGKILL)
-        first.wait()
-    let_go.set()
-    second = subprocess.Popen(command)
-    try:
-        wait_until(lambda: store.counts().outbox_pending == 0, "the delivery of the second process")
-    finally:
-        second.kill()
-        second.wait()
-    assert receiver.ids == [f"{ticket.id}.1"] * 2
-    assert receiver.got[0].body == receiver.got[1].body
-    assert all(got.verified for got in receiver.got)
-    read = store.ticket(ticket.id)
-    assert read is not None
-    assert read.external_refs == {"webhook": "HD-1"}

@@ -183,7 +183,7 @@ class History(Protocol):
     """Keeps readings and flags to be looked at later (SQLite, InfluxDB).
 
     What is written twice is kept once: a reading by meter, register and time (the later
-    value wins), a flag event by id, status and ``at``.
+    value wins), a flag event that comes again replaces itself.
     """
 
     async def write(self, columns: Columns) -> list[Reject]:

@@ -327,9 +327,9 @@ def test_flags_come_back_whole_newest_first(tmp_path: Path) -> None:
         rejects = await history.write_flags([*flags, *bad, cleared])
         assert len(rejects) == len(bad)
         assert all(reject.raw.isascii() for reject in rejects)
-        await history.write_flags([flags[3], flag(2, meter_id="m0", score=9.0)])  # one again, one mended
-        mended = [flag(2, meter_id="m0", score=9.0) if f.id == "f-2" else f for f in flags]
-        assert await history.flags(100) == [cleared, *reversed(mended)]
+        other = flag(2, meter_id="m0", score=9.0)  # another detector's update of the same instant
+        await history.write_flags([flags[3], other])
+        assert await history.flags(100) == [cleared, *reversed(flags[3:]), other, *reversed(flags[:3])]
         assert await history.flags(2) == [cleared, flags[5]]
         assert await history.flags(100, "m1") == [flags[5], flags[3], flags[1]]
 

@@ -46,8 +46,8 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_by_series ON chunks (run, last, first, oldest, newest);
 CREATE INDEX chunks_by_time ON chunks (newest);
 CREATE TABLE flags (
-    key INTEGER PRIMARY KEY, id TEXT NOT NULL, status TEXT NOT NULL, at TEXT NOT NULL, at_ns INTEGER NOT NULL,
-    meter TEXT NOT NULL, written INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE (id, status, at)
+    key INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, at_ns INTEGER NOT NULL, meter TEXT NOT NULL,
+    written INTEGER NOT NULL, body BLOB NOT NULL
 );
 CREATE INDEX flags_by_time ON flags (at_ns);
 CREATE INDEX flags_by_meter ON flags (meter, at_ns);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import msgspec
@@ -18,8 +19,8 @@ from streams.messages import NS, Flag, Reject
 _LOOK_NS = 60 * NS  # how often what is too old is looked for
 _CACHED = 500_000  # keys of series kept in memory, about 150 bytes each
 _FLAG = """
-INSERT INTO flags (id, status, at, at_ns, meter, written, body) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (id, status, at) DO UPDATE SET body = excluded.body, written = excluded.written
+INSERT INTO flags (digest, at_ns, meter, written, body) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (digest) DO UPDATE SET written = excluded.written
 """
 
 
@@ -66,7 +67,10 @@ class Writer:
         self.tend(now_ns)
 
     def write_flags(self, flags: Sequence[Flag], now_ns: int) -> list[Reject]:
-        """Add flag events; one that comes again replaces itself. Returns those that cannot be kept."""
+        """Add flag events and return those that cannot be kept.
+
+        An event is the same by its content: two detectors may update one episode at one instant.
+        """
         rows, rejects = [], []
         for flag in flags:
             try:
@@ -76,7 +80,8 @@ class Writer:
                     if fault is not None:
                         raise ValueError(f"{name}: {fault}")
                 body = msgspec.json.encode(flag)  # ValueError where a text is no UTF-8
-                rows.append((flag.id, flag.status, flag.at, iso_ns(flag.at), flag.meter_id, now_ns, body))
+                digest = hashlib.blake2b(body, digest_size=16).digest()
+                rows.append((digest, iso_ns(flag.at), flag.meter_id, now_ns, body))
             except ValueError as error:
                 rejects.append(flag_rejected(flag, error))
         with transaction(self._db):

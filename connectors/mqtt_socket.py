@@ -37,7 +37,7 @@ class RawSocket(Protocol):
     """What of a socket is used: ``socket.socket`` and ``ssl.SSLSocket`` have it."""
 
     def recv(self, size: int, /) -> bytes: ...
-    def send(self, data: bytes, /) -> int: ...
+    def send(self, data: memoryview, /) -> int: ...
     def shutdown(self, how: int, /) -> None: ...
     def close(self) -> None: ...
     def fileno(self) -> int: ...
@@ -52,6 +52,7 @@ class FrameSocket:
 
     def __init__(self, raw: RawSocket, splitter: FrameSplitter) -> None:
         self._raw = raw
+        self._encrypted = isinstance(raw, ssl.SSLSocket)
         self._splitter = splitter
         self._control = b""  # packets that paho has not fetched yet
         self._unsent = bytearray()
@@ -152,19 +153,29 @@ class FrameSocket:
         Raises MalformedStream. A lost connection is not raised here: paho reads it next.
         """
         out: list[Delivery] = []
+        data = self._receive()
+        if data:
+            self._control += self._splitter.feed(data, received_ns, sequence, out)
+        return out
+
+    def _receive(self) -> bytes:
+        parts: list[bytes] = []
+        room = _READ
         try:
-            with self._lock:
-                data = self._raw.recv(_READ)
+            # one recv() of TLS gives one record, which is often one message; of TCP, all there is
+            while room > 0 and (self._encrypted or not parts):
+                with self._lock:
+                    data = self._raw.recv(room)
+                if not data:
+                    self._eof = True
+                    break
+                parts.append(data)
+                room -= len(data)
         except _WOULD_BLOCK:
-            return out
+            pass
         except OSError as error:
             self._ended = error
-            return out
-        if not data:
-            self._eof = True
-            return out
-        self._control += self._splitter.feed(data, received_ns, sequence, out)
-        return out
+        return b"".join(parts)
 
     def fail(self, error: OSError) -> None:
         """Give the connection up; paho learns of it at its next read."""
@@ -188,17 +199,17 @@ class FrameSocket:
         """Send what was left over."""
         with self._lock:
             if self._unsent and self._ended is None:
-                data = bytes(self._unsent)
-                self._unsent.clear()
+                data, self._unsent = self._unsent, bytearray()
                 self._push(data)
 
-    def _push(self, data: bytes) -> bool:
+    def _push(self, data: bytes | bytearray) -> bool:
+        view = memoryview(data)  # TLS takes 16 KiB at a time: a copy of the rest for each would be slow
         sent = 0
         try:
             while sent < len(data):
-                sent += self._raw.send(data[sent:] if sent else data)
+                sent += self._raw.send(view[sent:])
         except _WOULD_BLOCK:
-            self._unsent += data[sent:]
+            self._unsent += view[sent:]
             return False
         except OSError as error:
             self._ended = error

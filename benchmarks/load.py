@@ -22,7 +22,9 @@ def registry(path: Path, meters: int = METERS) -> None:
     """Write METERS.csv: water meters in areas of 250."""
     with path.open("w", encoding="utf-8") as file:
         file.write("meter_id,commodity,unit,kind,interval_s,area,class\n")
-        file.writelines(f"m{i:07d},water,L,interval,3600,area-{i // 250},residential\n" for i in range(meters))
+        file.writelines(
+            f"m{i:07d},water,L,interval,3600,area-{i // 250},residential\n" for i in range(meters)
+        )
 
 
 def payloads(readings: int, per_message: int, meters: int = METERS) -> Iterator[bytes]:
@@ -33,7 +35,9 @@ def payloads(readings: int, per_message: int, meters: int = METERS) -> Iterator[
         for k in range(done, min(done + per_message, readings)):
             hour, meter = divmod(k, meters)
             stamp = (START + timedelta(hours=hour)).strftime("%Y-%m-%dT%H:%M:%SZ")
-            batch.append({"meter_id": f"m{meter:07d}", "time": stamp, "value": float(1 + (meter * 7 + hour * 13) % 40)})
+            batch.append(
+                {"meter_id": f"m{meter:07d}", "time": stamp, "value": float(1 + (meter * 7 + hour * 13) % 40)}
+            )
         done += len(batch)
         yield json.dumps(batch[0] if per_message == 1 else batch, separators=(",", ":")).encode()
 
@@ -46,12 +50,16 @@ def _send(port: int, readings: int, per_message: int, rate: float, meters: int, 
     sock.sendall(b"\x10" + bytes([len(connect)]) + connect)
     sock.recv(4)
     # Acknowledgements are read and thrown away: what is measured is behind the broker.
-    threading.Thread(target=lambda: [None for _ in iter(lambda: sock.recv(1 << 16), b"")], daemon=True).start()
+    threading.Thread(
+        target=lambda: [None for _ in iter(lambda: sock.recv(1 << 16), b"")], daemon=True
+    ).start()
     begin = time.monotonic()
-    written = open(stamps, "w", encoding="ascii") if stamps else None
+    written = Path(stamps).open("w", encoding="ascii") if stamps else None  # noqa: SIM115 – closed at the end
     out = bytearray()
     for number, payload in enumerate(payloads(readings, per_message, meters)):
-        body = struct.pack(">H", len(TOPIC)) + TOPIC.encode() + struct.pack(">H", number % 65535 + 1) + payload
+        body = (
+            struct.pack(">H", len(TOPIC)) + TOPIC.encode() + struct.pack(">H", number % 65535 + 1) + payload
+        )
         size, length = len(body), bytearray()
         while True:
             size, digit = divmod(size, 128)

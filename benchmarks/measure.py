@@ -34,6 +34,9 @@ def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = 300.0
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """Rows as a Markdown table with aligned columns."""
     width = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, width, strict=True)) + " |" for row in [header, *rows]]
+    lines = [
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, width, strict=True)) + " |"
+        for row in [header, *rows]
+    ]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in width) + "|")
     return "\n".join(lines)

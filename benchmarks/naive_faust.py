@@ -49,7 +49,12 @@ async def run(url: Any, topic: str, expected: int, broker: str) -> None:
         async for reading in stream:
             mean = means[reading.meter_id]
             means[reading.meter_id] = mean + 0.05 * (reading.value - mean)
-            point = Point("reading").tag("meter", reading.meter_id).field("value", reading.value).time(reading.time)
+            point = (
+                Point("reading")
+                .tag("meter", reading.meter_id)
+                .field("value", reading.value)
+                .time(reading.time)
+            )
             point.to_line_protocol()
             seen += 1
             if seen >= expected:

@@ -131,7 +131,8 @@ def other(broker: Mosquitto, module: str, per_message: int, readings: int, *more
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         while process.stdout.readline().strip() != "ready":
             if process.poll() is not None:
@@ -160,7 +161,9 @@ def run(share: float = 1.0) -> str:
         with Mosquitto() as broker:
             plain = other(broker, "plain", per_message, readings)
         with Mosquitto() as broker, tempfile.TemporaryDirectory() as directory:
-            naive = other(broker, "naive_faust", per_message, NAIVE[per_message], f"sqlite:///{directory}/naive.db")
+            naive = other(
+                broker, "naive_faust", per_message, NAIVE[per_message], f"sqlite:///{directory}/naive.db"
+            )
         total = ingest + worker
         rows.append(
             (

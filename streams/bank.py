@@ -144,7 +144,7 @@ class Bank(Slots):
         self.watermark = watermark
 
     def _advance(self, watermark: int, outcome: Outcome) -> None:
-        self.localise(self.advanced, watermark)
+        self.localise(self.advanced - 1, watermark - 1)
         found: list[tuple[int, int, Found]] = []
         used = len(self)
         out = np.empty(ROOM * used, FINDING)

@@ -23,7 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file; the environment (FORESTALL_…) goes over it")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="TOML file; the environment (FORESTALL_…) goes over it")
+]
 
 
 def _fail(error: BaseException | str) -> Never:
@@ -126,7 +128,9 @@ def import_(
 @app.command("check-config")
 def check_config(
     config: Config = None,
-    keys: Annotated[bool, typer.Option("--keys", help="list every key, its type, default and meaning")] = False,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="list every key, its type, default and meaning")
+    ] = False,
 ) -> None:
     """Say whether the configuration can be used, and what it comes to."""
     from streams import compose
@@ -159,7 +163,9 @@ def dump(config: Config = None) -> None:
 def demo(
     once: Annotated[bool, typer.Option("--once", help="replay to the end, then stop")] = False,
     json: Annotated[bool, typer.Option("--json", help="the last line is a JSON object")] = False,
-    speed: Annotated[float | None, typer.Option(help="days of event time a second; 0 = as fast as it goes")] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="days of event time a second; 0 = as fast as it goes")
+    ] = None,
     port: Annotated[int, typer.Option(help="of the pages; 0 picks a free one")] = 8080,
 ) -> None:
     """Everything on this machine: real meters stream in over MQTT, flags and tickets open."""

@@ -17,10 +17,11 @@ from connectors.history_sqlite import HistoryReader, SqliteHistory
 from connectors.influx import InfluxConfig, InfluxHistory
 from connectors.migrations import upgrade
 from connectors.mqtt import Limits, MqttConfig, MqttSource, Tls
-from connectors.payloads import PayloadConfig, Router, load_dialects
+from connectors.payloads import PayloadConfig, Router, SparkplugConfig, load_dialects
 from connectors.sqlite_log import SqliteLog
 from connectors.store import Store
-from detectors import CATALOGUE, Detector
+from detectors import CATALOGUE
+from detectors.base import Detector
 from streams import causes, routing, wording
 from streams.bank import BankConfig
 from streams.clock import Clock, FileClock, SystemClock
@@ -90,14 +91,16 @@ def detectors(settings: Settings) -> tuple[Detector, ...]:
 
     Raises ConfigError for a detector or a parameter that there is not.
     """
-    names = {make.name: make for make in CATALOGUE}
+    names: dict[str, Any] = {str(make.name): make for make in CATALOGUE}
     unknown = set(settings.detectors) - set(names)
     if unknown:
-        raise ConfigError(f"detectors: expected one of {', '.join(sorted(names))}, got {', '.join(sorted(unknown))}")
+        raise ConfigError(
+            f"detectors: expected one of {', '.join(sorted(names))}, got {', '.join(sorted(unknown))}"
+        )
     made: list[Detector] = []
     for name, make in names.items():
         given = settings.detectors.get(name, {})
-        known: dict[str, Any] = {f.name: f.default for f in fields(make)}  # type: ignore[arg-type]
+        known: dict[str, Any] = {f.name: f.default for f in fields(make)}
         for key, value in given.items():
             if key not in known:
                 raise ConfigError(f"detectors.{name}: expected one of {', '.join(known)}, got {key}")
@@ -115,7 +118,8 @@ def bank_config(settings: Settings) -> BankConfig:
     for key, value in settings.sizes.items():
         if key not in {f.name for f in fields(sizes)} or not isinstance(getattr(sizes, key), float):
             raise ConfigError(f"sizes: expected one of {', '.join(f.name for f in fields(sizes))}, got {key}")
-        sizes = replace(sizes, **{key: value})
+        given: Any = {key: value}
+        sizes = replace(sizes, **given)
     return BankConfig(
         detectors=detectors(settings),
         lateness_ns=round(settings.worker.lateness_s * NS),
@@ -130,8 +134,8 @@ def router(settings: Settings) -> Router:
         return load_dialects(
             PayloadConfig(
                 native_topics=settings.ingest.native_topics,
-
-
+                mappings=settings.ingest.mappings,
+                sparkplug=SparkplugConfig() if settings.ingest.sparkplug else None,
             )
         )
     except ValueError as error:
@@ -153,7 +157,9 @@ def mqtt_source(settings: Settings, url: str, filters: Sequence[str]) -> MqttSou
             tls=tls,
             protocol=mqtt.protocol,
             shared_group=mqtt.shared_group or None,
-            limits=Limits(receive_maximum=mqtt.receive_maximum, max_packet=round(mqtt.max_payload_mb * (1 << 20))),
+            limits=Limits(
+                receive_maximum=mqtt.receive_maximum, max_packet=round(mqtt.max_payload_mb * (1 << 20))
+            ),
         )
         return MqttSource(config, filters=list(filters))
     except ValueError as error:
@@ -171,7 +177,10 @@ def histories(settings: Settings, clock: Clock) -> list[History]:
         out.append(
             InfluxHistory(
                 InfluxConfig(
-                    url=influx.url, token=influx.token.get_secret_value(), org=influx.org, bucket=influx.bucket
+                    url=influx.url,
+                    token=influx.token.get_secret_value(),
+                    org=influx.org,
+                    bucket=influx.bucket,
                 )
             )
         )
@@ -191,7 +200,7 @@ def desks(settings: Settings, log: Log, clock: Clock) -> list[Desk]:
                 lookup_url=webhook.lookup_url,
                 allow_private=webhook.allow_private,
             )
-            out.append(Webhook(config, clock))
+            out.append(Webhook(config))
         if email.host:
             out.append(
                 Email(
@@ -204,8 +213,7 @@ def desks(settings: Settings, log: Log, clock: Clock) -> list[Desk]:
                         username=email.username,
                         password=email.password.get_secret_value(),
                         languages=("zh", "en") if email.language == "zh" else ("en", "zh"),
-                    ),
-                    clock,
+                    )
                 )
             )
     except ValueError as error:
@@ -222,7 +230,9 @@ async def serve_web(settings: Settings, store: Store, clock: Clock, stop: asynci
     """API and pages, until ``stop``. Raises PortTaken."""
     from connectors.web import Sources, Vocabulary, WebConfig, make_app, serve
 
-    kept_at = f"InfluxDB at {settings.influx.url}, bucket {settings.influx.bucket}" if settings.influx.url else ""
+    kept_at = (
+        f"InfluxDB at {settings.influx.url}, bucket {settings.influx.bucket}" if settings.influx.url else ""
+    )
     history = HistoryReader(settings.history_path) if settings.history.keep_days > 0 else None
     sources = Sources(
         store=store,
@@ -239,7 +249,9 @@ async def serve_web(settings: Settings, store: Store, clock: Clock, stop: asynci
         now_ns=clock.now_ns,
     )
     config = WebConfig(
-        token=settings.web.token.get_secret_value(), language=settings.web.language, version=version("forestall")
+        token=settings.web.token.get_secret_value(),
+        language=settings.web.language,
+        version=version("forestall"),
     )
     app = make_app(sources, config)
     try:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -154,7 +155,7 @@ async def _ready(demo: Demo, supervisor: asyncio.Task[None]) -> None:
 
 async def _publish(demo: Demo, days_a_second: float, interrupted: asyncio.Event) -> int:
     """Publish everything at QoS 1; return how many readings the broker has confirmed."""
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="forestall-demo-meters")
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="forestall-demo-meters")
     client.max_inflight_messages_set(IN_FLIGHT)
     client.max_queued_messages_set(0)
     host, port = demo.settings.mqtt.url.removeprefix("mqtt://").split(":")
@@ -166,7 +167,12 @@ async def _publish(demo: Demo, days_a_second: float, interrupted: asyncio.Event)
     total = sum(message.readings for message in feed)
     began = time.monotonic()
     first_ns = feed[len(demo_feed.READS)].time_ns
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} readings"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} readings"),
+        TimeRemainingColumn(),
+    )
     try:
         with Progress(*columns, console=demo.console, disable=not sys.stderr.isatty()) as progress:
             bar = progress.add_task("August 2017", total=total)
@@ -205,14 +211,20 @@ async def _settled(demo: Demo, sent: int, interrupted: asyncio.Event) -> None:
     """Wait until the worker has taken in all that was sent and its flags are on tickets."""
     progress, last = time.monotonic(), (-1, -1)
     while not interrupted.is_set():
-        figures = [b.figures for b in await asyncio.to_thread(demo.store.heartbeats) if b.figures.get("role") == "worker"]
+        figures = [
+            b.figures
+            for b in await asyncio.to_thread(demo.store.heartbeats)
+            if b.figures.get("role") == "worker"
+        ]
         now = (sum(f.get("readings", 0) for f in figures), sum(f.get("flags_on_tickets", 0) for f in figures))
         if now[0] >= sent and now[1] >= sum(f.get("flags", 0) for f in figures):
             return
         if now != last:
             progress, last = time.monotonic(), now
         if time.monotonic() - progress > STALL_S:
-            raise SystemExit(f"forestall: {now[0]} of {sent} readings are in the state, and no more for {STALL_S:g} s")
+            raise SystemExit(
+                f"forestall: {now[0]} of {sent} readings are in the state, and no more for {STALL_S:g} s"
+            )
         await asyncio.sleep(0.1)
 
 
@@ -225,7 +237,8 @@ async def _show_new_tickets(demo: Demo) -> None:
 
 def _line(ticket: Ticket) -> str:
     style = "bold red" if ticket.urgency == "emergency" else "bold yellow"
-    text = f"[{style}]ticket[/{style}] {ticket.opened_at[:10]}  {ticket.meter_id:<11} {ticket.kind:<16} {ticket.category}"
+    text = f"[{style}]ticket[/{style}] {ticket.opened_at[:10]}  {ticket.meter_id:<11} {ticket.kind:<16} "
+    text += str(ticket.category)
     if ticket.estimate is not None:
         e = ticket.estimate
         text += f"  expected {e.expected:,.1f}, billed {e.billed:,.1f}, excess {e.excess:,.1f} {e.unit}"
@@ -264,7 +277,8 @@ async def _result(demo: Demo, sent: int, started: float, as_json: bool, interrup
         "seconds": round(time.monotonic() - started, 1),
     }
     if as_json:
-        print(msgspec.json.encode(told).decode(), flush=True)
+        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+        sys.stdout.flush()
     else:
         demo.console.print(
             f"{sent:,} readings sent, {sums.readings:,} in the state, {flags} flag events, {len(tickets)} tickets, "

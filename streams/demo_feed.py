@@ -18,7 +18,11 @@ DATA = resources.files("streams") / "demo_data"
 GOLDEN = "wei"
 #: The reads of the golden case, spacing kept (366 and 61 days), so that the last falls into the replayed months.
 LAST_READ = datetime(2018, 1, 10, tzinfo=UTC)
-READS = ((LAST_READ - timedelta(days=61 + 366), 0.0), (LAST_READ - timedelta(days=61), 176.0), (LAST_READ, 449.0))
+READS = (
+    (LAST_READ - timedelta(days=61 + 366), 0.0),
+    (LAST_READ - timedelta(days=61), 176.0),
+    (LAST_READ, 449.0),
+)
 GOLDEN_ROW = f"{GOLDEN},gas,m3,register,,block-1,residential\n"
 
 
@@ -67,5 +71,7 @@ def messages() -> Iterator[Message]:
                 if meters[i].endswith(estate)
             ]
             if hour:
-                yield Message(time_ns, f"forestall/readings/concentrator-{estate}", msgspec.json.encode(hour), len(hour))
+                yield Message(
+                    time_ns, f"forestall/readings/concentrator-{estate}", msgspec.json.encode(hour), len(hour)
+                )
         row = last

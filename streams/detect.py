@@ -11,7 +11,7 @@ def attach(keeper: Keeper) -> None:
     """Give the app its detecting agent."""
     topology = keeper.topology
 
-    @topology.app.agent(topology.readings, name="detect", concurrency=1)  # type: ignore[untyped-decorator]
+    @topology.app.agent(topology.readings, name="detect", concurrency=1)
     async def detect(stream: Any) -> None:
         """Readings into the state of their meters; flags out."""
         # One message = one partition's batch. Not acked here: the keeper commits after a checkpoint.

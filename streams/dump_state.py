@@ -63,7 +63,9 @@ async def dump_state(settings: Settings, out: TextIO) -> None:
     """Write the canonical dump, a JSON object a line."""
     durable = compose.open_log(settings)
     try:
-        for channel, told in merged(await banks(settings, durable)):
-            out.write(msgspec.json.encode({"channel": channel, **told}, order="deterministic").decode() + "\n")
+        out.writelines(
+            msgspec.json.encode({"channel": channel, **told}, order="deterministic").decode() + "\n"
+            for channel, told in merged(await banks(settings, durable))
+        )
     finally:
         await durable.close()

@@ -38,14 +38,18 @@ def explain(settings: Settings) -> str:
     """In a few lines: where things are read from, kept and sent. No secrets."""
     log = "embedded log " + str(settings.data_dir / "log.db") if settings.embedded else settings.broker
     store = settings.store_url.rsplit("@", 1)[-1] if "@" in settings.store_url else settings.store_url
+    mqtt = settings.mqtt.url or f"a broker of our own on port {settings.mqtt.embedded_port} (loopback)"
+    history = (
+        f"SQLite, {settings.history.keep_days:g} days" if settings.history.keep_days else "none in SQLite"
+    )
+    influx = f", InfluxDB at {settings.influx.url}" if settings.influx.url else ""
     lines = [
         "the configuration can be used:",
-        f"  readings from   {settings.mqtt.url or f'a broker of our own on port {settings.mqtt.embedded_port} (loopback)'}",
+        f"  readings from   {mqtt}",
         f"  registry        {settings.ingest.registry or 'none: every meter is unknown, and taken in'}",
         f"  log             {log}, {settings.partitions} partitions",
         f"  tickets         {store}",
-        f"  history         {'SQLite, ' + format(settings.history.keep_days, 'g') + ' days' if settings.history.keep_days else 'none'}"
-        + (f", InfluxDB at {settings.influx.url}" if settings.influx.url else ""),
+        f"  history         {history}{influx}",
         f"  webhook         {settings.desks.webhook.url or 'off'}",
         f"  e-mail          {settings.desks.email.host or 'off'}",
         f"  pages           http://{settings.web.host}:{settings.web.port}/",

@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.columns import NO_DIGEST, Columns, encode, from_rows
-from streams.messages import DeadLetter, Mark, RawMessage, Source
+from streams.dead_letters import dead_letter
+from streams.messages import Mark, RawMessage, Source
 from streams.ports import Decoded, Rows
 from streams.roster import Roster
 
-MOST_RAW = 64 * 1024  # bytes of a payload that a dead letter keeps
 MOST_ROWS = 20_000  # readings gathered before they are written
 _RETAINED, _ARRIVAL = int(Mark.RETAINED), int(Mark.ARRIVAL_TIME)
-_json = msgspec.json.Encoder().encode
 
 Delivery = tuple[RawMessage, int]
 
@@ -51,22 +49,6 @@ def digest(message: RawMessage) -> bytes:
     return hashlib.sha256(message.topic.encode() + b"\0" + message.payload).digest()[:16]
 
 
-def dead_letter(source: str, adapter: str, reason: str, raw: bytes, received_ns: int, size: int = 0) -> bytes:
-    """Encode a dead letter."""
-    size = max(size, len(raw))
-    return _json(
-        DeadLetter(
-            source=source,
-            adapter=adapter,
-            reason=reason[:1000],
-            raw=raw[:MOST_RAW],
-            received_ns=received_ns,
-            truncated=size > MOST_RAW,
-            size=size,
-        )
-    )
-
-
 class Gather:
     """Decodes, groups by partition, encodes."""
 
@@ -88,7 +70,9 @@ class Gather:
                 out, rows, sources, lengths = Gathered(), Rows(), [], []
             out.tokens.append(token)
             if message.full_size:
-                reason = f"expected a payload of at most {len(message.payload)} bytes, got {message.full_size}"
+                reason = (
+                    f"expected a payload of at most {len(message.payload)} bytes, got {message.full_size}"
+                )
                 self._dead(out, message, "mqtt", reason, message.payload, message.full_size)
                 continue
             adapter, decoded = decode(message)
@@ -146,7 +130,9 @@ class Gather:
         self._place[used] = np.arange(len(used))
         return used, self._place[codes].astype(np.uint32)
 
-    def _dead(self, out: Gathered, message: RawMessage, adapter: str, reason: str, raw: bytes, size: int = 0) -> None:
+    def _dead(
+        self, out: Gathered, message: RawMessage, adapter: str, reason: str, raw: bytes, size: int = 0
+    ) -> None:
         letter = dead_letter(message.topic, adapter, reason, raw, message.received_ns, size)
         out.letters.append((message.topic.encode(), letter))
 

@@ -30,7 +30,9 @@ class HeartbeatStore(Protocol):
 class Heart:
     """Beats for one process until cancelled; a database that is away costs it nothing."""
 
-    def __init__(self, store: HeartbeatStore, role: str, figures: Callable[[], dict[str, Any]], clock: Clock) -> None:
+    def __init__(
+        self, store: HeartbeatStore, role: str, figures: Callable[[], dict[str, Any]], clock: Clock
+    ) -> None:
         self._store = store
         self._role = role
         self._figures = figures

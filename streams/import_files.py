@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from connectors.reading_files import FileChunk, read_files
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from connectors.reading_files import FileChunk, read_files
 from connectors.registry_csv import read_registry
 from streams import compose
 from streams.columns import Columns, encode, split
-from streams.gather import dead_letter
+from streams.dead_letters import dead_letter
 from streams.messages import DEAD_LETTERS, READINGS, Mark, Reject
 from streams.ports import Log, Unavailable
 from streams.roster import Roster
@@ -49,15 +49,25 @@ async def _import(durable: Log, roster: Roster, readings: Sequence[Path], live: 
     name = ", ".join(path.name for path in readings)
     rejects: list[Reject] = []
     total = 0
-    bars = (TextColumn("import"), BarColumn(), MofNCompleteColumn(), TextColumn("readings"), TimeRemainingColumn())
+    bars = (
+        TextColumn("import"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("readings"),
+        TimeRemainingColumn(),
+    )
     with Progress(*bars, console=Console(stderr=True), disable=not progress) as shown:
         bar = shown.add_task("import", total=None)
-        chunks = read_files(readings, rejects.append, lambda done, of: shown.update(bar, completed=done, total=of))
+        chunks = read_files(
+            readings, rejects.append, lambda done, of: shown.update(bar, completed=done, total=of)
+        )
         for chunk in chunks:
             # Partition by partition in order; within a round all partitions at once.
             for pieces in _pieces(chunk, roster, name, live):
                 for first in range(0, len(pieces), AT_ONCE):
-                    await asyncio.gather(*(_append(durable, *piece) for piece in pieces[first : first + AT_ONCE]))
+                    await asyncio.gather(
+                        *(_append(durable, *piece) for piece in pieces[first : first + AT_ONCE])
+                    )
             total += len(chunk.meter)
     now = time.time_ns()
     for reject in rejects:

@@ -18,7 +18,6 @@ from streams.roster import Roster
 log = logging.getLogger(__name__)
 
 
-
 class Messages(Protocol):
     """Where raw messages come from: MQTT, or files."""
 
@@ -102,7 +101,9 @@ class Ingest:
             todo = failed
             if todo:
                 self.stats.retries += 1
-                log.warning("log unavailable, nothing is acknowledged until it is back: %s", self.stats.log_error)
+                log.warning(
+                    "log unavailable, nothing is acknowledged until it is back: %s", self.stats.log_error
+                )
                 if await _waits(stop, delay):
                     return
                 delay = min(2 * delay, 5.0)

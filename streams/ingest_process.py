@@ -96,7 +96,10 @@ async def insist(what: str, attempt: Any, stop: asyncio.Event) -> None:
 
 
 async def _publish(registry: RegistryFile, roster: Roster, first: bool = False) -> None:
-    meters, faults = await asyncio.to_thread(registry.read) if first else await asyncio.to_thread(registry.poll) or ({}, [])
+    read = await asyncio.to_thread(registry.read if first else registry.poll)
+    if read is None:
+        return
+    meters, faults = read
     for fault in faults:
         log.error("registry: %s", fault)
     if meters:
@@ -143,7 +146,12 @@ def _metrics(ingest: Ingest, roster: Roster, source: Any) -> list[Metric]:
         Metric("forestall_readings_in_total", "Readings made durable in the log", "counter", s.readings),
         Metric("forestall_messages_in_total", "MQTT messages acknowledged", "counter", s.messages),
         Metric("forestall_batches_total", "Batches written to the log", "counter", s.batches),
-        Metric("forestall_dead_letters_total", "Payloads or parts that no dialect could read", "counter", s.dead_letters),
+        Metric(
+            "forestall_dead_letters_total",
+            "Payloads or parts that no dialect could read",
+            "counter",
+            s.dead_letters,
+        ),
         Metric("forestall_log_retries_total", "Times that the log was unavailable", "counter", s.retries),
         Metric("forestall_mqtt_unacknowledged", "MQTT messages in flight", "gauge", m.unacknowledged),
         Metric("forestall_mqtt_queued", "MQTT messages waiting to be taken", "gauge", m.queued),

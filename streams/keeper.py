@@ -19,10 +19,11 @@ from faust.types import TP
 
 from streams.bank import BankConfig, Outcome
 from streams.checkpoint import Marker
+from streams.dead_letters import dead_letter
 from streams.messages import DEAD_LETTERS, FLAGS, READINGS
 from streams.partition import Partition, Sends
 from streams.ports import Log
-from streams.topology import Topology
+from streams.topology import Topology, commit
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,12 @@ class Keeper:
     """All partitions of one worker. ``read_log`` is a log of our own, to ask what is there."""
 
     def __init__(
-        self, topology: Topology, config: BankConfig, read_log: Log, checkpoint_s: float, checkpoint_share: float
+        self,
+        topology: Topology,
+        config: BankConfig,
+        read_log: Log,
+        checkpoint_s: float,
+        checkpoint_share: float,
     ) -> None:
         self.topology = topology
         self.config = config
@@ -124,16 +130,18 @@ class Keeper:
             await self._send(kept, FLAGS, flag.service_point_id.encode(), _json(flag), None)
         for reject in outcome.rejects:
             stats.dead_letters += 1
-            letter = {"source": f"{READINGS}/{number}", "adapter": "worker", "reason": reject.reason}
-            letter |= {"raw": reject.raw[:65536], "size": len(reject.raw), "received_ns": time.time_ns()}
-            await self._send(kept, DEAD_LETTERS, letter["source"].encode(), _json(letter), None)
+            source = f"{READINGS}/{number}"
+            letter = dead_letter(source, "worker", reject.reason, reject.raw, time.time_ns())
+            await self._send(kept, DEAD_LETTERS, source.encode(), letter, None)
         for target, message in sends:
             await self._send(kept, READINGS, None, message, target)
         stats.flags += len(outcome.flags)
         if len(kept.pending) > MOST_PENDING:
             await asyncio.wait([asyncio.ensure_future(p) for p in kept.pending])
 
-    async def _send(self, kept: Kept, topic: str, key: bytes | None, value: bytes, partition: int | None) -> None:
+    async def _send(
+        self, kept: Kept, topic: str, key: bytes | None, value: bytes, partition: int | None
+    ) -> None:
         producer = self.topology.app.producer
         kept.pending.append(await producer.send(topic, key, value, partition, None, None))
 
@@ -190,8 +198,7 @@ class Keeper:
                     await sent
                 await self._write(number, draft.records)
                 await self._write(number, [draft.marker])
-                consumer = self.topology.app.consumer
-                accepted = await consumer._commit({TP(READINGS, number): draft.next_offset})
+                accepted = await commit(self.topology.app, {TP(READINGS, number): draft.next_offset})
             except asyncio.CancelledError:
                 partition.ledger.abandon(draft, partition.bank)
                 kept.pending = pending + kept.pending
@@ -262,7 +269,7 @@ class Keeper:
         store.data.clear()
         store._key_partition.clear()
         if commits:
-            await app.consumer._commit(commits)
+            await commit(app, commits)
         for number in mine:
             kept = self.kept[number]
             kept.task = asyncio.create_task(self._guarded(self._checkpoints(number, kept)))
@@ -313,7 +320,7 @@ class Keeper:
         """A task whose failure stops the worker: its supervisor starts it from the last checkpoint."""
         try:
             await work
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 – the worker's supervisor: whatever it was, it starts anew
             log.error("worker stops: %s", error)
             await self.topology.app.crash(error)
 

@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 
 import msgspec
 
-_NOISY = ("faust", "mode", "aiokafka", "amqtt", "transitions", "passlib", "streams.topology", "alembic", "nicegui")
+_NOISY = (
+    "faust",
+    "mode",
+    "aiokafka",
+    "amqtt",
+    "transitions",
+    "passlib",
+    "streams.topology",
+    "alembic",
+    "nicegui",
+)
 
 
 class JsonFormatter(logging.Formatter):
@@ -38,7 +48,9 @@ def configure(process: str, level: str, as_json: bool) -> None:
     if as_json:
         handler.setFormatter(JsonFormatter(process))
     else:
-        handler.setFormatter(logging.Formatter(f"%(asctime)s {process:<7} %(levelname)-7s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(
+            logging.Formatter(f"%(asctime)s {process:<7} %(levelname)-7s %(message)s", "%H:%M:%S")
+        )
     logging.basicConfig(level=level, handlers=[handler], force=True)
     if level != "DEBUG":
         for name in _NOISY:

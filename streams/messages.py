@@ -109,7 +109,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0  # of the raw payload in bytes
 
 
-class Status(str):
+class Status:
     """The states of a flag's episode, as they stand in ``flags.v1``."""
 
     RAISED = "raised"

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 from faust.types import TP
 
+from streams.dead_letters import dead_letter
 from streams.dispatch import Dispatcher
 from streams.messages import DEAD_LETTERS, FLAGS, Flag
 from streams.ports import Unavailable
-from streams.topology import Topology
+from streams.topology import Topology, commit
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class TicketOpener:
                     # Nothing was taken away by a rebalance meanwhile: this much is done.
                     del self._waiting[: len(batch)]
                     offsets = {TP(FLAGS, partition): offset + 1 for partition, offset, _ in batch}
-                    await self._topology.app.consumer._commit(offsets)
+                    await commit(self._topology.app, offsets)
                 self.flags += len(flags)
                 self.tickets += len(handled.tickets)
                 if len(self._waiting) < MOST:
@@ -92,21 +93,20 @@ class TicketOpener:
         producer = self._topology.app.producer
         for partition, reason, raw in letters:
             source = f"{FLAGS}/{partition}"
-            letter = {"source": source, "adapter": "tickets", "reason": reason, "raw": raw[:65536]}
-            letter |= {"size": len(raw), "received_ns": time.time_ns()}
-            await producer.send_and_wait(DEAD_LETTERS, source.encode(), _json(letter), None, None, None)
+            letter = dead_letter(source, "tickets", reason, raw, time.time_ns())
+            await producer.send_and_wait(DEAD_LETTERS, source.encode(), letter, None, None, None)
 
 
 def attach(topology: Topology, opener: TicketOpener) -> None:
     """Give the app its ticket agent."""
     app = topology.app
 
-    @app.agent(topology.flags, name="open_tickets", concurrency=1)  # type: ignore[untyped-decorator]
+    @app.agent(topology.flags, name="open_tickets", concurrency=1)
     async def open_tickets(stream: Any) -> None:
         """Flags into tickets; committed once they are in the store."""
         async for event in stream.noack().events():
             await opener.take(event.message.partition, event.message.offset, event.value)
 
-    @app.on_partitions_revoked.connect(weak=False)  # type: ignore[untyped-decorator]
+    @app.on_partitions_revoked.connect(weak=False)
     async def revoked(*_: Any, **__: Any) -> None:
         opener.forget()

@@ -13,12 +13,11 @@ from faust.types import TP
 from streams.columns import Columns, decode
 from streams.messages import DEAD_LETTERS, FLAGS, READINGS, Flag
 from streams.ports import History, PortError, Unavailable
-from streams.topology import App
+from streams.topology import App, commit, raw_topic
 
 log = logging.getLogger(__name__)
 
 _flag = msgspec.json.Decoder(Flag)
-_json = msgspec.json.Encoder().encode
 
 
 class Recorder:
@@ -41,7 +40,7 @@ class Recorder:
             for history in self._histories:
                 await self._insist(history, message, None, f"{READINGS}/{partition}")
             self.readings += len(message)
-        await self._app.consumer._commit({TP(READINGS, partition): offset + 1})
+        await commit(self._app, {TP(READINGS, partition): offset + 1})
 
     async def flag_message(self, partition: int, offset: int, raw: bytes | None) -> None:
         """One flag event."""
@@ -52,9 +51,11 @@ class Recorder:
         if flag is not None:
             for history in self._histories:
                 await self._insist(history, None, flag, f"{FLAGS}/{partition}")
-        await self._app.consumer._commit({TP(FLAGS, partition): offset + 1})
+        await commit(self._app, {TP(FLAGS, partition): offset + 1})
 
-    async def _insist(self, history: History, columns: Columns | None, flag: Flag | None, source: str) -> None:
+    async def _insist(
+        self, history: History, columns: Columns | None, flag: Flag | None, source: str
+    ) -> None:
         delay = 0.2
         while True:
             try:
@@ -74,22 +75,28 @@ class Recorder:
         self.error = ""
         for reject in rejects:
             self.rejected += 1
-            letter = {"source": source, "adapter": "history", "reason": reject.reason, "raw": reject.raw[:65536]}
+            letter = {
+                "source": source,
+                "adapter": "history",
+                "reason": reject.reason,
+                "raw": reject.raw[:65536],
+            }
             letter |= {"size": len(reject.raw), "received_ns": 0}
-            await self._app.producer.send_and_wait(DEAD_LETTERS, source.encode(), _json(letter), None, None, None)
+            await self._app.producer.send_and_wait(
+                DEAD_LETTERS, source.encode(), _json(letter), None, None, None
+            )
 
 
 def attach(app: App, recorder: Recorder) -> None:
     """Give the recording app its agents."""
-    raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
 
-    @app.agent(app.topic(READINGS, internal=False, **raw), name="record_readings", concurrency=1)  # type: ignore[untyped-decorator]
+    @app.agent(raw_topic(app, READINGS), name="record_readings", concurrency=1)
     async def record_readings(stream: Any) -> None:
         """Readings into history."""
         async for event in stream.noack().events():
             await recorder.readings_message(event.message.partition, event.message.offset, event.value)
 
-    @app.agent(app.topic(FLAGS, internal=False, **raw), name="record_flags", concurrency=1)  # type: ignore[untyped-decorator]
+    @app.agent(raw_topic(app, FLAGS), name="record_flags", concurrency=1)
     async def record_flags(stream: Any) -> None:
         """Flags into history."""
         async for event in stream.noack().events():

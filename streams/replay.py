@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 import msgspec
 import numpy as np
+from connectors.reading_files import FileChunk, read_files
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from connectors.reading_files import FileChunk, read_files
 from connectors.registry_csv import read_registry
 from streams import compose
 from streams.bank import NEVER, STEP, Outcome
@@ -50,7 +50,9 @@ class Replay:
     def take(self, chunk: FileChunk) -> list[Flag]:
         """A chunk of merged readings: the flags that come of it, by the time of their decision."""
         columns = _columns(chunk)
-        home = np.fromiter((self._home(name) for name in chunk.meters), np.int64, len(chunk.meters))[chunk.meter]
+        home = np.fromiter((self._home(name) for name in chunk.meters), np.int64, len(chunk.meters))[
+            chunk.meter
+        ]
         newest = np.maximum(np.maximum.accumulate(columns.time_ns), self._newest)
         steps = (newest - self._lateness - 1) // STEP
         before = (self._newest - self._lateness - 1) // STEP if self._newest != NEVER else steps[0]
@@ -107,7 +109,9 @@ def _columns(chunk: FileChunk) -> Columns:
     )  # fmt: skip
 
 
-def replay_files(settings: Settings, readings: Sequence[Path], meters: Path, flags: Path, progress: bool) -> str:
+def replay_files(
+    settings: Settings, readings: Sequence[Path], meters: Path, flags: Path, progress: bool
+) -> str:
     """Replay; write the flags; say in a line what came of it.
 
     Raises OSError and ValueError where a file cannot be read at all; single bad rows are counted
@@ -115,12 +119,18 @@ def replay_files(settings: Settings, readings: Sequence[Path], meters: Path, fla
     """
     known, faults = read_registry(meters)
     for fault in faults:
-        print(f"{meters}: {fault}", file=sys.stderr)
+        sys.stderr.write(f"{meters}: {fault}\n")
     replay = Replay(settings, known)
     started = time.perf_counter()
     total = 0
     written = 0
-    columns = (TextColumn("replay"), BarColumn(), MofNCompleteColumn(), TextColumn("readings"), TimeRemainingColumn())
+    columns = (
+        TextColumn("replay"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("readings"),
+        TimeRemainingColumn(),
+    )
     with ExitStack() as stack:
         out: BinaryIO = stack.enter_context(flags.open("wb"))
         shown = stack.enter_context(Progress(*columns, console=Console(stderr=True), disable=not progress))
@@ -136,7 +146,7 @@ def replay_files(settings: Settings, readings: Sequence[Path], meters: Path, fla
     seconds = time.perf_counter() - started
     rejects += replay.rejects
     for reject in rejects[:20]:
-        print(f"not read: {reject.reason}", file=sys.stderr)
+        sys.stderr.write(f"not read: {reject.reason}\n")
     told = f"{total:,} readings, {written:,} flag events, {len(rejects):,} rows not read, {seconds:.2f} s"
-    odd = ", ".join(f"{n:,} {what}" for what, n in sorted(replay.counts.items()) if what not in ("readings",))
+    odd = ", ".join(f"{n:,} {what}" for what, n in sorted(replay.counts.items()) if what != "readings")
     return f"{told} ({total / max(seconds, 1e-9):,.0f} readings/s)" + (f"; {odd}" if odd else "")

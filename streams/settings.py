@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 
@@ -23,7 +31,9 @@ class ConfigError(Exception):
 def _url(value: str, schemes: tuple[str, ...]) -> str:
     scheme = urlsplit(value).scheme
     if scheme not in schemes:
-        raise ValueError(f"expected a URL that starts with {' or '.join(s + '://' for s in schemes)}, got {value!r}")
+        raise ValueError(
+            f"expected a URL that starts with {' or '.join(s + '://' for s in schemes)}, got {value!r}"
+        )
     return value
 
 
@@ -46,7 +56,9 @@ class Section(BaseModel):
 class MqttSettings(Section):
     """Where readings come from."""
 
-    url: str = Field("", description="mqtt://host:port or mqtts://host:port; empty: a broker of our own on loopback")
+    url: str = Field(
+        "", description="mqtt://host:port or mqtts://host:port; empty: a broker of our own on loopback"
+    )
     embedded_port: int = Field(1883, ge=0, le=65535, description="port of our own broker; 0 picks a free one")
     client_id: str = Field("", description="one per instance; empty: forestall-ingest-<host name>")
     username: str = ""
@@ -57,7 +69,9 @@ class MqttSettings(Section):
     key_password: SecretStr = SecretStr("")
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     receive_maximum: int = Field(4000, ge=1, le=65535, description="messages in flight, unacknowledged")
-    shared_group: str = Field("", description="name of a shared subscription, for several ingests on one broker")
+    shared_group: str = Field(
+        "", description="name of a shared subscription, for several ingests on one broker"
+    )
     max_payload_mb: float = Field(32.0, gt=0)
 
     @field_validator("url")
@@ -89,11 +103,17 @@ class LogSettings(Section):
 class WorkerSettings(Section):
     """Detection and checkpoints."""
 
-    checkpoint_s: float = Field(10.0, gt=0, description="shortest time between two checkpoints of a partition")
-    checkpoint_share: float = Field(0.05, gt=0, le=0.5, description="most of its time that a worker spends on them")
+    checkpoint_s: float = Field(
+        10.0, gt=0, description="shortest time between two checkpoints of a partition"
+    )
+    checkpoint_share: float = Field(
+        0.05, gt=0, le=0.5, description="most of its time that a worker spends on them"
+    )
     lateness_s: float = Field(0.0, ge=0, description="how far the watermark keeps behind the newest reading")
     ahead_s: float = Field(900.0, ge=0, description="a stamp later than its arrival by more is not believed")
-    instance: str = Field("", description="name of this worker within its group; it then keeps its partitions")
+    instance: str = Field(
+        "", description="name of this worker within its group; it then keeps its partitions"
+    )
     session_timeout_s: float = Field(30.0, ge=6)
 
 
@@ -123,7 +143,9 @@ class WebhookSettings(Section):
     url: str = ""
     secrets: tuple[SecretStr, ...] = Field((), description="whsec_…; several while one is being replaced")
     allow_private: bool = Field(False, description="also deliver to addresses inside one's own network")
-    lookup_url: str = Field("", description="where to ask whether a reference is known: https://…/{reference}")
+    lookup_url: str = Field(
+        "", description="where to ask whether a reference is known: https://…/{reference}"
+    )
 
     @field_validator("url", "lookup_url")
     @classmethod
@@ -133,7 +155,9 @@ class WebhookSettings(Section):
     @model_validator(mode="after")
     def _signed(self) -> WebhookSettings:
         if self.url and not self.secrets:
-            raise ValueError("expected at least one of secrets (whsec_…) beside url: unsigned webhooks are not sent")
+            raise ValueError(
+                "expected at least one of secrets (whsec_…) beside url: unsigned webhooks are not sent"
+            )
         return self
 
 
@@ -182,7 +206,9 @@ class WebSettings(Section):
     @model_validator(mode="after")
     def _guarded(self) -> WebSettings:
         if not is_loopback(self.host) and len(self.token.get_secret_value()) < 16:
-            raise ValueError(f"expected token of at least 16 characters where host is {self.host}, not loopback")
+            raise ValueError(
+                f"expected token of at least 16 characters where host is {self.host}, not loopback"
+            )
         return self
 
 
@@ -197,7 +223,9 @@ class MetricsSettings(Section):
     @model_validator(mode="after")
     def _guarded(self) -> MetricsSettings:
         if not is_loopback(self.host) and len(self.token.get_secret_value()) < 16:
-            raise ValueError(f"expected token of at least 16 characters where host is {self.host}, not loopback")
+            raise ValueError(
+                f"expected token of at least 16 characters where host is {self.host}, not loopback"
+            )
         return self
 
 
@@ -227,7 +255,9 @@ class Settings(BaseSettings):
     broker: str = Field("", description="kafka://host:port,…; empty: the embedded log in data_dir")
     store: str = Field("", description="postgresql://user:password@host/database; empty: SQLite in data_dir")
     partitions: int = Field(4, ge=1, le=1024, description="of readings.v1; fixed once the topic exists")
-    clock_file: Path | None = Field(None, description="a clock that a test or the demo sets, shared by all processes")
+    clock_file: Path | None = Field(
+        None, description="a clock that a test or the demo sets, shared by all processes"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = False
     mqtt: MqttSettings = MqttSettings()
@@ -235,8 +265,12 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
-    detectors: dict[str, dict[str, float]] = Field({}, description="parameters by detector, e.g. high_low.high = 2.5")
-    sizes: dict[str, float] = Field({}, description="what is small enough to leave alone, see streams/constants.py")
+    detectors: dict[str, dict[str, float]] = Field(
+        {}, description="parameters by detector, e.g. high_low.high = 2.5"
+    )
+    sizes: dict[str, float] = Field(
+        {}, description="what is small enough to leave alone, see streams/constants.py"
+    )
     history: HistorySettings = HistorySettings()
     influx: InfluxSettings = InfluxSettings()
     desks: DesksSettings = DesksSettings()
@@ -311,7 +345,9 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
         for fault in error.errors():
             key = ".".join(str(part) for part in fault["loc"]) or "the whole"
             if fault["type"] == "extra_forbidden":
-                lines.append(f"  {key}: unknown key; `forestall check-config --keys` lists those that there are")
+                lines.append(
+                    f"  {key}: unknown key; `forestall check-config --keys` lists those that there are"
+                )
             else:
                 lines.append(f"  {key}: {fault['msg'].removeprefix('Value error, ')}")
         raise ConfigError(f"{where} cannot be used:\n" + "\n".join(lines)) from None
@@ -325,7 +361,11 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
         "kafka.key": settings.kafka.key,
         **{f"ingest.mappings.{i}": mapping for i, mapping in enumerate(settings.ingest.mappings)},
     }
-    missing = [f"  {key}: expected a file at {name}, there is none" for key, name in files.items() if name and not name.is_file()]
+    missing = [
+        f"  {key}: expected a file at {name}, there is none"
+        for key, name in files.items()
+        if name and not name.is_file()
+    ]
     if missing:
         raise ConfigError(f"{where} cannot be used:\n" + "\n".join(missing))
     return settings

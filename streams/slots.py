@@ -203,7 +203,7 @@ class Slots:
     # -- local time --------------------------------------------------------------------------
 
     def localise(self, before: int, now: int) -> None:
-        """Bring the meters' offsets from UTC up to an instant, and those that they had before. [ns]"""
+        """Bring the meters' offsets from UTC up to an instant, and those that they had ``before``. [ns]"""
         used = len(self)
         for zone, name in enumerate(self.zones):
             pair = (offset_at(name, before), offset_at(name, now))

@@ -34,7 +34,9 @@ class Child:
 class Supervisor:
     """Keeps the processes running. Ends only those that it has started, by id."""
 
-    def __init__(self, config: Path | None, environment: Mapping[str, str], roles: Sequence[str] = ORDER) -> None:
+    def __init__(
+        self, config: Path | None, environment: Mapping[str, str], roles: Sequence[str] = ORDER
+    ) -> None:
         self._config = config
         self._environment = {**os.environ, **environment}
         self.children = {role: Child(role) for role in roles}
@@ -71,7 +73,9 @@ class Supervisor:
                 stop.set()
                 return
             child.restarts += 1
-            child.wait = 0.5 if time.monotonic() - child.started > QUIET_S else min(2 * child.wait, MOST_WAIT_S)
+            child.wait = (
+                0.5 if time.monotonic() - child.started > QUIET_S else min(2 * child.wait, MOST_WAIT_S)
+            )
             log.error("%s ended with %s; starting it again in %.1f s", child.role, code, child.wait)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), child.wait)
@@ -84,6 +88,9 @@ class Supervisor:
         try:
             await asyncio.wait_for(process.wait(), 10.0)
         except TimeoutError:
-            log.warning("%s did not stop within 10 s; it is killed, and will read again what it had not finished", child.role)
+            log.warning(
+                "%s did not stop within 10 s; it is killed, and will read again what it had not finished",
+                child.role,
+            )
             process.kill()
             await process.wait()

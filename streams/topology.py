@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import faust
+from faust.types import TP
 
 from streams.messages import DEAD_LETTERS, FLAGS, READINGS
 from streams.settings import Settings
@@ -71,7 +72,8 @@ def make_app(settings: Settings, name: str, **more: Any) -> App:
         producer_linger=0,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=4 << 20,
-        consumer_group_instance_id=settings.worker.instance and f"{name}-{settings.worker.instance}" or None,
+        consumer_group_instance_id=(settings.worker.instance and f"{name}-{settings.worker.instance}")
+        or None,
         broker_session_timeout=settings.worker.session_timeout_s,
         broker_heartbeat_interval=settings.worker.session_timeout_s / 10,
         broker_rebalance_timeout=60.0,
@@ -106,7 +108,8 @@ def credentials(settings: Settings) -> Any:
     return faust.SSLCredentials(context=context) if context else None
 
 
-def _raw_topic(app: App, name: str) -> Any:
+def raw_topic(app: App, name: str) -> Any:
+    """A source topic of bytes; it exists already."""
     return app.topic(
         name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", internal=False
     )
@@ -123,7 +126,16 @@ def build(settings: Settings) -> Topology:
         recovery_buffer_size=16,
         extra_topic_configs=dict(COMPACTED),
     )
-    return Topology(app, _raw_topic(app, READINGS), _raw_topic(app, FLAGS), state, state.changelog_topic_name)
+    return Topology(app, raw_topic(app, READINGS), raw_topic(app, FLAGS), state, state.changelog_topic_name)
+
+
+async def commit(app: App, offsets: Mapping[TP, int]) -> bool:
+    """Commit the group's offsets; False where the broker says that they are not ours any more.
+
+    By the consumer itself, not by acks: Faust's acks of held events may commit past them.
+    """
+    consumer: Any = app.consumer
+    return bool(await consumer._commit(offsets))
 
 
 def topics(settings: Settings) -> list[tuple[str, int, bool, Mapping[str, str]]]:

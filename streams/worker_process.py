@@ -190,13 +190,24 @@ def _metrics(keeper: Keeper, opener: TicketOpener, recorder: Recorder | None, la
         Metric("forestall_batches_detected_total", "Batches taken into the state", "counter", s.batches),
         Metric("forestall_flags_total", "Flag events raised, updated or cleared", "counter", s.flags),
         Metric("forestall_ticket_changes_total", "Changes of tickets by flags", "counter", opener.tickets),
-        Metric("forestall_worker_dead_letters_total", "What the worker could not read", "counter", s.dead_letters),
+        Metric(
+            "forestall_worker_dead_letters_total", "What the worker could not read", "counter", s.dead_letters
+        ),
         Metric("forestall_lag_messages", "Messages of readings.v1 not taken yet", "gauge", lag.messages),
         Metric("forestall_lag_seconds", "Time since the worker was up to date", "gauge", lag.seconds),
         Metric("forestall_checkpoints_total", "Checkpoints accepted", "counter", s.checkpoints),
-        Metric("forestall_checkpoint_bytes_total", "Bytes written by checkpoints", "counter", s.checkpoint_bytes),
-        Metric("forestall_checkpoint_seconds_total", "Time spent on checkpoints", "counter", s.checkpoint_seconds),
-        Metric("forestall_checkpoints_refused_total", "Checkpoints refused: not ours any more", "counter", s.fenced),
+        Metric(
+            "forestall_checkpoint_bytes_total", "Bytes written by checkpoints", "counter", s.checkpoint_bytes
+        ),
+        Metric(
+            "forestall_checkpoint_seconds_total", "Time spent on checkpoints", "counter", s.checkpoint_seconds
+        ),
+        Metric(
+            "forestall_checkpoints_refused_total",
+            "Checkpoints refused: not ours any more",
+            "counter",
+            s.fenced,
+        ),
         Metric("forestall_input_gaps_total", "Gaps in the input, read again", "counter", s.gaps),
         Metric("forestall_input_lost_total", "Messages that left the log unread", "counter", s.lost_offsets),
         Metric(
@@ -207,5 +218,9 @@ def _metrics(keeper: Keeper, opener: TicketOpener, recorder: Recorder | None, la
         ),
     ]
     if recorder is not None:
-        out.append(Metric("forestall_readings_recorded_total", "Readings in all histories", "counter", recorder.readings))
+        out.append(
+            Metric(
+                "forestall_readings_recorded_total", "Readings in all histories", "counter", recorder.readings
+            )
+        )
     return out

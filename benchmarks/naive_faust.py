@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import faust
-from influxdb_client import Point
+from influxdb_client.client.write.point import Point
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 
-class Reading(faust.Record):  # type: ignore[misc]
+class Reading(faust.Record):
     """One reading as a Faust record."""
 
     meter_id: str
@@ -43,18 +43,14 @@ async def run(url: Any, topic: str, expected: int, broker: str) -> None:
     seen = 0
     done = asyncio.Event()
 
-    @app.agent(readings)  # type: ignore[untyped-decorator]
+    @app.agent(readings)
     async def detect(stream: Any) -> None:
         nonlocal seen
         async for reading in stream:
             mean = means[reading.meter_id]
             means[reading.meter_id] = mean + 0.05 * (reading.value - mean)
-            point = (
-                Point("reading")
-                .tag("meter", reading.meter_id)
-                .field("value", reading.value)
-                .time(reading.time)
-            )
+            point: Any = Point("reading")  # type: ignore[no-untyped-call]
+            point.tag("meter", reading.meter_id).field("value", reading.value).time(reading.time)
             point.to_line_protocol()
             seen += 1
             if seen >= expected:

@@ -153,7 +153,7 @@ def other(broker: Mosquitto, module: str, per_message: int, readings: int, *more
 
 def run(share: float = 1.0) -> str:
     """Measure; return the table. ``share`` of the readings, for a quick look."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for per_message, most in SIZES.items():
         readings = int(most * share)
         with Mosquitto() as broker:

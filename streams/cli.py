@@ -67,23 +67,23 @@ def run(
     configure(process or "run", settings.log_level, settings.log_json)
     try:
         if process == "ingest":
-            from streams import ingest_process
+            from streams.programs import ingest
 
             if not settings.mqtt.url:
                 _fail("expected mqtt.url where ingest runs alone; `forestall run` starts a broker of its own")
-            run_until_signal(lambda stop: ingest_process.run(settings, stop))
+            run_until_signal(lambda stop: ingest.run(settings, stop))
         elif process == "worker":
-            from streams import worker_process
+            from streams.programs import worker
 
-            run_until_signal(lambda stop: worker_process.run(settings, stop))
+            run_until_signal(lambda stop: worker.run(settings, stop))
         elif process == "web":
-            from streams import web_process
+            from streams.programs import web
 
-            run_until_signal(lambda stop: web_process.run(settings, stop))
+            run_until_signal(lambda stop: web.run(settings, stop))
         else:
-            from streams import all_processes
+            from streams.programs import everything
 
-            run_until_signal(lambda stop: all_processes.run(settings, config, stop))
+            run_until_signal(lambda stop: everything.run(settings, config, stop))
     except ConfigError as error:
         _fail(error)
 
@@ -96,7 +96,7 @@ def replay(
     config: Config = None,
 ) -> None:
     """Run files through the same code, with no broker, as fast as it goes; the same input gives the same flags."""
-    from streams.replay import replay_files
+    from streams.programs.replay import replay_files
 
     settings = _load(config)
     configure("replay", settings.log_level, settings.log_json)
@@ -114,7 +114,7 @@ def import_(
     live: Annotated[bool, typer.Option("--live", help="these are new reads: they may raise flags")] = False,
 ) -> None:
     """Write files into the log: history seeds baselines and raises nothing; --live for new manual reads."""
-    from streams.import_files import import_files
+    from streams.programs.import_files import import_files
 
     settings = _load(config)
     configure("import", settings.log_level, settings.log_json)
@@ -133,8 +133,8 @@ def check_config(
     ] = False,
 ) -> None:
     """Say whether the configuration can be used, and what it comes to."""
-    from streams import compose
-    from streams.explain_config import explain, list_keys
+    from streams.programs import compose
+    from streams.programs.explain_config import explain, list_keys
 
     if keys:
         typer.echo(list_keys())
@@ -152,7 +152,7 @@ def check_config(
 @app.command()
 def dump(config: Config = None) -> None:
     """Write the state's last checkpoint as JSON lines, by meter: what is known of each."""
-    from streams.dump_state import dump_state
+    from streams.programs.dump_state import dump_state
 
     settings = _load(config)
     configure("dump", settings.log_level, settings.log_json)
@@ -169,7 +169,7 @@ def demo(
     port: Annotated[int, typer.Option(help="of the pages; 0 picks a free one")] = 8080,
 ) -> None:
     """Everything on this machine: real meters stream in over MQTT, flags and tickets open."""
-    from streams.demo import run_demo
+    from streams.programs.demo import run_demo
 
     # Fast enough to be short, slow enough that tickets open on the days that they are about.
     days = speed if speed is not None else 20.0 if once else 3.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 from faust.types import TP
 
 from streams.columns import Columns, decode
+from streams.dead_letters import dead_letter
 from streams.messages import DEAD_LETTERS, FLAGS, READINGS, Flag
 from streams.ports import History, PortError, Unavailable
 from streams.topology import App, commit, raw_topic
@@ -75,16 +77,8 @@ class Recorder:
         self.error = ""
         for reject in rejects:
             self.rejected += 1
-            letter = {
-                "source": source,
-                "adapter": "history",
-                "reason": reject.reason,
-                "raw": reject.raw[:65536],
-            }
-            letter |= {"size": len(reject.raw), "received_ns": 0}
-            await self._app.producer.send_and_wait(
-                DEAD_LETTERS, source.encode(), _json(letter), None, None, None
-            )
+            letter = dead_letter(source, "history", reject.reason, reject.raw, time.time_ns())
+            await self._app.producer.send_and_wait(DEAD_LETTERS, source.encode(), letter, None, None, None)
 
 
 def attach(app: App, recorder: Recorder) -> None:

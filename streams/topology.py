@@ -15,7 +15,7 @@ from streams.settings import Settings
 LARGEST = 16 << 20  # bytes of a record: a block of meters, a batch
 
 
-class App(faust.App):  # type: ignore[misc]
+class App(faust.App):
     """A Faust app that lets go of its state in order: last checkpoint first, consumer after."""
 
     before_stop: Any = None
@@ -118,7 +118,7 @@ def raw_topic(app: App, name: str) -> Any:
 def build(settings: Settings) -> Topology:
     """The detecting app. One per event loop: apps are bound to theirs."""
     app = make_app(settings, settings.app)
-    state = app.Table(
+    state: Any = app.Table(
         "state",
         key_type=bytes,
         value_type=bytes,

@@ -11,16 +11,17 @@ from typing import Any
 from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web.probe import Metric, Probe
-from streams import compose, detect, open_tickets, record
+from streams import detect, open_tickets, record
 from streams.clock import Clock
 from streams.deliver import Deliverer, wanted_by
 from streams.dispatch import Dispatcher
 from streams.heart import Heart
-from streams.ingest_process import insist
 from streams.keeper import Keeper
 from streams.messages import READINGS
 from streams.open_tickets import TicketOpener
 from streams.ports import Log, PortError
+from streams.programs import compose
+from streams.programs.ingest import insist
 from streams.record import Recorder
 from streams.rules import Rules
 from streams.settings import Settings

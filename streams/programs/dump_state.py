@@ -8,11 +8,11 @@ from typing import Any, TextIO
 
 import msgspec
 
-from streams import compose
 from streams.bank import Bank
 from streams.checkpoint import restore
 from streams.dump import canonical
 from streams.ports import Log
+from streams.programs import compose
 from streams.settings import Settings
 
 

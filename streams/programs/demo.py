@@ -22,10 +22,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from connectors.embedded_broker import BrokerProcess
 from connectors.store import Store
-from streams import compose, demo_feed
 from streams.clock import FileClock
-from streams.dump_state import banks, totals
 from streams.ports import Unavailable
+from streams.programs import compose, demo_feed
+from streams.programs.dump_state import banks, totals
 from streams.settings import Settings, load
 from streams.supervise import Supervisor
 from streams.tickets import Ticket

@@ -12,16 +12,16 @@ from typing import BinaryIO
 
 import msgspec
 import numpy as np
-from connectors.reading_files import FileChunk, read_files
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from connectors.reading_files import FileChunk, read_files
 from connectors.registry_csv import read_registry
-from streams import compose
 from streams.bank import NEVER, STEP, Outcome
 from streams.columns import NO_DIGEST, Columns
 from streams.messages import Flag, Reject
 from streams.partition import Partition
+from streams.programs import compose
 from streams.registry import Meter, partition_of
 from streams.settings import Settings
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from pathlib import Path
 
-from streams import compose
+from streams.programs import compose
 from streams.settings import Settings
 from streams.supervise import Supervisor
 

@@ -10,11 +10,11 @@ from typing import Any
 from connectors.registry_csv import RegistryFile
 from connectors.store import Store
 from connectors.web.probe import Metric, Probe
-from streams import compose
 from streams.gather import Gather
 from streams.heart import Heart
 from streams.ingest import Ingest
 from streams.ports import PortError, Unavailable
+from streams.programs import compose
 from streams.roster import Roster
 from streams.settings import Settings
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from streams.episodes import iso
 
-DATA = resources.files("streams") / "demo_data"
+DATA = resources.files("streams.programs") / "demo_data"
 GOLDEN = "wei"
 #: The reads of the golden case, spacing kept (366 and 61 days), so that the last falls into the replayed months.
 LAST_READ = datetime(2018, 1, 10, tzinfo=UTC)

@@ -8,10 +8,10 @@ import logging
 
 from connectors.migrations import upgrade
 from connectors.store import Store
-from streams import compose
 from streams.deliver import wanted_by
 from streams.heart import Heart
-from streams.ingest_process import insist
+from streams.programs import compose
+from streams.programs.ingest import insist
 from streams.rules import Rules
 from streams.selfwatch import SelfWatch, WatchConfig
 from streams.settings import Settings

@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from connectors.reading_files import FileChunk, read_files
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from connectors.reading_files import FileChunk, read_files
 from connectors.registry_csv import read_registry
-from streams import compose
 from streams.columns import Columns, encode, split
 from streams.dead_letters import dead_letter
 from streams.messages import DEAD_LETTERS, READINGS, Mark, Reject
 from streams.ports import Log, Unavailable
+from streams.programs import compose
 from streams.roster import Roster
 from streams.settings import Settings
 

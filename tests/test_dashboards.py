@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Servers
+from tests.line_servers import T0, Server, columns, flag, write
 from tests.services.influx import Influx
-from tests.test_influx import T0, Server, columns, flag, write
 
 DASHBOARDS = sorted((Path(__file__).parents[1] / "deploy/grafana/dashboards").glob("*.json"))
 MINUTE = 60_000_000_000

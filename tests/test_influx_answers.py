@@ -20,7 +20,7 @@ from connectors.influx import InfluxConfig, InfluxHistory, retry_after
 from streams.columns import Columns
 from streams.messages import Reject
 from streams.ports import Rejected, Unavailable
-from tests.test_influx import T0, columns
+from tests.line_servers import T0, columns
 
 #: status, headers, body
 Answer = tuple[int, dict[str, str], str]

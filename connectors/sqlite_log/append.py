@@ -69,15 +69,14 @@ def write_records(connection: sqlite3.Connection, appends: Sequence[Append], now
         offset = heads[tp]
         heads[tp] = offset + 1
         offsets.append(offset)
+        key, value, timestamp_ms, headers = append.payload
         if append.topic.compact:
-            name = (tp, append.key or b"")
+            name = (tp, key or b"")
             before = newest.get(name)
             if before is not None:
                 rows[before] = None
             newest[name] = len(rows)
-        rows.append(
-            (record_id(tp, offset), now_ms, append.timestamp_ms, append.headers, append.key, append.value)
-        )
+        rows.append((record_id(tp, offset), now_ms, timestamp_ms, headers, key, value))
     if newest:
         _compact(connection, appends, rows, newest, now_ms)
     _insert(connection, "INSERT INTO records VALUES", [row for row in rows if row is not None])
@@ -122,7 +121,7 @@ def _compact(
         [
             (record, now_ms + appends[index].topic.tombstone_ms)
             for _, _, record, index in written
-            if appends[index].value is None
+            if appends[index].payload.value is None
         ],
     )
 

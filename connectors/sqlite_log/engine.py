@@ -15,7 +15,7 @@ from typing import Any, Self
 from connectors.sqlite_log.locks import ConsumerLock, WriteTurn
 from connectors.sqlite_log.options import Options
 from connectors.sqlite_log.reader import Reader
-from connectors.sqlite_log.records import Commit, Task, Topic
+from connectors.sqlite_log.records import Commit, Task, Topic, Waiter
 from connectors.sqlite_log.schema import check_directory, prepare
 from connectors.sqlite_log.stats import Stats
 from connectors.sqlite_log.writer import Ends, Job, Outcome, Writer
@@ -156,13 +156,13 @@ class Engine:
     def commit(self, group: str, offsets: Mapping[int, int], loop: AbstractEventLoop) -> Future[None]:
         """Write the offsets that a group has read to, after all that was submitted before."""
         future: Future[None] = loop.create_future()
-        self.submit(Commit(group, offsets, loop, future))
+        self.submit(Commit(group, offsets, Waiter(loop, future)))
         return future
 
     def call(self, run: Callable[[Any], Any], loop: AbstractEventLoop) -> Future[Any]:
         """Run ``run(connection)`` in a transaction of its own."""
         future: Future[Any] = loop.create_future()
-        self.submit(Task(run, loop, future))
+        self.submit(Task(run, Waiter(loop, future)))
         return future
 
     # -- telling

@@ -16,9 +16,11 @@ from connectors.sqlite_log.records import (
     MAX_RECORD,
     Append,
     Headers,
+    Payload,
     Record,
     Topic,
     TopicSettings,
+    Waiter,
     pack_headers,
 )
 from connectors.sqlite_log.stats import Stats
@@ -102,19 +104,15 @@ class SqliteLog:
                 f"topic {topic}",
                 "expected a key: the topic is compacted, and a record without one could not stay",
             )
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        job = Append(
-            found,
-            found.tp(partition),
+        payload = Payload(
             None if key is None else bytes(key),
             None if value is None else bytes(value),
-            timestamp_ms=timestamp_ms,
-            headers=pack_headers(headers) if headers else None,
-            loop=loop,
-            future=future,
-            result=result,
+            timestamp_ms,
+            pack_headers(headers) if headers else None,
         )
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        job = Append(found, found.tp(partition), payload, Waiter(loop, future, result))
         if job.size > MAX_RECORD:
             raise Rejected(
                 f"topic {topic}", f"expected at most {MAX_RECORD} bytes in a record, got {job.size}"

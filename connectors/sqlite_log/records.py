@@ -14,10 +14,12 @@ from streams.ports import Rejected
 __all__ = [
     "Append",
     "Commit",
+    "Payload",
     "Record",
     "Task",
     "Topic",
     "TopicSettings",
+    "Waiter",
     "offset_of",
     "pack_headers",
     "record_id",
@@ -131,63 +133,60 @@ class Topic:
         return self.first_tp + partition
 
 
+class Payload(NamedTuple):
+    """What a record is to hold; without a time of its own it gets that of writing."""
+
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int | None
+    headers: bytes | None  # as ``pack_headers`` makes them
+
+
+class Waiter(NamedTuple):
+    """Who is told, and in which event loop, when a job is done.
+
+    result : makes what a record's sender is told out of its offset; None: the offset itself
+    """
+
+    loop: AbstractEventLoop
+    future: Future[Any]
+    result: Callable[[int], Any] | None = None
+
+
 class Append:
-    """A record that waits to be written, and who waits for its offset."""
+    """A record that waits to be written."""
 
-    __slots__ = (
-        "future", "headers", "key", "loop", "result", "size", "timestamp_ms", "topic", "tp", "value",
-    )  # fmt: skip
+    __slots__ = ("payload", "size", "topic", "tp", "waiter")
 
-    def __init__(
-        self,
-        topic: Topic,
-        tp: int,
-        key: bytes | None,
-        value: bytes | None,
-        *,
-        timestamp_ms: int | None,
-        headers: bytes | None,
-        loop: AbstractEventLoop,
-        future: Future[Any],
-        result: Callable[[int], Any] | None,
-    ) -> None:
+    def __init__(self, topic: Topic, tp: int, payload: Payload, waiter: Waiter) -> None:
         self.topic = topic
         self.tp = tp
-        self.key = key
-        self.value = value
-        self.timestamp_ms = timestamp_ms
-        self.headers = headers
-        self.size = (len(value) if value else 0) + (len(key) if key else 0)
-        self.loop = loop
-        self.future = future
-        self.result = result
+        self.payload = payload
+        self.size = len(payload.value or b"") + len(payload.key or b"")
+        self.waiter = waiter
 
 
 class Commit:
     """Offsets of a group that wait to be written: partition number → next offset to read."""
 
-    __slots__ = ("future", "group", "loop", "offsets", "size")
+    __slots__ = ("group", "offsets", "size", "waiter")
 
-    def __init__(
-        self, group: str, offsets: Mapping[int, int], loop: AbstractEventLoop, future: Future[Any]
-    ) -> None:
+    def __init__(self, group: str, offsets: Mapping[int, int], waiter: Waiter) -> None:
         self.group = group
         self.offsets = dict(offsets)
         self.size = 64 * len(self.offsets)
-        self.loop = loop
-        self.future = future
+        self.waiter = waiter
 
 
 class Task:
     """A rare change (a topic, a group) that runs alone in its transaction: ``run(connection)``."""
 
-    __slots__ = ("future", "loop", "run", "size")
+    __slots__ = ("run", "size", "waiter")
 
-    def __init__(self, run: Callable[[Any], Any], loop: AbstractEventLoop, future: Future[Any]) -> None:
+    def __init__(self, run: Callable[[Any], Any], waiter: Waiter) -> None:
         self.run = run
         self.size = 0
-        self.loop = loop
-        self.future = future
+        self.waiter = waiter
 
 
 _encode = msgspec.msgpack.Encoder().encode

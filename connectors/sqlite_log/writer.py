@@ -166,7 +166,7 @@ class Writer(threading.Thread):
         done: dict[AbstractEventLoop, list[Outcome]] = {}
         for job, result in zip(jobs, results, strict=True):
             error_ = result if isinstance(result, PortError) else None
-            done.setdefault(job.loop, []).append((job.future, result, error_))
+            done.setdefault(job.waiter.loop, []).append((job.waiter.future, result, error_))
         self._published(ends, done, size)
 
     def _write_group(self, jobs: Sequence[Job], ends: dict[int, int]) -> list[Any]:
@@ -196,7 +196,8 @@ class Writer(threading.Thread):
             else:
                 offset = next(written)
                 ends[job.tp] = offset + 1
-                results.append(offset if job.result is None else job.result(offset))
+                tell = job.waiter.result
+                results.append(offset if tell is None else tell(offset))
         return results
 
     def _transact(self, appends: Sequence[Append], commits: Sequence[Commit]) -> list[int]:
@@ -267,7 +268,7 @@ class Writer(threading.Thread):
         self._stats.failed += len(jobs)
         done: dict[AbstractEventLoop, list[Outcome]] = {}
         for job in jobs:
-            done.setdefault(job.loop, []).append((job.future, None, error))
+            done.setdefault(job.waiter.loop, []).append((job.waiter.future, None, error))
         self._published({}, done, sum(job.size for job in jobs))
 
     def _fail_rest(self) -> None:

@@ -1,15 +1,19 @@
-"""``make bench``: measure and compare. ARGS="pipeline latency million checkpoint" picks some."""
+"""``make bench``: measure and compare. ARGS="pipeline latency million" picks some."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 
-from benchmarks import pipeline
+from benchmarks import latency, million, pipeline
 
 
 def main() -> None:
-    sections: dict[str, Callable[[float], str]] = {"pipeline": pipeline.run}
+    sections: dict[str, Callable[[float], str]] = {
+        "pipeline": pipeline.run,
+        "latency": latency.run,
+        "million": million.run,
+    }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sections", nargs="*", default=list(sections), help=", ".join(sections))
     parser.add_argument("--share", type=float, default=1.0, help="of the readings, for a quick look")

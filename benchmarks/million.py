@@ -83,7 +83,9 @@ async def _measure(directory: Path, meters: int) -> list[tuple[str, ...]]:
 
     await caught_up()
     full = resident_bytes(os.getpid())
-    rows = [("memory", f"{(full - empty) / meters:,.0f} B a meter", f"{full / 2**20:,.0f} MiB in all")]
+    told: list[tuple[str, ...]] = [
+        ("memory", f"{(full - empty) / meters:,.0f} B a meter", f"{full / 2**20:,.0f} MiB in all")
+    ]
 
     async def checkpoint_all() -> tuple[float, float, int]:
         began, cpu, written = time.perf_counter(), cpu_seconds(os.getpid()), keeper.stats.checkpoint_bytes
@@ -96,7 +98,7 @@ async def _measure(directory: Path, meters: int) -> list[tuple[str, ...]]:
         )
 
     wall, cpu, size = await checkpoint_all()
-    rows.append(
+    told.append(
         ("first checkpoint, all of the state", f"{size / 2**20:,.0f} MiB", f"{wall:.1f} s, {cpu:.1f} s CPU")
     )
 
@@ -115,7 +117,7 @@ async def _measure(directory: Path, meters: int) -> list[tuple[str, ...]]:
     await caught_up()
     spoke = cpu_seconds(os.getpid()) - spoke
     wall, cpu, size = await checkpoint_all()
-    rows.append(
+    told.append(
         (
             f"checkpoint after {count:,} readings of random meters",
             f"{size / 2**20:,.0f} MiB",
@@ -123,7 +125,7 @@ async def _measure(directory: Path, meters: int) -> list[tuple[str, ...]]:
         )
     )
     period = count / 5_000
-    rows.append(
+    told.append(
         (
             "share of the worker's time at 5,000 readings/s",
             f"{100 * wall / (period + wall):.1f} %",
@@ -143,10 +145,10 @@ async def _measure(directory: Path, meters: int) -> list[tuple[str, ...]]:
     known = sum(len(kept.partition.bank) for kept in keeper.kept.values())
     if known != meters:
         raise RuntimeError(f"expected {meters} meters after recovery, got {known}")
-    rows.append(("recovery", f"{seconds:.1f} s", f"{known:,} meters"))
+    told.append(("recovery", f"{seconds:.1f} s", f"{known:,} meters"))
     await topology.app.stop()
     await durable.close()
-    return [tuple(row) for row in rows]
+    return told
 
 
 def run(share: float = 1.0) -> str:

@@ -4,6 +4,7 @@
     3/hot/12@48211.7   arrays that change with readings         │ before offset 48211, written by
     3/cold/12@47005.6  arrays that change about once a day      ┘ its 7th owner (or earlier: unchanged)
     3/@48211.7         the marker: next input offset, and which records make up the state
+    3/!7               the claim of its 7th owner, written before anything else
 
 A checkpoint writes what has changed, then the marker; when that is durable the input's offset
 is committed, and only when the broker has taken that commit (it refuses it to a worker that
@@ -99,6 +100,14 @@ class Ledger:
     next_offset: int = -1
     garbage: list[bytes] = field(default_factory=list)
 
+    @property
+    def claim(self) -> tuple[bytes, bytes]:
+        """The record that makes this owner known to those after it; it goes with the next checkpoint."""
+        key = f"{self.partition}/!{self.epoch}".encode()
+        if key not in self.garbage:
+            self.garbage.append(key)
+        return key, b"1"
+
     def draft(self, bank: Bank, next_offset: int) -> Draft:
         """Copy what has changed since the last checkpoint; the bank may go on at once.
 
@@ -158,19 +167,16 @@ def _content(bank: Bank, part: str, block: int) -> _Who | _Block:
     return _Block(FORMAT, last - first, write(bank, part, first, last))
 
 
-def restore(
-    config: BankConfig, partition: int, table: Mapping[bytes, bytes], generation: int = 0
-) -> tuple[Bank, Ledger]:
+def restore(config: BankConfig, partition: int, table: Mapping[bytes, bytes]) -> tuple[Bank, Ledger]:
     """The newest whole checkpoint among the records of one partition.
 
-    ``generation`` is the consumer group's, at least 0; with the epochs found it gives the new
-    owner's. Returns bank and ledger, whose ``next_offset`` is where input goes on, −1 where no
-    checkpoint was ever finished. Raises CheckpointError where there is a marker but no whole
+    The new owner's epoch is one above the highest in any marker or claim. Returns bank and
+    ledger, whose ``next_offset`` is where input goes on, −1 where no checkpoint was ever finished. Raises CheckpointError where there is a marker but no whole
     checkpoint, and for a format that this program does not know.
     """
     start = f"{partition}/@".encode()
     markers = {key: _decode_marker(raw) for key, raw in table.items() if key.startswith(start)}
-    epoch = max((m.epoch for m in markers.values()), default=0) + max(generation, 0) + 1
+    epoch = highest_epoch(partition, table) + 1
     missing: list[bytes] = []
     for key, marker in sorted(markers.items(), key=lambda item: (-item[1].epoch, -item[1].next_offset)):
         missing = [record for record in marker.records if record not in table]
@@ -186,6 +192,14 @@ def restore(
             f"{missing[:3]!r} are missing; {REMEDY}"
         )
     return Bank(config), Ledger(partition, epoch, garbage=list(table))
+
+
+def highest_epoch(partition: int, table: Mapping[bytes, bytes]) -> int:
+    """The latest owner among the markers and claims of a partition; 0 where there was none."""
+    marker, claim = f"{partition}/@".encode(), f"{partition}/!".encode()
+    epochs = [int(key.rpartition(b".")[2]) for key in table if key.startswith(marker)]
+    epochs += [int(key[len(claim) :]) for key in table if key.startswith(claim)]
+    return max(epochs, default=0)
 
 
 def _decode_marker(raw: bytes) -> Marker:

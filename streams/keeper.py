@@ -18,7 +18,7 @@ import msgspec
 from faust.types import TP
 
 from streams.bank import BankConfig, Outcome
-from streams.checkpoint import Marker
+from streams.checkpoint import highest_epoch
 from streams.dead_letters import dead_letter
 from streams.messages import DEAD_LETTERS, FLAGS, READINGS
 from streams.partition import Partition, Sends
@@ -28,7 +28,6 @@ from streams.topology import Topology, commit
 log = logging.getLogger(__name__)
 
 _json = msgspec.json.Encoder().encode
-_marker = msgspec.msgpack.Decoder(Marker)
 MOST_PENDING = 2_000  # sends under way a partition, before reading goes on
 
 
@@ -100,8 +99,6 @@ class Keeper:
         if kept is None:
             return
         partition = kept.partition
-        if partition.next_offset < 0:
-            partition.next_offset = offset
         if offset != partition.next_offset:
             if offset < partition.next_offset:
                 self.stats.skipped += 1
@@ -258,18 +255,18 @@ class Keeper:
             table = tables.get(number, {})
             kept = self.kept.get(number)
             if kept is None:
-                partition = Partition(self.config, number, table, self._generation)
-                kept = self.kept[number] = Kept(partition, last=time.monotonic())
+                kept = self.kept[number] = Kept(Partition(self.config, number, table), last=time.monotonic())
             else:
                 self._resume(kept.partition, table)
             kept.rewinding = None
-            if kept.partition.ledger.next_offset >= 0:
-                commits[TP(READINGS, number)] = kept.partition.ledger.next_offset
+            commits[TP(READINGS, number)] = await self._start(number, kept.partition)
+            await self._write(number, [kept.partition.ledger.claim])
         # The state is in the banks now; in the table it would be in memory twice.
         store.data.clear()
         store._key_partition.clear()
-        if commits:
-            await commit(app, commits)
+        if commits and not await commit(app, commits):
+            log.warning("the partitions were taken away during recovery; waiting for the next assignment")
+            return
         for number in mine:
             kept = self.kept[number]
             kept.task = asyncio.create_task(self._guarded(self._checkpoints(number, kept)))
@@ -278,12 +275,20 @@ class Keeper:
         meters = sum(len(kept.partition.bank) for kept in self.kept.values())
         log.info("ready: %d partitions, %d meters", len(mine), meters)
 
+    async def _start(self, number: int, partition: Partition) -> int:
+        """Where input goes on; without a checkpoint, at the first message that the log has."""
+        if partition.next_offset < 0:
+            partition.next_offset = await self._log.end(READINGS, number)
+            async for first, _, _ in self._log.read(READINGS, number):
+                partition.next_offset = first
+                break
+        return max(partition.ledger.next_offset, 0) if partition.ledger.marker else partition.next_offset
+
     def _resume(self, partition: Partition, table: dict[bytes, bytes]) -> None:
         """A partition that stayed ours. Had another worker it meanwhile, all must be written again."""
-        epochs = [_marker.decode(raw).epoch for key, raw in table.items() if b"/@" in key]
-        top = max(epochs, default=0)
+        top = highest_epoch(partition.ledger.partition, table)
         if top > partition.ledger.epoch:
-            partition.ledger.epoch = top + max(self._generation, 0) + 1
+            partition.ledger.epoch = top + 1
             partition.ledger.garbage += list(table)
             partition.ledger.live = {}
             for dirty in (partition.bank.who, partition.bank.state.hot, partition.bank.state.cold):
@@ -314,6 +319,11 @@ class Keeper:
                     log.warning("no last checkpoint of partition %d, input is read again: %s", number, error)
 
     def _current_generation(self) -> int:
+        """The generation in which we own our partitions; aiokafka's own is −1 as soon as the group has left us."""
+        consumer: Any = self.topology.app.consumer
+        thread = getattr(consumer, "_thread", None)
+        if thread is not None and getattr(thread, "_consumer", None) is not None:
+            return int(thread._consumer._coordinator.generation)
         return int(self.topology.app.consumer_generation_id)
 
     async def _guarded(self, work: Awaitable[None]) -> None:

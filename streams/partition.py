@@ -33,11 +33,9 @@ Sends = list[tuple[int, bytes]]  # (partition, message of readings.v1)
 class Partition:
     """A bank, its last checkpoint and the next offset that it expects."""
 
-    def __init__(
-        self, config: BankConfig, number: int, table: Mapping[bytes, bytes] | None = None, generation: int = 0
-    ) -> None:
+    def __init__(self, config: BankConfig, number: int, table: Mapping[bytes, bytes] | None = None) -> None:
         self.number = number
-        self.bank, self.ledger = restore(config, number, table or {}, generation)
+        self.bank, self.ledger = restore(config, number, table or {})
         self.next_offset = self.ledger.next_offset  # −1: wherever the log begins
 
     def handle(self, raw: bytes) -> tuple[Outcome, Sends]:

@@ -44,6 +44,7 @@ COMPACTED: Mapping[str, str] = {
     **LARGE,
     "min.cleanable.dirty.ratio": "0.1",
     "segment.ms": "600000",
+    "segment.bytes": "33554432",  # or the changelog stays many times the state
     "delete.retention.ms": "3600000",
 }
 

@@ -1,0 +1,114 @@
+"""What a run has come to, from what is durable: state, flags, tickets, dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from connectors.store import Store
+from streams.programs import compose
+from streams.programs.dump_state import banks, totals
+from streams.messages import DEAD_LETTERS, FLAGS, READINGS
+from streams.settings import Settings
+from tests.faults.site import Site
+
+FlagKey = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is compared."""
+
+    dump: str
+    readings: int
+    usage: float
+    flags: dict[FlagKey, dict[str, Any]] = field(default_factory=dict)
+    repeats: int = 0  # flag events that came more than once
+    tickets: list[dict[str, Any]] = field(default_factory=list)
+    letters: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How many flags of each kind were raised."""
+        return Counter(flag["kind"] for flag in self.flags.values() if flag["status"] == "raised")
+
+
+def outcome(site: Site) -> Outcome:
+    """Read it, after all processes have been stopped in order."""
+    done = subprocess.run(
+        [sys.executable, "-m", "streams.cli", "dump", "--config", str(site.config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return asyncio.run(_outcome(site.settings, done.stdout))
+
+
+async def _outcome(settings: Settings, dump: str) -> Outcome:
+    durable = compose.open_log(settings)
+    try:
+        sums = totals(await banks(settings, durable))
+        out = Outcome(dump, sums.readings, sums.usage)
+        for partition in range(settings.partitions):
+            async for _, _, value in durable.read(FLAGS, partition):
+                flag = json.loads(value or b"")
+                key = (flag["id"], flag["status"], flag["at"])
+                if key in out.flags:
+                    out.repeats += 1
+                    assert out.flags[key] == flag, f"one flag event, two contents: {out.flags[key]} and {flag}"
+                out.flags[key] = flag
+            async for _, _, value in durable.read(DEAD_LETTERS, partition):
+                out.letters.append(json.loads(value or b""))
+    finally:
+        await durable.close()
+    store = Store(settings.store_url)
+    try:
+        rows = store.tickets(limit=1_000_000)
+        out.tickets = sorted((_ticket(msgspec.to_builtins(t)) for t in rows), key=lambda t: str(t["dedup_key"]))
+    finally:
+        store.close()
+    return out
+
+
+def _ticket(told: dict[str, Any]) -> dict[str, Any]:
+    return told
+
+
+async def log_end(settings: Settings) -> int:
+    """How many messages readings.v1 holds."""
+    durable = compose.open_log(settings)
+    try:
+        return sum([await durable.end(READINGS, p) for p in range(settings.partitions)])
+    finally:
+        await durable.close()
+
+
+def compare(found: Outcome, wanted: Outcome, confirmed: int) -> None:
+    """Assert that nothing is lost and nothing doubled."""
+    assert found.letters == [], f"dead letters: {found.letters[:3]}"
+    assert found.readings == confirmed, f"{found.readings} readings in the state, {confirmed} confirmed"
+    missing = [wanted.flags[key] for key in wanted.flags.keys() - found.flags.keys()]
+    extra = [found.flags[key] for key in found.flags.keys() - wanted.flags.keys()]
+    assert not missing and not extra, f"flags missing: {missing[:3]}; not expected: {extra[:3]}"
+    for key, flag in wanted.flags.items():
+        assert found.flags[key] == flag
+    keys = Counter(str(ticket["dedup_key"]) for ticket in found.tickets)
+    assert not [key for key, n in keys.items() if n > 1]
+    assert len(found.tickets) == len(wanted.tickets)
+    for mine, other in zip(found.tickets, wanted.tickets, strict=True):
+        assert mine == other
+    differing = [
+        (mine, other)
+        for mine, other in zip(found.dump.splitlines(), wanted.dump.splitlines(), strict=False)
+        if mine != other
+    ]
+    assert not differing, f"{len(differing)} meters differ, the first:\n{differing[0][0]}\n{differing[0][1]}"
+    assert found.dump == wanted.dump

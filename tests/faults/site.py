@@ -1,0 +1,263 @@
+"""The product's processes of one test: started one by one, so that each can be killed by its id."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streams.clock import FileClock
+from streams.settings import Settings, load
+from tests.faults.load import NOW_NS
+from tests.services.process import LOOPBACK, accepts, free_port, wait_until
+
+START_S = 90.0  # a first start compiles the detectors
+ROLES = ("ingest", "worker", "web")
+
+
+@dataclass(slots=True)
+class Process:
+    """One process of the product."""
+
+    name: str
+    role: str
+    port: int  # of its metrics; of web: its own
+    environment: dict[str, str]
+    log: Path
+    popen: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    peak_kb: list[int] = field(default_factory=list)  # of memory, each time that it was measured
+
+    @property
+    def running(self) -> bool:
+        """Whether it lives."""
+        return self.popen is not None and self.popen.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        assert self.popen is not None
+        return self.popen.pid
+
+    def metrics(self) -> dict[str, float]:
+        """Its metrics by name, all labels of one summed; empty where it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/metrics", timeout=2) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return {}
+        out: dict[str, float] = {}
+        for line in text.splitlines():
+            if not line.startswith("#") and line:
+                name, value = line.rsplit(" ", 1)
+                name = name.partition("{")[0]
+                out[name] = out.get(name, 0.0) + float(value)
+        return out
+
+    def ready(self) -> bool:
+        """Whether it does its work."""
+        if self.role == "web":
+            return accepts(self.port)
+        try:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/ready", timeout=2):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def memory_kb(self) -> int:
+        """Its resident memory."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        raise ProcessLookupError(self.pid)
+
+    def tail(self, lines: int = 40) -> str:
+        """The end of what it wrote."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Site:
+    """A configuration, and the processes that were started with it.
+
+    mqtt_url : the MQTT broker's
+    registry : METERS.csv
+    more     : more TOML, tables only
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        mqtt_url: str,
+        registry: Path,
+        top: str = "",
+        more: str = "",
+        running_clock: bool = False,
+    ) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self.config = directory / "forestall.toml"
+        clock = ""
+        if not running_clock:
+            FileClock.create(directory / "clock", NOW_NS).close()
+            clock = f"clock_file = {json.dumps(str(directory / 'clock'))}"
+        self.config.write_text(
+            f"""
+data_dir = {json.dumps(str(directory / "data"))}
+{clock}
+log_level = "INFO"
+partitions = 3
+{top}
+[mqtt]
+url = {json.dumps(mqtt_url)}
+client_id = "ingest-of-the-test"
+
+[ingest]
+registry = {json.dumps(str(registry))}
+tick_s = 0
+
+[worker]
+checkpoint_s = 0.5
+checkpoint_share = 0.2
+session_timeout_s = 6
+
+[watch]
+silent_s = 100000
+lag_s = 100000
+outbox_s = 100000
+{more}
+""",
+            encoding="utf-8",
+        )
+        self.processes: dict[str, Process] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration, read."""
+        return load(self.config)
+
+    def __getitem__(self, name: str) -> Process:
+        return self.processes[name]
+
+    def launch(self, name: str, **environment: str) -> Process:
+        """Start a process and do not wait. ``worker-2`` is a second worker; it keeps its port and variables."""
+        role = name.partition("-")[0]
+        process = self.processes.get(name)
+        if process is None:
+            port = free_port()
+            section = "WEB__PORT" if role == "web" else f"METRICS__{role.upper()}_PORT"
+            log = self.directory / f"{name}.log"
+            variables = {f"FORESTALL_{section}": str(port), **environment}
+            process = self.processes[name] = Process(name, role, port, variables, log)
+        with process.log.open("ab") as log_file:
+            process.popen = subprocess.Popen(
+                [sys.executable, "-m", "streams.cli", "run", role, "--config", str(self.config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **process.environment},
+                start_new_session=True,
+            )
+        process.starts += 1
+        return process
+
+    def start(self, *names: str) -> None:
+        """Start processes and wait until they do their work; RuntimeError where one ends instead."""
+        for name in names or ROLES:
+            self.launch(name)
+        for name in names or ROLES:
+            self.await_ready(name)
+
+    def await_ready(self, name: str) -> None:
+        """Wait until a process does its work."""
+        process = self.processes[name]
+
+        def ready() -> bool:
+            if not process.running:
+                raise RuntimeError(f"{name} ended while starting; it wrote:\n{process.tail()}")
+            return process.ready()
+
+        try:
+            wait_until(ready, f"{name} to be ready", START_S, 0.05)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; it wrote:\n{process.tail()}") from None
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, and wait until it is gone."""
+        process = self.processes[name]
+        assert process.popen is not None
+        process.popen.kill()
+        process.popen.wait()
+
+    def stop(self, *names: str, within_s: float = 30.0) -> None:
+        """SIGTERM, one by one in order; each must end with 0."""
+        for name in names or self._in_order():
+            process = self.processes[name]
+            if not process.running:
+                continue
+            assert process.popen is not None
+            process.popen.send_signal(signal.SIGTERM)
+            try:
+                code = process.popen.wait(within_s)
+            except subprocess.TimeoutExpired:
+                self.kill(name)
+                raise TimeoutError(
+                    f"expected {name} to end within {within_s:g} s, it did not:\n{process.tail()}"
+                ) from None
+            if code != 0:
+                raise RuntimeError(f"expected {name} to end with 0, got {code}:\n{process.tail()}")
+
+    def close(self) -> None:
+        """Kill what still runs: after a test that failed."""
+        for name, process in self.processes.items():
+            if process.running:
+                self.kill(name)
+
+    def _in_order(self) -> list[str]:
+        return sorted(self.processes, key=lambda name: (ROLES.index(self.processes[name].role), name))
+
+    def alive(self) -> None:
+        """RuntimeError where a process has ended by itself."""
+        for name, process in self.processes.items():
+            if process.popen is not None and process.popen.poll() not in (None, -signal.SIGKILL):
+                raise RuntimeError(f"{name} ended by itself:\n{process.tail()}")
+
+    def workers(self) -> list[Process]:
+        """The workers that run."""
+        return [p for p in self.processes.values() if p.role == "worker" and p.running]
+
+    def settle(self, deadline_s: float = 120.0, quiet_s: float = 1.0) -> None:
+        """Wait until nothing moves any more: all messages taken, no lag, no flag on its way to a ticket.
+
+        By what the processes tell of themselves; the proof is made afterwards, from what is durable.
+        """
+        end = time.monotonic() + deadline_s
+        last: list[object] = []
+        since = time.monotonic()
+        while True:
+            self.alive()
+            ingest = [p.metrics() for p in self.processes.values() if p.role == "ingest"]
+            worker = [p.metrics() for p in self.workers()]
+            idle = all(worker) and all(ingest) and bool(worker)
+            for told in ingest:
+                idle = idle and told["forestall_mqtt_unacknowledged"] + told["forestall_mqtt_queued"] == 0
+            for told in worker:
+                idle = idle and told["forestall_lag_messages"] == 0
+            now = [
+                [m.get("forestall_messages_in_total") for m in ingest],
+                [(m.get("forestall_batches_detected_total"), m.get("forestall_ticket_changes_total")) for m in worker],
+            ]
+            if not idle or now != last:
+                last, since = list(now), time.monotonic()
+            elif time.monotonic() - since >= max(quiet_s, 2.2):
+                return  # the lag is looked up every two seconds
+            if time.monotonic() > end:
+                tails = "\n".join(f"--- {p.name}\n{p.tail(15)}" for p in self.processes.values())
+                raise TimeoutError(f"expected the load to be worked off within {deadline_s:g} s: {ingest} {worker}\n{tails}")
+            time.sleep(0.1)

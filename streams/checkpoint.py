@@ -171,8 +171,9 @@ def restore(config: BankConfig, partition: int, table: Mapping[bytes, bytes]) ->
     """The newest whole checkpoint among the records of one partition.
 
     The new owner's epoch is one above the highest in any marker or claim. Returns bank and
-    ledger, whose ``next_offset`` is where input goes on, −1 where no checkpoint was ever finished. Raises CheckpointError where there is a marker but no whole
-    checkpoint, and for a format that this program does not know.
+    ledger, whose ``next_offset`` is where input goes on: −1 where no checkpoint was ever finished.
+    Raises CheckpointError where there is a marker but no whole checkpoint, and for a format that
+    this program does not know.
     """
     start = f"{partition}/@".encode()
     markers = {key: _decode_marker(raw) for key, raw in table.items() if key.startswith(start)}

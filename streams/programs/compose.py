@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from importlib.metadata import version
 from typing import Any
@@ -15,6 +15,7 @@ from connectors.desks.webhook import Webhook, WebhookConfig
 from connectors.embedded_broker import BrokerProcess
 from connectors.history_sqlite import HistoryReader, SqliteHistory
 from connectors.influx import InfluxConfig, InfluxHistory
+from connectors.line_protocol import Labels
 from connectors.migrations import upgrade
 from connectors.mqtt import Limits, MqttConfig, MqttSource, Tls
 from connectors.payloads import PayloadConfig, Router, SparkplugConfig, load_dialects
@@ -166,7 +167,7 @@ def mqtt_source(settings: Settings, url: str, filters: Sequence[str]) -> MqttSou
         raise ConfigError(f"mqtt: {error}") from None
 
 
-def histories(settings: Settings, clock: Clock) -> list[History]:
+def histories(settings: Settings, clock: Clock, label: Callable[[str], Labels]) -> list[History]:
     """Where readings and flags are kept to be looked at: SQLite, InfluxDB, both or none."""
     out: list[History] = []
     if settings.history.keep_days > 0:
@@ -181,7 +182,8 @@ def histories(settings: Settings, clock: Clock) -> list[History]:
                     token=influx.token.get_secret_value(),
                     org=influx.org,
                     bucket=influx.bucket,
-                )
+                ),
+                label,
             )
         )
     return out

@@ -8,6 +8,7 @@ import logging
 import time
 from typing import Any
 
+from connectors.line_protocol import Labels
 from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web.probe import Metric, Probe
@@ -60,7 +61,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         open_tickets.attach(topology, opener)
         apps = [topology.app]
         recorder = None
-        histories = compose.histories(settings, clock)
+        histories = compose.histories(settings, clock, lambda meter_id: _labels(keeper, meter_id))
         if histories:
             recording = make_app(settings, f"{settings.app}-history")
             recorder = Recorder(recording, histories)
@@ -119,6 +120,16 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _labels(keeper: Keeper, meter_id: str) -> Labels:
+    """What the registry says of a meter, as far as its readings have come to this worker."""
+    for kept in keeper.kept.values():
+        slot = kept.partition.bank.slots.get(meter_id)
+        if slot is not None:
+            meter = kept.partition.bank.meter(slot)
+            return Labels(meter.commodity, meter.area)
+    return Labels()
 
 
 class Lag:

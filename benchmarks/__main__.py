@@ -1,11 +1,11 @@
-"""``make bench``: measure and compare. ARGS="pipeline latency million" picks some."""
+"""``make bench``: measure and compare. ARGS="pipeline latency" picks some."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 
-from benchmarks import latency, million, pipeline
+from benchmarks import encoding, kafka_changelog, kernels, latency, million, pipeline
 
 
 def main() -> None:
@@ -13,6 +13,9 @@ def main() -> None:
         "pipeline": pipeline.run,
         "latency": latency.run,
         "million": million.run,
+        "kernels": kernels.run,
+        "encoding": encoding.run,
+        "kafka_changelog": kafka_changelog.run,
     }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sections", nargs="*", default=list(sections), help=", ".join(sections))

@@ -9,6 +9,8 @@ from detectors.high_low import HighLow
 from detectors.intervals import Intervals
 from detectors.spike import Spike
 
+__all__ = ["CATALOGUE", "ContinuousFlow", "Detector", "HighLow", "Intervals", "Spike", "default"]
+
 #: Every detector, in the order in which a reading meets them. ``Intervals`` comes first: it
 #: gives the others usage, span and status.
 CATALOGUE: tuple[type[Detector], ...] = (Intervals, Spike, HighLow, ContinuousFlow)

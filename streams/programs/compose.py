@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from connectors.line_protocol import Labels
 from connectors.migrations import upgrade
 from connectors.mqtt import Limits, MqttConfig, MqttSource, Tls
 from connectors.payloads import PayloadConfig, Router, SparkplugConfig, load_dialects
+from connectors.registry_csv import RegistryFile
 from connectors.sqlite_log import SqliteLog
 from connectors.store import Store
 from detectors import CATALOGUE
@@ -228,6 +230,26 @@ def upgrade_store(settings: Settings) -> None:
     upgrade(settings.store_url)
 
 
+def _units(settings: Settings) -> Callable[[str], str]:
+    """The registry's unit of a meter, for readings that came without one."""
+    if settings.ingest.registry is None:
+        return lambda _: ""
+    registry = RegistryFile(settings.ingest.registry)
+    units: dict[str, str] = {}
+    looked = 0.0
+
+    def unit_of(meter_id: str) -> str:
+        nonlocal looked, units
+        if time.monotonic() - looked > 30.0:
+            looked = time.monotonic()
+            read = registry.poll()
+            if read is not None:
+                units = {meter.meter_id: meter.unit for meter in read[0].values()}
+        return units.get(meter_id, "")
+
+    return unit_of
+
+
 async def serve_web(settings: Settings, store: Store, clock: Clock, stop: asyncio.Event) -> None:
     """API and pages, until ``stop``. Raises PortTaken."""
     from connectors.web import Sources, Vocabulary, WebConfig, make_app, serve
@@ -249,6 +271,7 @@ async def serve_web(settings: Settings, store: Store, clock: Clock, stop: asynci
             departments=routing.DEPARTMENTS,
         ),
         now_ns=clock.now_ns,
+        unit_of=await asyncio.to_thread(_units, settings),
     )
     config = WebConfig(
         token=settings.web.token.get_secret_value(),

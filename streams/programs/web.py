@@ -39,7 +39,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             ),
         )
         heart = Heart(store, "web", dict, clock)
-        tasks = [asyncio.create_task(heart.run()), asyncio.create_task(watch.run(stop))]
+        tasks = [asyncio.create_task(heart.run())]
+        if settings.clock_file is None:
+            # A clock that is set by hand says nothing of silence or delay.
+            tasks.append(asyncio.create_task(watch.run(stop)))
         try:
             await compose.serve_web(settings, store, clock, stop)
         finally:

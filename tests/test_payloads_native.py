@@ -279,7 +279,7 @@ READINGS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(READINGS | ANY, max_size=6))
 @example([GOOD, GOOD | {"time": 1}])
 def test_every_element_is_a_reading_or_a_reject(elements: list[Any]) -> None:
@@ -290,7 +290,7 @@ def test_every_element_is_a_reading_or_a_reject(elements: list[Any]) -> None:
     assert all(0 < len(name) <= 128 for name in out.rows.meter_id)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(READINGS | st.lists(READINGS, max_size=4), st.booleans())
 def test_the_quick_and_the_careful_way_agree(value: object, ascii_only: bool) -> None:
     payload = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")

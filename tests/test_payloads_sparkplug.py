@@ -201,7 +201,7 @@ def test_a_snapshot_changes_at_most_once_a_second_and_stays_small() -> None:
     metrics = [
         metric(f"Area {n}/Pump {n % 7}/Flow rate", n, datatype=FLOAT, float_value=1.0) for n in range(2_000)
     ]
-    for node in range(100):
+    for node in range(60):
         plant.send("NBIRTH", payload(0, BD_SEQ, *metrics), node=f"n{node}")
     plant.now_s += 2
     plant.send("NBIRTH", NODE_BIRTH)

@@ -1,0 +1,518 @@
+"""Files of readings: order, both formats, both ways through CSV, and what is wrong told with its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from connectors import reading_csv
+from connectors.payloads.times import rfc3339
+from connectors.reading_files import FileChunk, FileOptions, read_files
+from streams.messages import Kind, Mark, Quality, Reject
+
+NS = 1_000_000_000
+NOON = rfc3339("2024-05-01T12:00:00Z")
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def read(*paths: Path, options: FileOptions | None = None) -> tuple[list[dict[str, Any]], list[Reject]]:
+    """All readings as dicts without what is as always, and the rejects."""
+    rejects: list[Reject] = []
+    return [
+        row for chunk in read_files(paths, rejects.append, options=options) for row in rows_of(chunk)
+    ], rejects
+
+
+def rows_of(chunk: FileChunk) -> list[dict[str, Any]]:
+    rows = []
+    for n in range(len(chunk)):
+        row: dict[str, Any] = {
+            "meter_id": chunk.meters[chunk.meter[n]],
+            "time_ns": int(chunk.time_ns[n]),
+            "value": float(chunk.value[n]),
+            "kind": int(chunk.kind[n]),
+            "unit": chunk.units[chunk.unit[n]],
+            "quality": int(chunk.quality[n]),
+            "marks": int(chunk.marks[n]),
+            "received_ns": int(chunk.received_ns[n]),
+        }
+        row |= {name: cells[n] for name, cells in chunk.sparse.items() if n in cells}
+        rows.append({name: cell for name, cell in row.items() if cell or name == "value"})
+    return rows
+
+
+def reading(meter_id: str, hours: float, value: float, **more: Any) -> dict[str, Any]:
+    return {"meter_id": meter_id, "time_ns": NOON + int(hours * 3600) * NS, "value": value} | more
+
+
+def test_the_household_of_the_two_reads(tmp_path: Path) -> None:
+    reads = ["2011-04-10T00:00:00Z,0", "2012-04-10T00:00:00Z,176", "2012-06-10T00:00:00Z,449"]
+    text = "meter_id,time,value\n" + "".join(f"wei,{cells}\n" for cells in reads)
+    rows, rejects = read(write(tmp_path / "two_reads.csv", text))
+    assert rejects == []
+    assert [row["value"] for row in rows] == [0.0, 176.0, 449.0]
+
+
+def test_every_column(tmp_path: Path) -> None:
+    text = (
+        "value,meter_id,time,kind,unit,quality,marks,received_at,register,serial,period_start,multiplier,area,"
+        "reader,route,class\n"
+        "482.31,w-17,2024-05-01T12:00:00Z,register,m³,uncertain,estimated|edited,2024-05-01T13:00:00Z,1.8.0,S-1,"
+        "2024-04-01T00:00:00Z,10,block-1,Li Na,r-7,residential\n"
+        "1,w-18,2024-05-01T14:00:00Z,,,,,,,,,,,,,\n"
+    )
+    path = write(tmp_path / "all.csv", text)
+    full = reading(
+        "w-17",
+        0,
+        482.31,
+        kind=int(Kind.REGISTER),
+        unit="m3",
+        quality=int(Quality.UNCERTAIN),
+        marks=int(Mark.ESTIMATED | Mark.EDITED),
+        received_ns=NOON + 3600 * NS,
+        register="1.8.0",
+        serial="S-1",
+        period_start_ns=rfc3339("2024-04-01T00:00:00Z"),
+        multiplier=10.0,
+        attributes={"reader": "Li Na", "route": "r-7"},
+    )
+    rows, rejects = read(path)
+    assert rejects == []
+    assert rows == [full, reading("w-18", 2, 1.0)]
+    (chunk,) = read_files([path])
+    assert chunk.areas == {"w-17": "block-1"}
+    # the careful way, and Parquet, say the same
+    careful, _ = read(write(tmp_path / "careful.csv", text + "w-19\n"))
+    assert careful == rows
+    table = list(csv.DictReader(io.StringIO(text)))
+    parquet = tmp_path / "all.parquet"
+    pq.write_table(pa.Table.from_pylist(table), parquet)
+    assert read(parquet) == (rows, [])
+
+
+def test_files_merge_by_time_then_meter_then_file(tmp_path: Path) -> None:
+    one = write(
+        tmp_path / "1.csv", "meter_id,time,value\nb,2024-05-01T12:00:00Z,1\nb,2024-05-01T13:00:00Z,2\n"
+    )
+    two = write(
+        tmp_path / "2.csv",
+        "meter_id,time,value\nc,2024-05-01T12:00:00Z,3\na,2024-05-01T14:00:00+02:00,4\nb,2024-05-01T12:00:00Z,5\n",
+    )
+    rows, _ = read(one, two)
+    assert [(row["meter_id"], row["value"]) for row in rows] == [
+        ("a", 4),
+        ("b", 1),
+        ("b", 5),
+        ("c", 3),
+        ("b", 2),
+    ]
+    rows, _ = read(two, one)
+    assert [row["value"] for row in rows] == [4, 5, 1, 3, 2]
+
+
+def test_arrival_orders_where_it_is_given(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "late.csv",
+        "meter_id,time,value,received_at\n"
+        "a,2024-05-01T12:00:00Z,1,2024-05-01T15:00:00Z\n"
+        "a,2024-05-01T13:00:00Z,2,2024-05-01T13:00:01Z\n"
+        "a,2024-05-01T14:00:00Z,3,\n",
+    )
+    rows, _ = read(path)
+    assert [row["value"] for row in rows] == [2.0, 3.0, 1.0]
+    assert "received_ns" not in rows[1]
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        ("w,2024-05-01T12:00:00Z", "expected 3 cells, got 2"),
+        ("w,2024-05-01T12:00:00Z,1,2", "expected 3 cells, got 4"),
+        (",2024-05-01T12:00:00Z,1", "meter_id: expected 1 to 128 characters, got 0"),
+        ("w,2024-05-01T12:00:00,1", "time: expected a time with a zone, or the option tz to say which"),
+        ("w,01.05.2024,1", "time: expected a time such as 2024-05-01T12:30:00Z, or the option time_format"),
+        (
+            "w,2024-02-30T12:00:00Z,1",
+            "time: expected a time such as 2024-05-01T12:30:00Z: day is out of range",
+        ),
+        ("w,1970-01-01T00:00:00Z,1", "time: expected a time from 1990 to 2099"),
+        ("w,,1", "time: expected a time such as"),
+        ("w,2024-05-01T12:00:00Z,", "value: expected a number or a decimal string"),
+        ("w,2024-05-01T12:00:00Z,NaN", "value: expected a number or a decimal string"),
+        ("w,2024-05-01T12:00:00Z,1e999", "value: expected a finite number"),
+        ('w,2024-05-01T12:00:00Z,"1,5"', "value: expected a number or a decimal string"),
+        ('w,2024-05-01T12:00:00Z,"1', "expected cells, got unexpected end of data"),
+        ("caf\udce9,2024-05-01T12:00:00Z,1", "meter_id: expected valid UTF-8"),
+    ],
+)
+def test_a_bad_row_is_told_with_its_line_and_the_rest_goes_on(
+    cells: str, reason: str, tmp_path: Path
+) -> None:
+    good = "g,2024-05-01T12:00:00Z,1\n"
+    raw = f"meter_id,time,value\n{good}\n{cells}\n{good}{good}".encode("utf-8", "surrogateescape")
+    rows, rejects = read(write(tmp_path / "r.csv", raw))
+    assert len(rows) == 3
+    assert len(rejects) == 1
+    assert rejects[0].reason.startswith("r.csv:4: ")
+    assert reason in rejects[0].reason
+    assert rejects[0].raw == cells.encode("utf-8", "surrogateescape")
+
+
+def test_lines_are_counted_over_quotes_and_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_csv, "PIECE", 64)
+    notes = ['"two\nlines"' if n % 7 == 0 else "" for n in range(50)]
+    lines = [
+        "meter_id,time,value,note",
+        *(f"m{n},2024-05-01T12:00:{n:02d}Z,{n},{notes[n]}" for n in range(50)),
+    ]
+    text = "\r\n".join(lines)
+    wrong = text.replace("Z,31,", "Z,x,").replace("Z,44,", "Z,y,")
+    rows, rejects = read(write(tmp_path / "q.csv", wrong))
+    assert [row["value"] for row in rows] == [n for n in range(50) if n not in (31, 44)]
+    assert rows[7]["attributes"] == {"note": "two lines"}
+    told = [int(reject.reason.split(":")[1]) for reject in rejects if "value" in reject.reason]
+    assert told == [
+        wrong.split("\n").index(line) + 1 for line in wrong.split("\n") if ",x," in line or ",y," in line
+    ]
+
+
+def test_a_quote_too_many_swallows_nothing(tmp_path: Path) -> None:
+    rows = [f"m{n},2024-05-01T12:00:{n:02d}Z,{n}" for n in range(60)]
+    rows[10] = '"' + rows[10]
+    found, rejects = read(write(tmp_path / "q.csv", "\n".join(["meter_id,time,value", *rows])))
+    assert [row["value"] for row in found] == [n for n in range(60) if n != 10]
+    assert [reject.reason.split(" ")[0] for reject in rejects] == ["q.csv:12:"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "expected a column meter_id"),
+        ("meter_id,time\na,b\n", "expected a column value (or one that stands for it), got meter_id, time"),
+        ("meter_id,time,value,value\n", "expected every column once, got 'value' twice"),
+        (
+            "meter_id,读数,time\n".encode("gb18030"),
+            "line 1: expected UTF-8, got the byte 0xb6; it reads as GB18030",
+        ),
+        (b"PAR1 and no more", "expected a Parquet file"),
+    ],
+)
+def test_a_file_that_is_none_is_an_error(text: str | bytes, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^f\.csv") as refused:
+        read(write(tmp_path / "f.csv", text))
+    assert reason in str(refused.value)
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "absent.csv")
+
+
+def test_manual_reads_with_local_dates_and_their_own_headings(tmp_path: Path) -> None:
+    text = "表号;读数;抄表日期;抄表员\ng-1;176;10.04.2012;王\ng-1;449;10.06.2012;李\n"
+    options = FileOptions(
+        tz="Asia/Shanghai",
+        time_format="%d.%m.%Y",
+        encoding="gb18030",
+        columns={"表号": "meter_id", "读数": "value", "抄表日期": "time", "抄表员": "reader"},
+    )
+    rows, rejects = read(write(tmp_path / "m.csv", text.encode("gb18030")), options=options)
+    assert rejects == []
+    assert rows == [
+        {
+            "meter_id": "g-1",
+            "time_ns": rfc3339("2012-04-09T16:00:00Z"),
+            "value": 176.0,
+            "attributes": {"reader": "王"},
+        },
+        {
+            "meter_id": "g-1",
+            "time_ns": rfc3339("2012-06-09T16:00:00Z"),
+            "value": 449.0,
+            "attributes": {"reader": "李"},
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "wanted"),
+    [
+        ("2024-05-01T12:00:00Z", FileOptions(), "2024-05-01T12:00:00Z"),
+        ("2024-05-01 14:00+02:00", FileOptions(), "2024-05-01T12:00:00Z"),
+        ("2024-05-01T20:00:00.123456789+0800", FileOptions(), "2024-05-01T12:00:00.123456789Z"),
+        ("2024-05-01T07+05", FileOptions(), None),
+        ("2024-05-01T07-05", FileOptions(), "2024-05-01T12:00:00Z"),
+        ("2024-05-01T11:59:60Z", FileOptions(), "2024-05-01T12:00:00Z"),
+        ("2024-05-01T14:00:00", FileOptions(tz="Europe/Berlin"), "2024-05-01T12:00:00Z"),
+        ("2024-05-01", FileOptions(tz="Europe/Berlin"), "2024-04-30T22:00:00Z"),
+        ("2024-05-01T12:00:00Z", FileOptions(tz="Europe/Berlin"), "2024-05-01T12:00:00Z"),
+        ("2024-10-27T02:30:00", FileOptions(tz="Europe/Berlin"), "2024-10-27T00:30:00Z"),
+        ("2024-03-31T02:30:00", FileOptions(tz="Europe/Berlin"), "2024-03-31T01:30:00Z"),
+        ("1714564800", FileOptions(time_format="s"), "2024-05-01T12:00:00Z"),
+        ("1714564800000", FileOptions(time_format="ms"), "2024-05-01T12:00:00Z"),
+        (
+            "2024/5/1 20:00",
+            FileOptions(time_format="%Y/%m/%d %H:%M", tz="Asia/Shanghai"),
+            "2024-05-01T12:00:00Z",
+        ),
+    ],
+)
+def test_times(cell: str, options: FileOptions, wanted: str | None, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", f"meter_id,time,value\na,{cell},1\n")
+    bad = write(tmp_path / "bad.csv", f"meter_id,time,value\na,{cell},1\na,,\n")
+    parquet = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"meter_id": ["a"], "time": [cell], "value": [1]}), parquet)
+    for found, _ in (read(path, options=options), read(bad, options=options), read(parquet, options=options)):
+        assert [row["time_ns"] for row in found] == (
+            [rfc3339(wanted)] if wanted else [rfc3339("2024-05-01T02:00:00Z")]
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (FileOptions(tz="Mars"), "expected an IANA time zone"),
+        (FileOptions(time_format="iso"), "expected a time format"),
+        (FileOptions(time_format="%d.%m.%Y"), "expected a time zone beside the time format"),
+        (FileOptions(encoding="klingon"), "expected the name of an encoding"),
+    ],
+)
+def test_wrong_options_are_said(options: FileOptions, reason: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "meter_id,time,value\na,2024-05-01,1\n")
+    with pytest.raises(ValueError, match=reason):
+        read(path, options=options)
+
+
+def test_parquet_types(tmp_path: Path) -> None:
+    stamp = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    path = tmp_path / "p.parquet"
+    for times in (
+        pa.array([stamp], pa.timestamp("s", "UTC")),
+        pa.array([stamp], pa.timestamp("us", "Asia/Shanghai")),
+        pa.array([NOON], pa.timestamp("ns", "UTC")),
+        pa.array([NOON // 1_000_000]),
+        pa.array(["2024-05-01T12:00:00Z"]),
+    ):
+        for values in (
+            pa.array([7], pa.int8()),
+            pa.array(["7.0"]),
+            pa.array([7], pa.decimal128(9, 2)),
+            pa.array([7.0]),
+        ):
+            for ids in (pa.array(["17"]), pa.array([17]), pa.array(["17"]).dictionary_encode()):
+                pq.write_table(pa.table({"meter_id": ids, "time": times, "value": values}), path)
+                assert read(path) == ([reading("17", 0, 7.0)], [])
+    naive = pa.table({"meter_id": ["a"], "time": pa.array([stamp.replace(tzinfo=None)]), "value": [1.0]})
+    pq.write_table(naive, path)
+    with pytest.raises(ValueError, match=r"p.parquet: time: expected times with a zone, or the option tz"):
+        read(path)
+    rows, _ = read(path, options=FileOptions(tz="Asia/Shanghai"))
+    assert rows == [reading("a", -8, 1.0)]
+    for wrong in ({"time": [True]}, {"value": [[1.0]]}):
+        columns: dict[str, Any] = {"meter_id": ["a"], "time": [stamp], "value": [1.0]} | wrong
+        pq.write_table(pa.table(columns), path)
+        with pytest.raises(ValueError, match=r"p.parquet: (time|value): expected a column of"):
+            read(path)
+
+
+def test_bad_rows_of_parquet_are_told_with_their_number(tmp_path: Path) -> None:
+    stamp = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    path = tmp_path / "p.parquet"
+    table = pa.table(
+        {
+            "meter_id": ["a", None, "", "d", "e", "f", "g"],
+            "time": [stamp, stamp, stamp, None, stamp - timedelta(days=365 * 60), stamp, stamp],
+            "value": [1.0, 2.0, 3.0, 4.0, 5.0, math.nan, 7.0],
+            "kind": ["register", None, None, None, None, None, "counter"],
+            "serial": ["S-1", None, None, None, None, None, None],
+        }
+    )
+    pq.write_table(table, path)
+    rows, rejects = read(path)
+    assert rows == [reading("a", 0, 1.0, kind=1, serial="S-1")]
+    told = {int(reject.reason.split(":")[1]): reject.reason.partition(": ")[2] for reject in rejects}
+    assert {row: reason.partition(":")[0] for row, reason in told.items()} == {
+        2: "meter_id",
+        3: "meter_id",
+        4: "time",
+        5: "time",
+        6: "value",
+        7: "kind",
+    }
+    assert all(b"meter_id" in reject.raw for reject in rejects)
+
+
+def test_a_file_full_of_faults_is_told_a_thousand_times(tmp_path: Path) -> None:
+    path = write(tmp_path / "n.csv", "meter_id,time,value\n" + "a,b,c\n" * 3_000)
+    rows, rejects = read(path)
+    assert (rows, len(rejects)) == ([], 1_001)
+    assert rejects[-1].reason == "n.csv: and 2000 more rows were refused"
+
+
+def test_chunks_and_progress(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    hours = [n // 7 for n in range(1_000)]
+    table = pa.table(
+        {
+            "meter_id": [f"m{n % 7}" for n in range(1_000)],
+            "time": [NOON // 1_000_000 + hour * 3_600_000 for hour in hours],
+            "value": [float(n) for n in range(1_000)],
+            "serial": [f"s{n}" if n % 100 == 0 else None for n in range(1_000)],
+        }
+    )
+    pq.write_table(table, path)
+    seen: list[tuple[int, int]] = []
+    chunks = list(
+        read_files(
+            [path],
+            progress=lambda done, total: seen.append((done, total)),
+            options=FileOptions(chunk_rows=100),
+        )
+    )
+    assert seen[0] == (0, 1_000)
+    assert seen[-1] == (1_000, 1_000)
+    assert [done for done, _ in seen] == np.cumsum([0, *map(len, chunks)]).tolist()
+    for before, after in pairwise(chunks):
+        assert before.time_ns[-1] < after.time_ns[0]
+    assert [row["value"] for chunk in chunks for row in rows_of(chunk)] == [float(n) for n in range(1_000)]
+    serials = {row["value"]: row["serial"] for chunk in chunks for row in rows_of(chunk) if "serial" in row}
+    assert serials == {float(n): f"s{n}" for n in range(0, 1_000, 100)}
+    for chunk in chunks:
+        columns: list[NDArray[Any]] = [
+            chunk.meter,
+            chunk.time_ns,
+            chunk.value,
+            chunk.received_ns,
+            chunk.marks,
+        ]
+        columns += [chunk.kind, chunk.unit, chunk.quality]
+        assert [c.dtype.str for c in columns] == ["<i4", "<i8", "<f8", "<i8", "<u2", "|u1", "|u1", "|u1"]
+
+
+def test_many_meters_have_short_dictionaries(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "m.csv",
+        "meter_id,time,value\n"
+        + "".join(f"m{n:05d},2024-05-01T12:{n % 60:02d}:00Z,{n}\n" for n in range(5_000)),
+    )
+    chunks = list(read_files([path], options=FileOptions(chunk_rows=100)))
+    assert max(len(chunk.meters) for chunk in chunks) <= 200
+    assert sorted(row["value"] for chunk in chunks for row in rows_of(chunk)) == list(range(5_000))
+    assert all(row["meter_id"] == f"m{int(row['value']):05d}" for chunk in chunks for row in rows_of(chunk))
+
+
+def naive_order(files: Sequence[Sequence[tuple[str, int, int, int]]]) -> list[tuple[str, int, int, int]]:
+    merged = [row for file in files for row in file]
+    return sorted(merged, key=lambda row: (row[3] or row[1], row[0]))
+
+
+TIMES = st.integers(0, 6).map(lambda hours: NOON + hours * 3600 * NS) | st.integers(NOON, NOON + 10)
+ROWS = st.tuples(st.sampled_from(["a", "b", "B", "é"]), TIMES, st.integers(0, 999), st.just(0) | TIMES)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(ROWS, max_size=8), min_size=1, max_size=3), st.integers(1, 9), st.booleans())
+def test_the_order_is_the_obvious_one(
+    tmp_path: Path, files: list[list[tuple[str, int, int, int]]], chunk_rows: int, parquet: bool
+) -> None:
+    paths = []
+    for n, rows in enumerate(files):
+        path = tmp_path / f"{n}.data"
+        columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], [], []]
+        table = pa.table(
+            {
+                "meter_id": pa.array(columns[0], pa.string()),
+                "time": pa.array(columns[1], pa.timestamp("ns", "UTC")),
+                "value": pa.array(columns[2], pa.int64()),
+                "received_at": pa.array([r or None for r in columns[3]], pa.timestamp("ns", "UTC")),
+            }
+        )
+        if parquet:
+            pq.write_table(table, path)
+        else:
+            lines = ["meter_id,time,value,received_at"]
+            for meter_id, time_ns, value, received in rows:
+                lines.append(f"{meter_id},{iso(time_ns)},{value},{iso(received) if received else ''}")
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        paths.append(path)
+    chunks = list(read_files(paths, options=FileOptions(chunk_rows=chunk_rows)))
+    found = [
+        (r["meter_id"], r["time_ns"], int(r["value"]), r.get("received_ns", 0))
+        for c in chunks
+        for r in rows_of(c)
+    ]
+    assert found == naive_order(files)
+    keys = [{row[3] or row[1] for row in found[a:b]} for a, b in _spans(chunks)]
+    assert all(not one & other for one, other in pairwise(keys))
+
+
+def _spans(chunks: Sequence[FileChunk]) -> list[tuple[int, int]]:
+    ends = np.cumsum([len(chunk) for chunk in chunks]).tolist()
+    return list(zip([0, *ends], ends, strict=False))
+
+
+def iso(time_ns: int) -> str:
+    whole = datetime.fromtimestamp(time_ns // NS, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{time_ns % NS:09d}Z"
+
+
+CELL = st.text('ab1.5,"\n\r;é -eE+:TZ', max_size=8)
+LINES = st.lists(
+    st.lists(CELL | st.sampled_from(["w", "2024-05-01T12:00:00Z", "1.5"]), max_size=4), max_size=6
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(LINES, st.booleans())
+def test_no_cells_raise_and_both_ways_agree(tmp_path: Path, lines: list[list[str]], quoted: bool) -> None:
+    text = io.StringIO()
+    if quoted:
+        csv.writer(text).writerows(lines)
+    else:
+        text.write("\n".join(",".join(cells) for cells in lines))
+    path = write(tmp_path / "x.csv", "meter_id,time,value\n" + text.getvalue())
+    rows, _ = read(path)
+    forced = write(tmp_path / "y.csv", "meter_id,time,value\nbad,row\n" + text.getvalue())
+    careful, _ = read(forced)
+    assert rows == careful
+
+
+@pytest.mark.bench
+def test_speed(tmp_path: Path) -> None:
+    """Prints million rows a second; fails only far below the targets, since machines differ."""
+    n, meters = 2_000_000, 200
+    table = pa.table(
+        {
+            "meter_id": pa.array([f"meter-{m:04d}" for m in range(meters)]).take(
+                pa.array(np.repeat(np.arange(meters), n // meters))
+            ),
+            "time": pa.array(
+                np.tile(NOON + np.arange(n // meters) * 1800 * NS, meters), pa.timestamp("ns", "UTC")
+            ),
+            "value": pa.array(np.random.default_rng(1).random(n).round(3)),
+        }
+    )
+    path = tmp_path / "speed.parquet"
+    pq.write_table(table, path)
+    started = time.process_time()
+    assert sum(map(len, read_files([path]))) == n
+    speed = n / (time.process_time() - started) / 1e6
+    print(f"Parquet: {speed:.1f} million rows a second of CPU")
+    assert speed > 1

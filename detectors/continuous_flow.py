@@ -61,7 +61,7 @@ def _update(
         s.watched += hours
         weight = min(hours / memory, 1.0)
         if rate > limit:
-            if s.hours <= 0:
+            if s.hours <= 0 and s.open == 0:
                 s.start = time[i] - span[i]
                 s.least, s.total, s.rest = rate, 0.0, 0.0
             s.hours += hours
@@ -98,7 +98,7 @@ class ContinuousFlow:
 
     hours   T. [h]
     price   what an hour of rest takes from the run. [-]
-    over    hours of rest in a row that end an episode. [h]
+    over    hours of rest in a row that end an episode; until then it is one run. [h]
     habit   share of quiet time below which a meter counts as one that never rests. [-]
     memory_days  over which that share is weighted. [d]
     warm_days    of watching before the first flag. [d]

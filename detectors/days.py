@@ -35,6 +35,12 @@ def book(level: Records, daily: Daily, j: int, local: int, span: int, amount: fl
 
 
 @kernel
+def speak(level: Records, j: int, local: int) -> None:
+    """A reading has come, whatever it was worth: the days before it are complete."""
+    level[j].spoken = max(level[j].spoken, local // DAY)
+
+
+@kernel
 def amend(level: Records, daily: Daily, j: int, local: int, span: int, amount: float) -> None:
     """Add what came late, or what a correction changes, to the days that are still open."""
     s = level[j]
@@ -77,7 +83,7 @@ def _mean(daily: Daily, j: int, first: int, days: int) -> tuple[float, float, in
 
 
 @kernel
-def closing(level: Records, pulse: Records, meters: Records, j: int, before: int, watermark: int) -> int:
+def closing(level: Records, meters: Records, j: int, before: int, watermark: int) -> int:
     """The newest day to be judged now that the watermark has moved, −1 if none is."""
     m = meters[j]
     s = level[j]
@@ -85,8 +91,7 @@ def closing(level: Records, pulse: Records, meters: Records, j: int, before: int
     if s.known == 0 or (before - 1 + m.was * NS) // DAY == today:
         return -1
     # A day is complete once its meter has spoken of its end.
-    spoken = (pulse[j].time + m.offset * NS) // DAY
-    day = min(today, spoken, s.day + 1) - 1
+    day = min(today, s.spoken, s.day + 1) - 1
     return day if day > s.judged else -1
 
 
@@ -101,7 +106,7 @@ def judge_days(
     week, base, spread, move = np.empty(used), np.empty(used), np.empty(used), np.empty(used)
     count = 0
     for j in range(used):
-        day = closing(level, pulse, meters, j, before, watermark)
+        day = closing(level, meters, j, before, watermark)
         if day < 0:
             continue
         s = level[j]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import BLOCK, Column, State, named
-from detectors.batch import CORRECTION, F64, I64, LATE, NS, OK, U8, Batch, Records
-from detectors.days import DAYS, REFERENCE, WEEK, Daily, amend, book, judge_days
+from detectors.batch import CORRECTION, F64, FIRST, I64, LATE, NS, OK, SUSPECT, U8, Batch, Records
+from detectors.days import DAYS, REFERENCE, WEEK, Daily, amend, book, judge_days, speak
 from detectors.kernel import kernel
 from detectors.level import LEVEL
 from detectors.periods import LONG, PERIOD, PERIODS, judge_period
@@ -25,9 +25,11 @@ def _update(
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
+        j = slot[i]
+        if status[i] == OK or status[i] == FIRST or status[i] == SUSPECT:
+            speak(level, j, local[i])
         if span[i] <= 0 or not np.isfinite(usage[i]):
             continue
-        j = slot[i]
         if status[i] == LATE or status[i] == CORRECTION:
             if span[i] < LONG:
                 amend(level, daily, j, local[i], span[i], usage[i])

@@ -84,7 +84,7 @@ def _behind(
     if step > 0:
         known = p.time // step - t // step >= KNOWN or seen_before(seen, j, t // step)
     else:
-        known = t == p.prev_time and v == p.prev_value
+        known = t == p.prev_time and v == (p.value if p.pend > 0 else p.prev_value)
     if known:
         p.duplicates += 1
         return DUPLICATE, np.nan
@@ -203,8 +203,8 @@ class Intervals:
     A reading is placed by its meter's own order. The time of the newest once more is a
     duplicate or, with another value, a correction; an older one is late unless its interval
     slot has been seen, which is remembered for the last 256 slots where the registry states
-    the spacing (beyond them it counts as seen); where it does not, only the reading before the
-    newest is recognised. A late or corrected interval still has a ``usage``: what it adds to
+    the spacing (beyond them it counts as seen); where it does not, only the reading that the
+    newest was counted from is recognised. A late or corrected interval still has a ``usage``: what it adds to
     its day. A stamp later than its arrival allows is *clock_drift*, once, until the meter is in
     time again.
 

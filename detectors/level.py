@@ -17,6 +17,7 @@ LEVEL = np.dtype(
         ("day", np.int32),  # newest local day that has any use, days since 1970
         ("judged", np.int32),  # newest complete day that has been judged
         ("known", np.int32),  # first whole local day, 0 = none yet
+        ("spoken", np.int32),  # local day in which the newest reading ends, days since 1970
         ("kept", np.uint8),  # periods remembered
         ("next", np.uint8),  # place of the next period
         ("open", np.uint8),  # 0, 1 = high, 2 = low

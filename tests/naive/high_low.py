@@ -1,0 +1,167 @@
+"""The high/low check, the obvious way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median, pstdev
+
+from tests.naive import DAY, NAN, NS, Line, Taken, local, single
+
+
+@dataclass
+class Episode:
+    """An open high or low."""
+
+    kind: str
+    start: int
+    base: float
+    held: int = 0
+
+
+def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
+    """Reads that cover 20 days and more: each against the one before and the same of last year."""
+    lines: list[Line] = []
+    past: list[tuple[int, int, float]] = []  # (end, span, use a day), whole seconds as they are kept
+    episode: Episode | None = None
+    for t in taken:
+        if t.status != "ok" or t.span < 20 * DAY:
+            continue
+        at, days = t.reading.time, t.span / DAY
+        rate = t.usage / days
+        if past:
+            before = past[-1][2]
+            ended = [
+                (abs(at // NS - end - 365 * 86400), -i, use) for i, (end, _, use) in enumerate(past[-13:-1])
+            ]
+            year = min(ended)[2] if ended and min(ended)[0] < 45 * 86400 else NAN
+            told = {"billed_amount": t.usage, "billed_days": days, "use_a_day": rate}
+            if not math.isnan(year):
+                told["use_a_day_last_year"] = year
+            if episode is not None:
+                episode.held += 1
+                base = episode.base
+                calm = rate <= 1.5 * base if episode.kind == "high_usage" else rate >= base / 1.5
+                if calm or episode.held == 3:
+                    more = {**told, "use_a_day_before": base}
+                    lines.append(Line("cleared", episode.kind, at, episode.start, t.usage, base * days, more))
+                    episode = None
+            if episode is None and t.live:
+                others = [before] if math.isnan(year) else [before, year]
+                kind = ""
+                if all(rate > 2 * other for other in others) and rate - before > floor:
+                    kind = "high_usage"
+                elif all(rate < 0.5 * other for other in others) and before - rate > floor:
+                    kind = "low_usage"
+                if kind:
+                    episode = Episode(kind, at - t.span, before)
+                    more = {**told, "use_a_day_before": before}
+                    lines.append(Line("raised", kind, at, at - t.span, t.usage, before * days, more))
+        seconds = t.span // NS
+        past.append((at // NS, seconds, single(t.usage) * 86400 / seconds))
+    return lines
+
+
+class Days:
+    """One meter's use by local day; judged by ``judge_days`` when the watermark enters a new day."""
+
+    def __init__(self, meter: str, zone: str, floor: float, cohort: tuple[str, ...]) -> None:
+        self.meter, self.zone, self.floor, self.cohort = meter, zone, floor, cohort
+        self.use: dict[int, float] = {}
+        self.first: int | None = None  # first whole day
+        self.newest = 0  # newest day that an amount reached
+        self.judged = 0
+        self.spoken = 0
+        self.live = False
+        self.episode: Episode | None = None
+
+    def take(self, t: Taken) -> None:
+        if t.status in ("ok", "first", "suspect", "level"):
+            self.live = t.live
+        if t.status in ("ok", "first", "suspect"):
+            self.spoken = max(self.spoken, t.reading.local // DAY)
+        if not 0 < t.span < 20 * DAY or not math.isfinite(t.usage):
+            return
+        end = t.reading.local
+        begin = end - t.span
+        day = (end - 1) // DAY
+        if t.status == "ok":
+            if self.first is None:
+                self.first = -(-begin // DAY)
+                self.newest = self.first - 1
+                self.judged = day
+            for d in range(max(begin // DAY, self.newest + 1), day + 1):
+                self.use.setdefault(d, 0.0)
+            self.newest = max(self.newest, day)
+            self._add(begin, end, t.usage, t.span, -1)
+        elif t.status in ("late", "correction") and self.first is not None and day <= self.newest:
+            self._add(begin, end, t.usage, t.span, self.judged)
+
+    def _add(self, begin: int, end: int, amount: float, span: int, after: int) -> None:
+        for d in range(begin // DAY, (end - 1) // DAY + 1):
+            if d > after:
+                inside = min(end, (d + 1) * DAY) - max(begin, d * DAY)
+                self.use[d] = single(self.use.get(d, 0.0) + single(amount * inside / span))
+
+
+def judge_days(meters: Sequence[Days], before: int, watermark: int) -> list[Line]:
+    """The watermark has moved: judge the meters whose local day has closed, with their cohorts."""
+    due: list[tuple[Days, int, float, float, float, float]] = []
+    for m in meters:
+        today = local(m.zone, watermark - 1) // DAY
+        if m.first is None or local(m.zone, before - 1) // DAY == today:
+            continue
+        day = min(today - 1, m.spoken - 1, m.newest)
+        if day <= m.judged:
+            continue
+        m.judged = day
+        if day - 34 < m.first:
+            continue
+        week = [m.use[d] for d in range(day - 6, day + 1) if d in m.use]
+        reference = [m.use[d] for d in range(day - 34, day - 6) if d in m.use]
+        if len(week) < 4 or len(reference) < 15:
+            continue
+        base = m.episode.base if m.episode else fmean(reference)
+        move = math.log((fmean(week) + m.floor + 1e-12) / (base + m.floor + 1e-12))
+        due.append((m, day, fmean(week), base, pstdev(reference), move))
+    lines = []
+    for m, day, now, base, spread, _ in due:
+        peers = [move for other, *_, move in due if other.cohort == m.cohort]
+        area = math.exp(median(peers)) if len(peers) > 8 else 1.0
+        line = _judge(m, day, now, base, spread, area, watermark)
+        if line:
+            lines.append(line)
+    return sorted(lines, key=lambda line: line.meter)
+
+
+def _judge(
+    m: Days, day: int, now: float, base: float, spread: float, area: float, watermark: int
+) -> Line | None:
+    rise, fall = base * max(area, 1), base * min(area, 1)
+    told = {
+        "billed_amount": 7 * now, "billed_days": 7.0, "use_a_day": now, "use_a_day_before": base, "area_move": area,
+    }  # fmt: skip
+    if m.episode:
+        e = m.episode
+        e.held += 1
+        calm = now <= 1.5 * rise if e.kind == "high_usage" else now >= fall / 1.5
+        if not calm and e.held < 56:
+            return None
+        m.episode = None
+        return Line("cleared", e.kind, watermark, e.start, 7 * now, 7 * base, told, m.meter)
+    if not m.live:
+        return None
+    week = range(day - 6, day + 1)
+    if now > 2 * rise + m.floor and now - rise > 4 * spread / math.sqrt(7):
+        kind, expected = "high_usage", rise
+        begin = next((d for d in week if m.use.get(d, NAN) > 2 * rise), week[0])
+    elif now + m.floor < 0.5 * fall and fall - now > 4 * spread / math.sqrt(7):
+        kind, expected = "low_usage", fall
+        begin = next((d for d in week if m.use.get(d, NAN) < 0.5 * fall), week[0])
+    else:
+        return None
+    # Midnight by the offset from UTC that holds when it is said.
+    start = begin * DAY - (local(m.zone, watermark - 1) - (watermark - 1))
+    m.episode = Episode(kind, start, base)
+    return Line("raised", kind, watermark, start, 7 * now, 7 * expected, told, m.meter)

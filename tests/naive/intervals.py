@@ -1,0 +1,223 @@
+"""Readings → amounts used, the obvious way."""
+
+from __future__ import annotations
+
+import math
+
+from tests.naive import NAN, NS, Line, Reading, Taken
+
+
+class Intervals:
+    """One meter's order of readings; register differences."""
+
+    def __init__(self, step: int, capacity: float, confirm: int = 3) -> None:
+        self.step = step  # spacing that the registry states, 0 = none
+        self.capacity = capacity  # 10^digits, 0 = not stated
+        self.confirm = confirm
+        self.lines: list[Line] = []
+        self.newest: Reading | None = None
+        self.past: list[tuple[int, float]] = []  # (time, value) that differences start from
+        self.low: list[float] = []  # readings below the register's value, since it fell
+        self.seen: set[int] = set()  # interval slots
+        self.usual = 0
+        self.odd = 0
+        self.serial = ""
+        self.total = 0.0
+        self.count = 0
+        self.clock = False  # clock_drift is open
+        self.fell: int | None = None  # when the open rollback was raised
+        self.last_gauge: tuple[int, float] | None = None
+
+    def take(self, r: Reading) -> Taken:
+        if r.limit is not None and r.time > r.limit:
+            if r.may and not self.clock:
+                self.clock = True
+                ahead = (r.time - r.limit) / NS
+                self._say("raised", "clock_drift", r.limit, r.limit, ahead, 0.0, seconds_ahead=ahead)
+            return Taken(r, "ahead", usual=self.usual)
+        if r.bad or not math.isfinite(r.value):
+            return Taken(r, "bad", usual=self.usual)
+        if self.newest is not None and r.time <= self.newest.time:
+            return self._older(r, self.newest)
+        if self.clock and r.may:
+            self.clock = False
+            self._say("cleared", "clock_drift", r.time, None, 0.0, 0.0, seconds_ahead=0.0)
+        taken = self._first(r) if self.newest is None else self._next(r, self.newest)
+        self.newest = r
+        self.count += 1
+        if self.step:
+            self.seen.add(r.time // self.step)
+        taken.live, taken.usual = r.may, self.usual
+        return taken
+
+    def _first(self, r: Reading) -> Taken:
+        self.usual = self.step
+        self.serial = r.serial
+        self.past = [(r.time, r.value)]
+        if r.kind == "gauge":
+            return Taken(r, "level")
+        if r.kind == "interval":
+            self.total = r.value
+            if self.step:
+                return Taken(r, "ok", r.value, self.step)
+        return Taken(r, "first")
+
+    def _older(self, r: Reading, newest: Reading) -> Taken:
+        same = r.time == newest.time
+        if self.step and r.kind != "register":
+            same_slot = r.time // self.step == newest.time // self.step
+            same = same or (same_slot and r.time > newest.time - self.step // 2)
+        if same:
+            return self._again(r, newest)
+        if self.step:
+            index = r.time // self.step
+            known = index in self.seen or newest.time // self.step - index >= 256
+        else:
+            # Only what the newest was counted from is recognised.
+            counted_from = self.past[-1:] if self.low else self.past[-2:-1]
+            known = (r.time, r.value) in counted_from
+        if known:
+            return Taken(r, "duplicate", usual=self.usual)
+        self.count += 1
+        if self.step:
+            self.seen.add(r.time // self.step)
+        if r.kind != "interval":
+            return Taken(r, "late", usual=self.usual)
+        self.total += r.value
+        return Taken(r, "late", r.value, self.usual, self.usual)
+
+    def _again(self, r: Reading, newest: Reading) -> Taken:
+        if r.value == newest.value:
+            return Taken(r, "duplicate", usual=self.usual)
+        # The later wins, where it can be told what that means.
+        taken = Taken(r, "correction", usual=self.usual)
+        if r.kind == "register":
+            time, value = self.past[-1]
+            before = self.past[-2][1] if len(self.past) > 1 else value
+            if self.low or r.value < before:
+                return taken
+            self.total += r.value - value
+            self.past[-1] = (time, r.value)
+        else:
+            if r.kind == "interval":
+                taken.usage, taken.span = r.value - newest.value, self.usual
+                self.total += taken.usage
+            self.past[-1] = (newest.time, r.value)
+        newest.value = r.value
+        return taken
+
+    def _next(self, r: Reading, newest: Reading) -> Taken:
+        gap, usual = r.time - newest.time, self.usual
+        self._pace(gap)
+        if r.kind == "register":
+            return self._register(r)
+        self.past.append((r.time, r.value))
+        if r.kind == "gauge":
+            return Taken(r, "level", span=gap)
+        self.total += r.value
+        hole = usual > 0 and gap > 1.5 * usual
+        return Taken(r, "ok", r.value, usual if hole else gap)
+
+    def _pace(self, gap: int) -> None:
+        if self.usual <= 0:
+            self.usual = gap
+        elif self.step:
+            pass
+        elif self.usual / 1.5 < gap < self.usual * 1.5:
+            self.odd = 0
+            self.usual += (gap - self.usual) // 8
+        else:
+            self.odd += 1
+            if self.odd == 3:
+                self.usual, self.odd = gap, 0
+
+    def _register(self, r: Reading) -> Taken:
+        time, value = self.past[-1]
+        known, self.serial = self.serial, r.serial or self.serial
+        if r.serial and known and r.serial != known:
+            return self._swap(r, time, value)
+        turned = self.capacity + r.value - value
+        if (
+            self.capacity
+            and r.value < value
+            and value >= 0.9 * self.capacity
+            and 0 <= turned <= 0.1 * self.capacity
+        ):
+            return self._up(r, turned, time)
+        if r.value >= value:
+            return self._up(r, r.value - value, time)
+        if not self.low and len(self.past) > 1 and r.value >= self.past[-2][1]:
+            before_time, before = self.past[-2]
+            if r.may:
+                told = {"register_before": before, "register_read": value, "register_after": r.value}
+                for status in ("raised", "cleared"):
+                    self._say(status, "misread", r.time, time, value, r.value, **told)
+            self.total += r.value - value
+            self.past[-1] = (r.time, r.value)
+            return Taken(r, "ok", r.value - before, r.time - before_time)
+        return self._down(r, value)
+
+    def _up(self, r: Reading, amount: float, since: int) -> Taken:
+        if self.fell is not None:
+            value, low = self.past[-1][1], self.low[-1]
+            told = {"register_before": value, "register_read": low, "register_after": r.value}
+            for status in ("updated", "cleared"):
+                self._say(status, "misread", r.time, self.fell, low, value, **told)
+            self.fell = None
+        self.low = []
+        self.total += amount
+        self.past.append((r.time, r.value))
+        return Taken(r, "ok", amount, r.time - since)
+
+    def _down(self, r: Reading, value: float) -> Taken:
+        told = {"register_before": value, "register_now": r.value}
+        if not self.low and r.may:
+            self.fell = r.time
+            self._say("raised", "rollback", r.time, r.time, r.value, value, **told, confirmed_by_reads=0.0)
+        if self.low and r.value < self.low[-1]:
+            self.low = []
+        self.low.append(r.value)
+        if len(self.low) >= self.confirm:
+            if self.fell is not None:
+                sure = float(self.confirm)
+                self._say(
+                    "cleared", "rollback", r.time, self.fell, r.value, value, **told, confirmed_by_reads=sure
+                )
+                self.fell = None
+            self.total += r.value - self.low[0]
+            self.low = []
+            self.past = [(r.time, r.value)]
+        return Taken(r, "suspect")
+
+    def _swap(self, r: Reading, time: int, value: float) -> Taken:
+        taken = Taken(r, "first", NAN, r.time - time)
+        if r.stop is not None and r.start is not None and r.stop >= value and r.value >= r.start:
+            taken = Taken(r, "ok", (r.stop - value) + (r.value - r.start), r.time - time)
+            self.total += taken.usage
+        if self.fell is not None:
+            told = {"register_before": value, "register_now": r.value, "confirmed_by_reads": 0.0}
+            self._say("cleared", "rollback", r.time, self.fell, r.value, value, **told)
+            self.fell = None
+        if r.may:
+            told = {"stop_of_old_device": value, "start_of_new_device": r.value}
+            if r.stop is not None:
+                told["stated_stop"] = r.stop
+            for status in ("raised", "cleared"):
+                self._say(status, "meter_swap", r.time, r.time, r.value, value, **told)
+        self.low = []
+        self.past = [(r.time, r.value)]
+        return taken
+
+    def _say(
+        self,
+        status: str,
+        kind: str,
+        at: int,
+        start: int | None,
+        observed: float,
+        expected: float,
+        **told: float,
+    ) -> None:
+        if start is None:
+            start = next(line.start for line in reversed(self.lines) if line.kind == kind)
+        self.lines.append(Line(status, kind, at, start, observed, expected, told))

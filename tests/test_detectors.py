@@ -1,0 +1,298 @@
+"""Every detector against its obvious twin in ``tests.naive``, on streams with everything that goes wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from detectors import ContinuousFlow, HighLow, Intervals, Spike
+from detectors.base import Column, Detector, State
+from detectors.batch import Batch, Records
+from streams.bank import STEP
+from streams.constants import Sizes, constants
+from streams.messages import Flag, Kind, Mark, Quality
+from streams.registry import Meter
+from tests import naive
+from tests.naive.continuous_flow import continuous_flow
+from tests.naive.high_low import Days, judge_days, periods
+from tests.naive.intervals import Intervals as NaiveIntervals
+from tests.naive.spike import spikes
+from tests.streams_of_readings import (
+    DAY,
+    HOUR,
+    NS,
+    ZONES,
+    Row,
+    Stream,
+    examples,
+    feed,
+    instant,
+    make_bank,
+    streams,
+)
+
+AHEAD = 900 * NS
+STATUS = ("ok", "first", "duplicate", "late", "correction", "bad", "ahead", "suspect", "level")
+
+
+class Tap:
+    """Stands behind ``Intervals`` and keeps what that made of each row."""
+
+    name = "tap"
+    version = 1
+    kinds: tuple[str, ...] = ()
+    evidence: Mapping[str, tuple[str, ...]] = {}
+    columns: tuple[Column, ...] = ()
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, str, float, int, int, bool]] = []
+
+    def update(self, state: State, batch: Batch, out: Records) -> int:
+        self.rows += [
+            (int(batch.time[i]), STATUS[batch.status[i]], float(batch.usage[i]), int(batch.span[i]),
+             int(batch.usual[i]), bool(batch.live[i]))
+            for i in range(len(batch))
+        ]  # fmt: skip
+        return 0
+
+    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
+        return 0
+
+    def explain(self, state: State, finding: Any) -> dict[str, object]:
+        return {}
+
+    def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.ones(len(slots), np.bool_)
+
+    def parameters(self) -> dict[str, float]:
+        return {}
+
+
+# --- the twins' side -----------------------------------------------------------------------------
+
+
+def sizes(meter: Meter) -> dict[str, float]:
+    """A meter's constants in the precision in which they are kept."""
+    told = constants(meter, Sizes())
+    return {name: naive.single(told[name]) for name in ("capacity", "quiet", "floor")}
+
+
+def reading(row: Row, meter: Meter) -> naive.Reading:
+    note = row.sparse.get("attributes", {})
+    return naive.Reading(
+        time=row.time,
+        local=naive.local(meter.tz, row.time),
+        value=row.value,
+        kind={Kind.REGISTER: "register", Kind.INTERVAL: "interval", Kind.GAUGE: "gauge"}.get(
+            Kind(row.kind), meter.kind
+        ),
+        bad=row.quality == Quality.BAD,
+        may=not row.marks & (Mark.RETAINED | Mark.HISTORICAL),
+        limit=row.received + AHEAD if row.received else None,
+        serial=row.sparse.get("serial", ""),
+        stop=float(note["stop_read"]) if note else None,
+        start=float(note["start_read"]) if note else None,
+    )
+
+
+def validated(stream: Stream) -> tuple[list[naive.Taken], dict[str, NaiveIntervals]]:
+    """What validation makes of each row, in log order."""
+    known = {m.meter_id: m for m in stream.meters}
+    checks = {
+        m.meter_id: NaiveIntervals(round((m.interval_s or 0) * NS), sizes(m)["capacity"])
+        for m in stream.meters
+    }
+    return [checks[row.meter].take(reading(row, known[row.meter])) for row in stream.rows], checks
+
+
+def by_meter(stream: Stream, taken: Sequence[naive.Taken]) -> dict[str, list[naive.Taken]]:
+    parts: dict[str, list[naive.Taken]] = {m.meter_id: [] for m in stream.meters}
+    for row, one in zip(stream.rows, taken, strict=True):
+        parts[row.meter].append(one)
+    return parts
+
+
+def named(lines: Iterable[naive.Line], meter: str) -> list[naive.Line]:
+    for line in lines:
+        line.meter = meter
+    return list(lines)
+
+
+def of_each_meter(
+    stream: Stream, twin: Callable[[Iterable[naive.Taken], float], list[naive.Line]], size: str
+) -> list[naive.Line]:
+    parts = by_meter(stream, validated(stream)[0])
+    return [
+        line for m in stream.meters for line in named(twin(parts[m.meter_id], sizes(m)[size]), m.meter_id)
+    ]
+
+
+def high_low(stream: Stream) -> list[naive.Line]:
+    """The whole partition: periods at their reads, days when the watermark enters a new hour."""
+    taken, _ = validated(stream)
+    days = {m.meter_id: Days(m.meter_id, m.tz, sizes(m)["floor"], _cohort(m)) for m in stream.meters}
+    lines: list[naive.Line] = []
+    newest = advanced = None
+    for row, one in zip(stream.rows, taken, strict=True):
+        if one.status != "ahead" and (newest is None or row.time > newest):
+            if newest is None or advanced is None:
+                advanced = row.time
+            elif (row.time - 1) // STEP != (newest - 1) // STEP:
+                lines += judge_days(list(days.values()), advanced, row.time)
+                advanced = row.time
+            newest = row.time
+        days[row.meter].take(one)
+    for m in stream.meters:
+        part = by_meter(stream, taken)[m.meter_id]
+        lines += named(periods(part, sizes(m)["floor"]), m.meter_id)
+    return lines
+
+
+def _cohort(m: Meter) -> tuple[str, ...]:
+    return m.home_area, m.commodity, m.meter_class, m.unit
+
+
+# --- comparison ----------------------------------------------------------------------------------
+
+
+def told(flag: Flag) -> dict[str, Any]:
+    numbers = {
+        name: cell
+        for name, cell in flag.evidence.items()
+        if isinstance(cell, int | float) and name != "version"
+    }
+    return {
+        "what": (flag.meter_id, flag.status, flag.kind, instant(flag.at), instant(flag.start)),
+        "observed": flag.observed,
+        "expected": flag.expected,
+        **numbers,
+    }
+
+
+def expected(line: naive.Line) -> dict[str, Any]:
+    return {
+        # Flags tell instants to the microsecond; the streams here have whole seconds.
+        "what": (line.meter, line.status, line.kind, line.at // NS * NS, line.start // NS * NS),
+        "observed": round(line.observed, 6),
+        "expected": round(line.expected, 6),
+        **line.evidence,
+    }
+
+
+def assert_same(flags: Iterable[Flag], lines: Iterable[naive.Line]) -> None:
+    def order(cell: dict[str, Any]) -> Any:
+        return cell["what"][0], cell["what"][3], cell["what"][2], cell["what"][1]
+
+    ours, twins = sorted(map(told, flags), key=order), sorted(map(expected, lines), key=order)
+    assert [one["what"] for one in ours] == [one["what"] for one in twins]
+    for one, twin in zip(ours, twins, strict=True):
+        assert one.keys() == twin.keys(), one["what"]
+        numbers = {name: cell for name, cell in twin.items() if name != "what"}
+        assert {name: one[name] for name in numbers} == pytest.approx(numbers, rel=1e-4, abs=1e-5), one[
+            "what"
+        ]
+
+
+def run(stream: Stream, *detectors: Detector) -> list[Flag]:
+    bank = make_bank(stream.meters, (Intervals(), *detectors))
+    return feed(bank, stream.rows).flags
+
+
+# --- the tests -----------------------------------------------------------------------------------
+
+ANY_SPACING = (HOUR // 4, HOUR, 6 * HOUR, DAY, 31 * DAY)
+
+
+@examples(25)
+@given(streams(days=40, kinds=("register", "interval", "gauge"), spacings=ANY_SPACING, most_rows=600))
+def test_each_reading_is_what_the_obvious_loop_says(stream: Stream) -> None:
+    tap = Tap()
+    bank = make_bank(stream.meters, (Intervals(), tap))
+    flags = feed(bank, stream.rows).flags
+    taken, checks = validated(stream)
+    for ours, twin in zip(tap.rows, taken, strict=True):
+        assert ours[:2] == (twin.reading.time, twin.status)
+        assert ours[2] == pytest.approx(twin.usage, nan_ok=True, abs=1e-9), twin
+        assert ours[4:] == (twin.usual, twin.live), twin
+        if not math.isnan(twin.usage):
+            assert ours[3] == twin.span, twin
+    assert_same(flags, [line for name, check in checks.items() for line in named(check.lines, name)])
+    for name, check in checks.items():
+        pulse = bank.state.of("intervals", "pulse")[bank.slots[name]]
+        assert float(pulse["usage"]) == pytest.approx(check.total, abs=1e-9)
+        assert int(pulse["count"]) == check.count
+
+
+@examples(25)
+@given(streams(spacings=(HOUR, 2 * HOUR, 6 * HOUR, DAY)))
+def test_spikes_are_those_of_the_obvious_loop(stream: Stream) -> None:
+    assert_same(
+        (f for f in run(stream, Spike()) if f.kind == "spike"), of_each_meter(stream, spikes, "floor")
+    )
+
+
+@examples(25)
+@given(streams(spacings=(HOUR // 2, HOUR, 2 * HOUR), kinds=("interval", "register")))
+def test_continuous_flow_is_that_of_the_obvious_loop(stream: Stream) -> None:
+    flags = [f for f in run(stream, ContinuousFlow()) if f.kind == "continuous_flow"]
+    assert_same(flags, of_each_meter(stream, continuous_flow, "quiet"))
+
+
+@examples(25)
+@given(streams(days=75, spacings=(6 * HOUR, 7 * HOUR, DAY, 3 * DAY)))
+def test_days_are_judged_as_the_obvious_loop_judges_them(stream: Stream) -> None:
+    flags = [f for f in run(stream, HighLow()) if f.family in ("usage_high", "usage_low")]
+    assert_same(flags, high_low(stream))
+
+
+@examples(25)
+@given(streams(days=900, spacings=(25 * DAY, 30 * DAY, 31 * DAY, 61 * DAY), zones=("", "Europe/Madrid")))
+def test_periods_are_judged_as_the_obvious_loop_judges_them(stream: Stream) -> None:
+    flags = [f for f in run(stream, HighLow()) if f.family in ("usage_high", "usage_low")]
+    assert_same(flags, high_low(stream))
+
+
+@st.composite
+def areas(draw: st.DrawFn) -> Stream:
+    """Two areas, one large enough to be compared with, whose days rise and fall together."""
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    start, days = instant("2024-01-01"), 60
+    sizes_of = {"large": draw(st.integers(8, 12)), "small": 3}
+    zone = draw(st.sampled_from(ZONES))
+    meters, rows = [], []
+    weather = {area: rng.choice([1.0, 3.0, 0.3], days, p=[0.9, 0.05, 0.05]) for area in sizes_of}
+    for area in sizes_of:
+        from_day = int(rng.integers(36, days))
+        weather[area][from_day:] *= rng.choice([2.6, 0.3, 1.0])
+    for area, count in sizes_of.items():
+        for number in range(count):
+            name = f"{area}{number}"
+            meters.append(
+                Meter(meter_id=name, kind="interval", unit="m3", commodity="gas", area=area, tz=zone,
+                      meter_class="shop" if number == 7 else "home")
+            )  # fmt: skip
+            own = np.ones(days)
+            if rng.random() < 0.3:
+                own[int(rng.integers(36, days)) :] = rng.choice([4.0, 0.15])
+            use = rng.uniform(5, 9) * rng.uniform(0.8, 1.2, days) * weather[area] * own
+            rows += [
+                Row(name, start + (d + 1) * DAY, round(float(use[d]) * 64) / 64)
+                for d in range(days)
+                if rng.random() > 0.02
+            ]
+    rows.sort(key=lambda row: (row.time, row.meter))
+    return Stream(meters, rows)
+
+
+@examples(25)
+@given(areas())
+def test_an_area_is_compared_as_the_obvious_loop_compares_it(stream: Stream) -> None:
+    flags = [f for f in run(stream, HighLow()) if f.family in ("usage_high", "usage_low")]
+    assert_same(flags, high_low(stream))

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -26,9 +27,7 @@ from connectors.store import Store
 from connectors.web.metrics import Metric
 from connectors.web.server import serve
 from connectors.web.sources import Sources, Vocabulary
-from detectors import CATALOGUE
 from streams import causes, routing, wording
-from streams.bank import Bank, BankConfig, Outcome
 from streams.columns import Columns, from_rows
 from streams.messages import FAMILY_OF, NS, Flag, Kind, Quality, Source
 from streams.ports import Rows
@@ -70,6 +69,10 @@ def golden_readings(meter: str = "wei") -> list[Reading]:
 
 def golden_flags(meter: str = "wei") -> list[Flag]:
     """What the detectors make of them."""
+    # here, for compiled detectors take seconds to load, and the process that serves needs none
+    from detectors import CATALOGUE
+    from streams.bank import Bank, BankConfig, Outcome
+
     bank, outcome = Bank(BankConfig(tuple(make() for make in CATALOGUE))), Outcome()
     row = Meter(
         meter_id=meter, commodity="gas", unit="m3", kind="register", area="block-1", meter_class="residential"
@@ -111,15 +114,16 @@ class Place:
         upgrade(self.store_url)
         self.store = Store(self.store_url, lambda _event: ["webhook"])
         self.rules = Rules()
+        self._thread = ThreadPoolExecutor(1)
 
     def flags(self, flags: Sequence[Flag], now_ns: int) -> list[str]:
         """Flags into tickets and history; returns the tickets' ids."""
-        asyncio.run(self._write(None, flags))
+        self._run(None, flags)
         return [ticket.id for ticket in self.store.apply_flags(flags, now_ns, self.rules)]
 
     def readings(self, batch: Columns) -> None:
         """Readings into the history."""
-        asyncio.run(self._write(batch, ()))
+        self._run(batch, ())
 
     def beat(self, role: str, now_ns: int, **figures: Any) -> None:
         """A sign of life."""
@@ -127,7 +131,12 @@ class Place:
 
     def close(self) -> None:
         """Let go of the database."""
+        self._thread.shutdown()
         self.store.close()
+
+    def _run(self, batch: Columns | None, flags: Sequence[Flag]) -> None:
+        # in a thread of its own: Playwright keeps an event loop running in the test's
+        self._thread.submit(lambda: asyncio.run(self._write(batch, flags))).result()
 
     async def _write(self, batch: Columns | None, flags: Sequence[Flag]) -> None:
         history = SqliteHistory(self.history_path)

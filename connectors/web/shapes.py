@@ -16,6 +16,7 @@ from streams.messages import NS, Flag, Kind, Mark, Quality
 from streams.tickets import Episode, Ticket, iso
 
 _KINDS = {int(kind): kind.name.lower() for kind in Kind}
+_FLAGS = 50  # as many as an event carries
 _QUALITIES = {int(quality): quality.name.lower() for quality in Quality}
 
 
@@ -126,7 +127,8 @@ class TicketOut(BaseModel):
     kind: str
     lead_flag_id: str
     event_at: str
-    flag_ids: list[str]
+    flags: int = Field(description="how many flags it has")
+    flag_ids: list[str] = Field(description="the newest 50 of them")
     complaint_ids: list[str]
     related: list[str]
     lead_time_s: float | None
@@ -265,6 +267,8 @@ def ticket(found: Ticket) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(found)
     for name in ("history", "steps", "external_refs"):
         del fields[name]
+    fields["flags"] = len(found.flag_ids)
+    fields["flag_ids"] = list(found.flag_ids[-_FLAGS:])
     return _dated(fields)
 
 
@@ -285,6 +289,8 @@ def _dated(fields: dict[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         if name == "paused_ns":
             out["paused_s"] = value / NS
+        elif name == "at_ns":
+            out["at"] = iso(value)
         elif name.endswith("_ns"):
             out[f"{name[:-3]}_at"] = None if value is None else iso(value)
         else:

@@ -25,7 +25,6 @@ Table = Mapping[str, tuple[str, str]]
 
 _THREADS = 4
 _MOST_WAITING = 32  # calls that may wait for a thread: beyond that the database is plainly away
-_PATIENCE_S = 8.0
 _DAY = 86_400 * NS
 #: how far back the newest readings of one meter are looked for, before all of it is read
 _WINDOWS = (_DAY, 8 * _DAY, 64 * _DAY)
@@ -97,10 +96,14 @@ class Sources:
 
 
 class Reader:
-    """Asks the sources without holding up the event loop."""
+    """Asks the sources without holding up the event loop.
 
-    def __init__(self, sources: Sources) -> None:
+    patience_s : how long a question to the store is waited for
+    """
+
+    def __init__(self, sources: Sources, patience_s: float = 8.0) -> None:
         self.sources = sources
+        self._patience_s = patience_s
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="web-store")
         self._waiting = 0
 
@@ -117,9 +120,10 @@ class Reader:
         # counted until the thread is free again, whether or not anybody still waits
         asked.add_done_callback(self._answered)
         try:
-            return await asyncio.wait_for(asyncio.shield(asked), _PATIENCE_S)
+            return await asyncio.wait_for(asyncio.shield(asked), self._patience_s)
         except TimeoutError:
-            raise Unavailable("the ticket database", f"no answer within {_PATIENCE_S:g} s", 5.0) from None
+            cause = f"no answer within {self._patience_s:g} s"
+            raise Unavailable("the ticket database", cause, 5.0) from None
 
     def _answered(self, asked: asyncio.Future[T]) -> None:
         self._waiting -= 1

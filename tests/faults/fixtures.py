@@ -49,7 +49,8 @@ class Backend:
         if self.kafka is not None:
             top += f'\nbroker = "{self.kafka.url}"'
         if self.postgres is not None:
-            top += f'\nstore = "{self.postgres.new_database()}"'
+            url = self.postgres.new_database().replace("postgresql+psycopg:", "postgresql:")
+            top += f'\nstore = "{url}"'
         return Site(directory, self.mqtt.url, load.write_registry(directory), top, more, wall_clock)
 
 

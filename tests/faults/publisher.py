@@ -76,7 +76,8 @@ class Publisher:
     def stop(self) -> None:
         """Give up."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from streams.clock import FileClock
@@ -33,7 +33,6 @@ class Process:
     log: Path
     popen: subprocess.Popen[bytes] | None = None
     starts: int = 0
-    peak_kb: list[int] = field(default_factory=list)  # of memory, each time that it was measured
 
     @property
     def running(self) -> bool:
@@ -71,16 +70,17 @@ class Process:
         except (urllib.error.URLError, OSError):
             return False
 
-    def memory_kb(self) -> int:
-        """Its resident memory."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1])
-        raise ProcessLookupError(self.pid)
-
     def tail(self, lines: int = 40) -> str:
         """The end of what it wrote."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise ProcessLookupError(f"no process {pid}")
 
 
 class Site:
@@ -136,6 +136,7 @@ outbox_s = 100000
             encoding="utf-8",
         )
         self.processes: dict[str, Process] = {}
+        self.supervisor: subprocess.Popen[bytes] | None = None
 
     @property
     def settings(self) -> Settings:
@@ -167,6 +168,61 @@ outbox_s = 100000
         process.starts += 1
         return process
 
+    def launch_all(self) -> subprocess.Popen[bytes]:
+        """Start ``forestall run``, which starts the others and again those that end."""
+        ports = {role: free_port() for role in ROLES}
+        environment = {
+            "FORESTALL_METRICS__INGEST_PORT": str(ports["ingest"]),
+            "FORESTALL_METRICS__WORKER_PORT": str(ports["worker"]),
+            "FORESTALL_WEB__PORT": str(ports["web"]),
+        }
+        log = self.directory / "run.log"
+        with log.open("ab") as log_file:
+            popen = subprocess.Popen(
+                [sys.executable, "-m", "streams.cli", "run", "--config", str(self.config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+        self.supervisor = popen
+        for role in ROLES:
+            self.processes[role] = Process(role, role, ports[role], environment, log)
+        for role in ROLES:
+            self.await_ready(role)
+        return popen
+
+    def children(self) -> dict[str, int]:
+        """Role → process id of what ``forestall run`` keeps running."""
+        assert self.supervisor is not None
+        listed = Path(f"/proc/{self.supervisor.pid}/task/{self.supervisor.pid}/children").read_text().split()
+        out = {}
+        for pid in map(int, listed):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            out.update({role: pid for role in ROLES if role.encode() in words})
+        return out
+
+    def stop_all(self, within_s: float = 30.0) -> float:
+        """SIGTERM ``forestall run``; return how long it took. It must end with 0 and leave nobody behind."""
+        assert self.supervisor is not None
+        children = self.children()
+        started = time.monotonic()
+        self.supervisor.send_signal(signal.SIGTERM)
+        try:
+            code = self.supervisor.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(
+                f"expected forestall run to end within {within_s:g} s:\n{self['ingest'].tail()}"
+            ) from None
+        took = time.monotonic() - started
+        if code != 0:
+            raise RuntimeError(f"expected forestall run to end with 0, got {code}:\n{self['ingest'].tail()}")
+        left = [role for role, pid in children.items() if Path(f"/proc/{pid}").exists()]
+        if left:
+            raise RuntimeError(f"expected nobody to be left, got {', '.join(left)}")
+        return took
+
     def start(self, *names: str) -> None:
         """Start processes and wait until they do their work; RuntimeError where one ends instead."""
         for name in names or ROLES:
@@ -177,9 +233,10 @@ outbox_s = 100000
     def await_ready(self, name: str) -> None:
         """Wait until a process does its work."""
         process = self.processes[name]
+        popen = process.popen or self.supervisor
 
         def ready() -> bool:
-            if not process.running:
+            if popen is None or popen.poll() is not None:
                 raise RuntimeError(f"{name} ended while starting; it wrote:\n{process.tail()}")
             return process.ready()
 
@@ -218,19 +275,28 @@ outbox_s = 100000
         for name, process in self.processes.items():
             if process.running:
                 self.kill(name)
+        if self.supervisor is not None and self.supervisor.poll() is None:
+            children = self.children()
+            self.supervisor.kill()
+            self.supervisor.wait()
+            for pid in children.values():
+                os.kill(pid, signal.SIGKILL)
 
     def _in_order(self) -> list[str]:
         return sorted(self.processes, key=lambda name: (ROLES.index(self.processes[name].role), name))
 
     def alive(self) -> None:
         """RuntimeError where a process has ended by itself."""
+        if self.supervisor is not None and self.supervisor.poll() is not None:
+            raise RuntimeError(f"forestall run ended by itself:\n{self['ingest'].tail()}")
         for name, process in self.processes.items():
             if process.popen is not None and process.popen.poll() not in (None, -signal.SIGKILL):
                 raise RuntimeError(f"{name} ended by itself:\n{process.tail()}")
 
     def workers(self) -> list[Process]:
         """The workers that run."""
-        return [p for p in self.processes.values() if p.role == "worker" and p.running]
+        workers = [p for p in self.processes.values() if p.role == "worker"]
+        return [p for p in workers if p.running or (self.supervisor is not None and p.popen is None)]
 
     def settle(self, deadline_s: float = 120.0, quiet_s: float = 1.0) -> None:
         """Wait until nothing moves any more: all messages taken, no lag, no flag on its way to a ticket.

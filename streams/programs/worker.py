@@ -37,6 +37,8 @@ class WorkerFailedError(Exception):
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Until ``stop``."""
+    # Faust keeps a directory in it, also where the log and the databases are elsewhere.
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     clock = compose.make_clock(settings)
     durable = compose.open_log(settings)
     await insist("the log", lambda: compose.prepare_log(settings, durable), stop)

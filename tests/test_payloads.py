@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 import connectors.payloads
 from connectors.payloads import PayloadConfig, Router, SparkplugConfig, load_dialects
 from connectors.payloads.fields import KINDS, QUALITIES
+from connectors.payloads.mapping_file import Mapping, ValueMap
 from connectors.payloads.native import Native
+from connectors.payloads.native_fields import OPTIONAL, REQUIRED
 from connectors.payloads.router import Stateful
 from connectors.payloads.sparkplug import Sparkplug
 from connectors.payloads.times import FIRST_NS, LAST_NS, rfc3339
@@ -332,3 +334,14 @@ def test_speed() -> None:
     best = microseconds(lambda message: reader.route(message.topic), message)
     print(f"route: {best:.2f} µs")
     assert best < 3
+
+
+def test_the_documentation_names_everything() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "payloads.md").read_text(encoding="utf-8")
+    named = [file.name for file in EXAMPLES]
+    named += [*REQUIRED, *OPTIONAL]
+    for struct in (Mapping, ValueMap):
+        named += struct.__struct_fields__
+    missing = [name for name in named if f"`{name}`" not in text and name != "values"]
+    assert missing == []
+    assert "[[mapping.values]]" in text

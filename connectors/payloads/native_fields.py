@@ -46,6 +46,7 @@ from streams.ports import Decoded
 
 __all__ = [
     "OPTIONAL",
+    "REQUIRED",
     "SPARSE",
     "add",
     "add_columns",

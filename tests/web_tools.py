@@ -12,18 +12,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
 from connectors.history_sqlite import HistoryReader, SqliteHistory
 from connectors.migrations import upgrade
 from connectors.store import Store
+from connectors.web.app import WebConfig, make_app
 from connectors.web.metrics import Metric
 from connectors.web.server import serve
 from connectors.web.sources import Sources, Vocabulary
@@ -45,6 +48,7 @@ VOCABULARY = Vocabulary(
 GOLDEN = (("2011-04-10", 0.0), ("2012-04-10", 176.0), ("2012-06-10", 449.0))
 
 Reading = tuple[str, int, float, Kind, str]
+Talk = Callable[[httpx.AsyncClient], Awaitable[None]]
 
 
 def ns(text: str) -> int:
@@ -105,6 +109,9 @@ def flag(meter: str, kind: str, at: str, **fields: Any) -> Flag:
     return Flag(**given)
 
 
+NOW = ns("2026-06-01T12:00:00")
+
+
 class Place:
     """A store and a history in a directory, as worker and ingest would fill them."""
 
@@ -149,11 +156,66 @@ class Place:
             await history.close()
 
 
+@contextmanager
+def filled(directory: Path) -> Iterator[Place]:
+    """A place with two meters' readings, three tickets and two processes."""
+    made = Place(directory)
+    made.readings(columns(golden_readings()))
+    made.readings(columns([("w/1", NOW + i * 60 * NS, i / 4, Kind.INTERVAL, "m3") for i in range(50)]))
+    made.readings(columns([("w/1", NOW + 9000 * NS, 7.0, Kind.GAUGE, "")], 2 | 4, Quality.UNCERTAIN))
+    made.flags(golden_flags(), NOW)
+    made.flags([flag("w/1", "spike", "2026-06-01T12:30:00Z")], NOW + NS)
+    made.flags([flag("w-2", "continuous_flow", "2026-06-01T12:40:00Z", commodity="gas")], NOW + 2 * NS)
+    now = time.time_ns()
+    made.beat("ingest", now, readings=1000, batches=10, dead_letters=1, last_reading_ns=now)
+    made.beat("worker", now, readings=900, lag=2, lag_s=0.5, flags=3, counts={"late": 4}, meters_warming_up=5)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 def sources(store_url: str, history_path: str | None, kept_at: str = "") -> tuple[Sources, Store]:
     """The sources of a web process, and the store that is to be closed."""
     store = Store(store_url)
     history = HistoryReader(history_path) if history_path else None
     return Sources(store=store, history=history, vocabulary=VOCABULARY, kept_at=kept_at), store
+
+
+def talking(
+    place: Place | None,
+    talk: Talk,
+    *,
+    found: Sources | None = None,
+    host: str = "127.0.0.1",
+    **config: Any,
+) -> None:
+    """Serve the API in this process while ``talk`` asks it."""
+
+    async def run() -> None:
+        if found is None:
+            assert place is not None
+            made, store = sources(place.store_url, str(place.history_path))
+        else:
+            made, store = found, None
+        stop = asyncio.Event()
+        port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        app = make_app(made, WebConfig(**config), pages=False)
+        serving = asyncio.create_task(serve(app, host, 0, stop, port.set_result))
+        try:
+            while not port.done() and not serving.done():
+                await asyncio.sleep(0.005)
+            if serving.done():
+                serving.result()
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port.result()}") as client:
+                await talk(client)
+        finally:
+            stop.set()
+            await serving
+            if store is not None:
+                store.close()
+
+    asyncio.run(run())
 
 
 @contextmanager
@@ -177,8 +239,6 @@ def process(**settings: Any) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 
 async def _serve(settings: dict[str, Any]) -> None:
-    from connectors.web.app import WebConfig, make_app
-
     found, store = sources(settings["store"], settings.get("history"), settings.get("kept_at", ""))
     config = WebConfig(
         token=settings.get("token", ""),

@@ -28,6 +28,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "令牌不正确。请核对配置文件中的 web.token 后重试。",
         "This is not the token. Compare it with web.token in the configuration and try again.",
     ),
+    "colon": ("：", ": "),
+    "and": ("；", "; "),
     # state of the page
     "live": ("实时", "Live"),
     "not_live": ("非最新", "Not up to date"),
@@ -223,7 +225,8 @@ EVIDENCE: dict[str, tuple[str, str, str]] = {
     "billed_days": ("本期天数", "Days of the period", "d"),
     "use_a_day": ("本期日均", "Use a day now", "{u}/d"),
     "use_a_day_before": ("此前日均", "Use a day before", "{u}/d"),
-    "last_year_or_area": ("上年同期日均或区域变化", "Last year's use a day, or the area's change", ""),
+    "use_a_day_last_year": ("上年同期日均", "Use a day last year", "{u}/d"),
+    "area_move": ("区域同期变化（倍）", "The area's move (factor)", ""),
     "interval_usage": ("时段用量", "Use in the interval", "{u}"),
     "line": ("判定线", "Line", "{u}"),
     "highest_daily_peak": ("以往最高日峰值", "Highest daily peak before", "{u}"),

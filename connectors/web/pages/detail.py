@@ -133,13 +133,13 @@ class Detail:
                     Tag("dt", say(key))
                     Tag("dd", amount(value, found.unit, digits))
         words = view.vocabulary.estimates
-        lines = [f"{say('method')}: {say.of(words, found.method)}"]
+        lines = [f"{say('method')}{say('colon')}{say.of(words, found.method)}"]
         if found.low is not None and found.high is not None:
             low, high = amount(found.low, found.unit, digits), amount(found.high, found.unit, digits)
             lines.append(say("excess_range", low=low, high=high))
         if found.assumptions:
-            notes = "; ".join(say.of(words, code) for code in found.assumptions)
-            lines.append(f"{say('assumptions')}: {notes}")
+            notes = say("and").join(say.of(words, code) for code in found.assumptions)
+            lines.append(f"{say('assumptions')}{say('colon')}{notes}")
         for line in lines:
             Tag("p", line, "sub")
 

@@ -6,8 +6,6 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.faults.fixtures import SEED, Backend, Reference
 from tests.faults.outcome import compare, outcome
 from tests.faults.proof import LogWatch, Proof, kill_in_mid_work

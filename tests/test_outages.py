@@ -11,8 +11,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.conftest import require
 from tests.faults.fixtures import AWAY_S, Backend, Reference
 from tests.faults.outcome import compare, outcome
@@ -79,13 +77,13 @@ allow_private = true
                     with absence():
                         _while_away(AWAY_S, site)
                         grown[what] = {
-                            role: memory_mb(pid) - before.get(role, 0.0) for role, pid in site.children().items()
+                            role: memory_mb(pid) - before.get(role, 0.0)
+                            for role, pid in site.children().items()
                         }
             publisher.allow(1)
             publisher.rate = 0
             wait_until(lambda: publisher.done, "the load to be published", 120)
             site.settle(deadline_s=180)
-            _delivered(site, receiver)
             _recorded(victoria, wanted.load.readings)
             site.stop_all()
         finally:
@@ -162,21 +160,6 @@ def _receiver_away(receiver: Receiver) -> Iterator[None]:
         yield
     finally:
         receiver.start()
-
-
-def _delivered(site: Site, receiver: Receiver) -> None:
-    """Wait until the outbox is empty."""
-    from connectors.store import Store
-
-    store = Store(site.settings.store_url)
-    try:
-        wait_until(lambda: _pending(store) == 0, "the outbox to be emptied", 120, 0.2)
-    finally:
-        store.close()
-
-
-def _pending(store: Any) -> int:
-    return sum(waiting for waiting, _ in store.outbox_oldest().values())
 
 
 def _recorded(victoria: Victoria, readings: int) -> None:

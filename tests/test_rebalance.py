@@ -38,7 +38,9 @@ def test_workers_come_and_go(
     proofs = []
     try:
         site.start("ingest", "worker-1", "worker-2", "web")
-        wait_until(lambda: all(_partitions(site[w].metrics()) for w in ("worker-1", "worker-2")), "both to share", 60)
+        wait_until(
+            lambda: all(_partitions(site[w].metrics()) for w in ("worker-1", "worker-2")), "both to share", 60
+        )
         publisher.start()
         names = ["worker-1", "worker-2"]
         with LogWatch(site) as log:
@@ -80,7 +82,9 @@ def test_mqtt_broker_is_killed(
     wanted = reference(10)
     messages = wanted.load.messages
     site = backend.site(tmp_path / "site", wanted.load)
-    publisher = Publisher(backend.mqtt.url, messages, rate=len(messages) / (rounds + 1) / STEP_S, bridge_s=BRIDGE_S)
+    publisher = Publisher(
+        backend.mqtt.url, messages, rate=len(messages) / (rounds + 1) / STEP_S, bridge_s=BRIDGE_S
+    )
     try:
         site.start()
         publisher.start()

@@ -43,7 +43,9 @@ class Backend:
     kafka: Kafka | None
     postgres: Postgres | None
 
-    def site(self, directory: Path, load: Load, *, top: str = "", more: str = "", wall_clock: bool = False) -> Site:
+    def site(
+        self, directory: Path, load: Load, *, top: str = "", more: str = "", wall_clock: bool = False
+    ) -> Site:
         """A configuration for this size, with a database of its own."""
         directory.mkdir(parents=True, exist_ok=True)
         if self.kafka is not None:
@@ -106,7 +108,8 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Refer
             kinds = {flag["kind"] for flag in found.flags.values()}
             assert kinds == KINDS, "the load must raise flags of every detector"
             assert found.readings == load.readings
-            assert found.tickets and not found.letters
+            assert found.tickets
+            assert not found.letters
             made[hours] = Reference(load, found)
         return made[hours]
 

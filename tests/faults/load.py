@@ -148,9 +148,8 @@ def _hourly(rng: random.Random, count: int, most: int) -> list[tuple[float, Mess
                 value = _litres(rng, i, hour)
                 row: Row = {"meter_id": f"h{i:03}", "time": time, "value": value}
                 (late if rng.random() < 0.002 else waiting).append(row)
-            for row in late:
-                # two to thirty hours after what it should have come with
-                out.append((time + rng.uniform(2, 30) * HOUR, _message(f"late/{area}", [row])))
+            # two to thirty hours after what they should have come with
+            out += [(time + rng.uniform(2, 30) * HOUR, _message(f"late/{area}", [row])) for row in late]
             if len(waiting) >= 10 * due:
                 out.append((time + 2 + rng.random(), _message(f"dma/{area}", waiting, rng.random() < 0.5)))
                 waiting, due = [], rng.randint(1, most)

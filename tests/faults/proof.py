@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from streams.messages import READINGS
+from streams.ports import Log
 from streams.programs import compose
 from tests.faults.publisher import Publisher
 from tests.faults.site import Site
@@ -39,7 +40,7 @@ class LogWatch:
         self._settings = site.settings
         self._log = self._runner.run(self._open())
 
-    async def _open(self) -> compose.Log:
+    async def _open(self) -> Log:
         return compose.open_log(self._settings)
 
     async def _end(self) -> int:

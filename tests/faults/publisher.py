@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.faults.load import Message
 
@@ -26,7 +27,9 @@ class Publisher:
     rate    messages a second; 0: as fast as the broker takes them
     """
 
-    def __init__(self, url: str, messages: Sequence[Message], rate: float = 0.0, bridge_s: float = 0.0) -> None:
+    def __init__(
+        self, url: str, messages: Sequence[Message], rate: float = 0.0, bridge_s: float = 0.0
+    ) -> None:
         self._host, port = url.removeprefix("mqtt://").split(":")
         self._port = int(port)
         self._messages = messages
@@ -82,9 +85,7 @@ class Publisher:
     def _run(self) -> None:
         while not self._stop.is_set():
             lost, connected = threading.Event(), threading.Event()
-            client = mqtt.Client(
-                mqtt.CallbackAPIVersion.VERSION2, client_id="meters", reconnect_on_failure=False
-            )
+            client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="meters", reconnect_on_failure=False)
             client.max_inflight_messages_set(IN_FLIGHT)
             client.on_connect = _setter(connected)
             client.on_disconnect = _setter(lost)

@@ -219,14 +219,14 @@ def _rebuild(
     config: BankConfig, marker: Marker, table: Mapping[bytes, bytes]
 ) -> tuple[Bank, dict[tuple[str, int], bytes]]:
     bank = Bank(config)
+    bank.reserve(marker.slots)
     live = {_place(key): key for key in marker.records}
     for block in sorted(block for part, block in live if part == "who"):
         key = live["who", block]
         who = _decoded(_who, table, key)
         if len(who.channels) != len(who.meters):
             raise CheckpointError(f"expected a registry row for each name in {key!r}, got {len(who.meters)}")
-        for channel, meter in zip(who.channels, who.meters, strict=True):
-            bank.add(channel, meter)
+        bank.add_all(who.channels, who.meters)
     if len(bank) != marker.slots:
         raise CheckpointError(f"expected {marker.slots} meters as the marker says, got {len(bank)}")
     changed: set[str] = set()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from detectors.base import BLOCK, Detector, State
-from detectors.batch import METER
+from detectors.batch import METER, Records
 from streams.constants import Sizes, constants
 from streams.messages import NS
 from streams.outcome import Outcome
@@ -18,6 +19,7 @@ from streams.zones import offset_at
 
 _meters = msgspec.msgpack.Decoder(Meter)
 NEVER = int(np.iinfo(np.int64).min)
+MOST_KINDS = 100_000  # different registry rows whose constants are remembered
 MOST_COHORTS = 255  # codes of (commodity, class, unit) that fit METER; later ones share the last
 
 #: How a slot's readings are to be read.
@@ -41,6 +43,17 @@ def as_register(meter: Meter, unit: str) -> Meter:
     return msgspec.structs.replace(meter, unit=unit, kind="", digits=None, multiplier=1.0)
 
 
+class _Described(NamedTuple):
+    row: bytes
+    constants: Records  # shape ()
+    frame: Records
+
+
+def _pack(meter: Meter) -> bytes:
+    """A registry row without its id, which the channel says."""
+    return msgspec.msgpack.encode(msgspec.structs.replace(meter, meter_id=""))
+
+
 class Slots:
     """Who is where in the arrays of one partition. A channel is a meter, or one of its registers."""
 
@@ -49,7 +62,7 @@ class Slots:
         self.sizes = sizes
         self.slots: dict[str, int] = {}  # channel → slot
         self.channels: list[str] = []  # slot → channel, "" = vacated
-        self.rows: list[bytes] = []  # slot → registry row, packed: a million of them fit
+        self.rows: list[bytes] = []  # slot → registry row but for the id, packed; equal ones are one object
         self.registers: dict[str, list[int]] = {}  # meter → slots of its registers beside the main one
         self.units: dict[str, int] = {"": 0}
         self.zones: list[str] = ["UTC"]
@@ -58,6 +71,7 @@ class Slots:
         self.who = np.zeros(0, np.uint8)  # (blocks,) 1 = names or registry rows have changed
         self.state = State(np.zeros(0, METER), {}, np.zeros(0, np.uint8), np.zeros(0, np.uint8))
         self.frame = np.zeros(0, FRAME)
+        self._kinds: dict[bytes, _Described] = {}  # packed row → what describing a meter of it comes to
         self._offsets: list[tuple[int, int]] = [(0, 0)]  # of each zone, as it stands in the arrays [s]
         self._blank = {(d.name, c.name): c.new(1)[0] for d in self.detectors for c in d.columns}
         self._grow(BLOCK)
@@ -97,6 +111,36 @@ class Slots:
         self.touch([slot])
         return slot
 
+    def reserve(self, meters: int) -> None:
+        """Make room for so many, at once."""
+        wanted = -(-meters // BLOCK) * BLOCK
+        if wanted > len(self.frame):
+            self._grow(wanted)
+
+    def add_all(self, channels: Sequence[str], meters: Sequence[Meter]) -> None:
+        """As ``add`` for many; a recovery adds a block at a time."""
+        first, last = len(self.channels), len(self.channels) + len(channels)
+        self.reserve(last)
+        self.channels += channels
+        for slot, (channel, meter) in enumerate(zip(channels, meters, strict=True), first):
+            if channel:
+                self.slots[channel] = slot
+                if channel != meter.meter_id:
+                    self.registers.setdefault(meter.meter_id, []).append(slot)
+        kinds = [self._kind(meter) for meter in meters]
+        self.rows += [kind.row for kind in kinds]
+        places = {id(kind): place for place, kind in enumerate(kinds)}
+        code = np.array([places[id(kind)] for kind in kinds], np.int64)
+        used, code = np.unique(code, return_inverse=True)
+        self.state.meters[first:last] = np.stack([kinds[i].constants for i in used.tolist()])[code]
+        self.frame[first:last] = np.stack([kinds[i].frame for i in used.tolist()])[code]
+        areas = self.areas
+        self.state.meters["area"][first:last] = [areas.setdefault(m.home_area, len(areas)) for m in meters]
+        offsets = np.array(self._offsets)[self.frame["zone"][first:last]]
+        self.state.meters["was"][first:last], self.state.meters["offset"][first:last] = offsets.T
+        self.touch(range(first, last, BLOCK))
+        self.touch([last - 1])
+
     def vacate(self, meter_id: str) -> list[int]:
         """Forget a meter that has moved to another partition; its slots, returned, stay empty."""
         slots = self.slots_of(meter_id)
@@ -130,23 +174,39 @@ class Slots:
 
     def meter(self, slot: int) -> Meter:
         """The registry row of a slot."""
-        return _meters.decode(self.rows[slot])
+        row = _meters.decode(self.rows[slot])
+        return msgspec.structs.replace(row, meter_id=self.channels[slot].partition("#")[0])
 
     def describe(self, slot: int, meter: Meter) -> None:
         """Keep the registry row, and write its constants to the arrays."""
-        self.rows[slot] = msgspec.msgpack.encode(meter)
-        row = self.state.meters[slot]
-        for name, value in constants(meter, self.sizes).items():
-            row[name] = value
-        row["area"] = self.areas.setdefault(meter.home_area, len(self.areas))
-        row["unit"] = self.unit_code(meter.unit)
-        cohort = (meter.commodity, meter.meter_class, meter.unit)
-        row["cohort"] = min(self.cohorts.setdefault(cohort, len(self.cohorts)), MOST_COHORTS)
-        zone = self._zone(meter.tz)
-        row["was"], row["offset"] = self._offsets[zone]
-        shift = round((meter.interval_s or 0) * NS) if meter.stamp == "start" else 0
-        self.frame[slot] = (meter.multiplier, shift, zone)
+        kind = self._kind(meter)
+        self.rows[slot] = kind.row
+        self.state.meters[slot] = kind.constants
+        self.state.meters["area"][slot] = self.areas.setdefault(meter.home_area, len(self.areas))
+        zone = int(kind.frame["zone"])
+        self.state.meters["was"][slot], self.state.meters["offset"][slot] = self._offsets[zone]
+        self.frame[slot] = kind.frame
         self.who[slot // BLOCK] = 1
+
+    def _kind(self, meter: Meter) -> _Described:
+        """A row's constants; most meters share theirs with many."""
+        row = _pack(meter)
+        kind = self._kinds.get(row)
+        if kind is not None:
+            return kind
+        cell = np.zeros((), METER)
+        for name, value in constants(meter, self.sizes).items():
+            cell[name] = value
+        cell["unit"] = self.unit_code(meter.unit)
+        cohort = (meter.commodity, meter.meter_class, meter.unit)
+        cell["cohort"] = min(self.cohorts.setdefault(cohort, len(self.cohorts)), MOST_COHORTS)
+        shift = round((meter.interval_s or 0) * NS) if meter.stamp == "start" else 0
+        frame = np.zeros((), FRAME)
+        frame[()] = (meter.multiplier, shift, self._zone(meter.tz))
+        kind = _Described(row, cell, frame)
+        if len(self._kinds) < MOST_KINDS:
+            self._kinds[row] = kind
+        return kind
 
     def unit_code(self, unit: str) -> int:
         """The index of a unit; 0 is that of a unit that nobody has stated."""

@@ -288,6 +288,15 @@ class Settings(BaseSettings):
     def _store(cls, value: str) -> str:
         return _url(value, ("sqlite", "postgresql")) if value else value
 
+    @model_validator(mode="after")
+    def _births_are_not_shared(self) -> Settings:
+        if self.mqtt.shared_group and self.ingest.sparkplug:
+            raise ValueError(
+                "expected no mqtt.shared_group where ingest.sparkplug is on: every ingest must see every birth; "
+                "run one ingest for Sparkplug by itself"
+            )
+        return self
+
     @property
     def embedded(self) -> bool:
         """Whether the log is the embedded one."""

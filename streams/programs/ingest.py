@@ -7,7 +7,7 @@ import contextlib
 import logging
 from typing import Any
 
-from connectors.registry_csv import RegistryFile
+from connectors.registry_csv import RegistryError, RegistryFile
 from connectors.store import Store
 from connectors.web.probe import Metric, Probe
 from streams.gather import Gather
@@ -16,7 +16,7 @@ from streams.ingest import Ingest
 from streams.ports import PortError, Unavailable
 from streams.programs import compose
 from streams.roster import Roster
-from streams.settings import Settings
+from streams.settings import ConfigError, Settings
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,10 @@ async def insist(what: str, attempt: Any, stop: asyncio.Event) -> None:
 
 
 async def _publish(registry: RegistryFile, roster: Roster, first: bool = False) -> None:
-    read = await asyncio.to_thread(registry.read if first else registry.poll)
+    try:
+        read = await asyncio.to_thread(registry.read if first else registry.poll)
+    except (OSError, RegistryError) as error:
+        raise ConfigError(f"ingest.registry: {error}") from None
     if read is None:
         return
     meters, faults = read

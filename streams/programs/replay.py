@@ -50,6 +50,13 @@ class Replay:
     def take(self, chunk: FileChunk) -> list[Flag]:
         """A chunk of merged readings: the flags that come of it, by the time of their decision."""
         columns = _columns(chunk)
+        for name, area in chunk.areas.items():
+            if name not in self._homes:
+                # The registry does not name it, but its file says where it belongs.
+                home_of = self._homes[name] = partition_of(area, len(self.partitions))
+                self.partitions[home_of].bank.register(
+                    [Meter(meter_id=name, area=area, known=False)], Outcome()
+                )
         home = np.fromiter((self._home(name) for name in chunk.meters), np.int64, len(chunk.meters))[
             chunk.meter
         ]
@@ -119,7 +126,7 @@ def replay_files(
     """
     known, faults = read_registry(meters)
     for fault in faults:
-        sys.stderr.write(f"{meters}: {fault}\n")
+        sys.stderr.write(f"{fault}\n")
     replay = Replay(settings, known)
     started = time.perf_counter()
     total = 0

@@ -14,6 +14,7 @@ import typer
 
 from streams.logs import configure
 from streams.settings import ConfigError, Settings, load
+from streams.supervise import end_with_supervisor
 
 app = typer.Typer(
     name="forestall",
@@ -49,6 +50,7 @@ def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        end_with_supervisor(stop)
         await main(stop)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -16,8 +16,27 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 ORDER = ("ingest", "worker", "web")  # also the order of stopping: what feeds stops first
+CHILD = "FORESTALL_CHILD"  # in the environment of what a supervisor has started
 QUIET_S = 30.0  # a process that has run so long starts again without delay
 MOST_WAIT_S = 10.0
+
+
+def end_with_supervisor(stop: asyncio.Event) -> None:
+    """Set ``stop`` when the supervisor that started this process is gone.
+
+    Killed, it cannot stop us; left alone we would hold the log, the ports and the MQTT session
+    against those that its successor starts. Does nothing in a process that was started by hand.
+    """
+    if os.environ.get(CHILD) != "1":
+        return
+    loop = asyncio.get_running_loop()
+
+    def gone() -> None:
+        loop.remove_reader(sys.stdin)
+        log.error("the process that started this one is gone: stopping")
+        stop.set()
+
+    loop.add_reader(sys.stdin, gone)
 
 
 @dataclass(slots=True)
@@ -38,7 +57,8 @@ class Supervisor:
         self, config: Path | None, environment: Mapping[str, str], roles: Sequence[str] = ORDER
     ) -> None:
         self._config = config
-        self._environment = {**os.environ, **environment}
+        self._environment = {**os.environ, **environment, CHILD: "1"}
+        self._lifeline = os.pipe()  # its other end closes when we are gone, however we go
         self.children = {role: Child(role) for role in roles}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -53,6 +73,8 @@ class Supervisor:
             for role in self.children:
                 await self._end(self.children[role])
             await asyncio.gather(*keepers, return_exceptions=True)
+            for end in self._lifeline:
+                os.close(end)
 
     async def _keep(self, child: Child, stop: asyncio.Event) -> None:
         command = [sys.executable, "-m", "streams.cli", "run", child.role]
@@ -62,7 +84,7 @@ class Supervisor:
             child.started = time.monotonic()
             # A session of its own: Ctrl-C reaches us alone, and we stop them in order.
             child.process = await asyncio.create_subprocess_exec(
-                *command, env=self._environment, start_new_session=True, stdin=asyncio.subprocess.DEVNULL
+                *command, env=self._environment, start_new_session=True, stdin=self._lifeline[0]
             )
             code = await child.process.wait()
             if stop.is_set():

@@ -178,5 +178,6 @@ def test_garbage_between_good_readings(tmp_path: Path) -> None:
         for letter in told_of:
             assert letter["reason"], topic
             assert len(base64.b64decode(str(letter["raw"]))) <= KEPT
-        if len(told_of) == 1 and len(bad[topic]) <= KEPT and not bad[topic].lstrip().startswith(b"["):
+        # a part of an array or of columns is told as that part, anything else as it came
+        if len(told_of) == 1 and len(bad[topic]) <= KEPT and bad[topic][:1] not in (b"[", b"{", b" "):
             assert base64.b64decode(str(told_of[0]["raw"])) == bad[topic]

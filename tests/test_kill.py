@@ -57,3 +57,32 @@ def test_kill_at_random_moments(
     record_property("kills", [str(proof) for proof in proofs])
     assert len(proofs) == len(ROLES) * rounds
     compare(outcome(site), wanted.outcome, publisher.readings)
+
+
+def test_kill_of_forestall_run(
+    backend: Backend, reference: Callable[[int], Reference], tmp_path: Path
+) -> None:
+    """Nobody is left to stop the others: they end by themselves, and the next `forestall run` goes on."""
+    wanted = reference(10)
+    messages = wanted.load.messages
+    site = backend.site(tmp_path / "site", wanted.load)
+    publisher = Publisher(backend.mqtt.url, messages, rate=len(messages) / 8)
+    try:
+        supervisor = site.launch_all()
+        left = site.children()
+        publisher.start()
+        wait_until(lambda: publisher.confirmed > len(messages) // 3, "the load to be under way", 60)
+        supervisor.kill()
+        supervisor.wait()
+        # At once: the old ones still have the ports, the log and the MQTT session.
+        site.launch_all()
+        wait_until(
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in left.values()), "the old ones to end", 15
+        )
+        wait_until(lambda: publisher.done, "the load to be published", 120)
+        site.settle()
+        site.stop_all()
+    finally:
+        publisher.stop()
+        site.close()
+    compare(outcome(site), wanted.outcome, publisher.readings)

@@ -171,7 +171,8 @@ outbox_s = 100000
 
     def launch_all(self) -> subprocess.Popen[bytes]:
         """Start ``forestall run``, which starts the others and again those that end."""
-        ports = {role: free_port() for role in ROLES}
+        known = self.processes
+        ports = {role: known[role].port if role in known else free_port() for role in ROLES}
         environment = {
             "FORESTALL_METRICS__INGEST_PORT": str(ports["ingest"]),
             "FORESTALL_METRICS__WORKER_PORT": str(ports["worker"]),

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from connectors.sqlite_history.reader import EVER
 from connectors.web import shapes
-from connectors.web.feed import Feed, Snapshot
+from connectors.web.feed import PATIENCE_S, Feed, Snapshot
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.messages import NS
@@ -105,7 +105,7 @@ def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
     @api.get("/status", summary="How it goes", response_model=shapes.StatusOut)
     async def status() -> dict[str, Any]:
         """Signs of life, running totals, lag, dead letters, outbox."""
-        found = await feed.snapshot()
+        found = await feed.snapshot(PATIENCE_S)
         if found.store_error:
             raise Problem(
                 503,

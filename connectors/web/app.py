@@ -17,7 +17,7 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from connectors.web import api, figures, login
-from connectors.web.feed import Feed
+from connectors.web.feed import PATIENCE_S, Feed
 from connectors.web.guard import Access, Guard
 from connectors.web.metrics import Exposition, Families, Metric
 from connectors.web.probe import health, ready_response
@@ -98,7 +98,7 @@ def _operations(app: FastAPI, feed: Feed, families: Families) -> None:
 
     @app.get("/metrics", summary="Prometheus metrics", response_class=Response)
     async def metrics(request: Request) -> Response:
-        found = await feed.snapshot()
+        found = await feed.snapshot(PATIENCE_S)
         counts = None if found.store_error else found.counts
         own = figures.metrics(counts, found.processes, found.at_ns)
 
@@ -112,7 +112,7 @@ def _operations(app: FastAPI, feed: Feed, families: Families) -> None:
 
     @app.get("/ready", summary="Whether the ticket database answers", response_class=Response)
     async def ready() -> Response:
-        found = await feed.snapshot()
+        found = await feed.snapshot(PATIENCE_S)
         # open to everybody: where the database is, is for those who may see the rest
         return ready_response(not found.store_error, "the ticket database does not answer")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from connectors.sqlite_history.reader import Latest
 from connectors.web.figures import Process, Totals, processes, totals
@@ -17,7 +18,10 @@ from streams.tickets import Counts, Heartbeat, Ticket
 MOST_TICKETS = 200
 MOST_READINGS = 60
 MOST_FLAGS = 100
+PATIENCE_S = 5.0  # of a program that asks; a page has less
 _EVENTS = 400  # flag events read for that: an episode has several
+_LEISURE = 5  # times as long as a look has taken, until the next
+_MOST_PAUSE_S = 30.0
 _RATE_NS = 30 * NS  # the rate of readings is that of so long
 
 
@@ -30,11 +34,12 @@ class Snapshot:
     all: list[Ticket] = field(default_factory=list)
     counts: Counts | None = None
     beats: list[Heartbeat] = field(default_factory=list)
-    store_error: str = ""
+    store_error: str = "no answer yet"
     store_ns: int | None = None  # when the store answered last
     readings: list[Latest] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)  # the newest event of each episode
     history_error: str = ""
+    history_asked: bool = False  # whether the history has said anything yet
     rate: float | None = None  # readings taken in a second
 
     @property
@@ -48,38 +53,61 @@ class Snapshot:
         return totals(self.processes)
 
 
+class _Look:
+    """One source: at most one question at a time, and none while its last answer is fresh.
+
+    ask : puts the question; tells whether there was an answer
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[bool]], every_s: float) -> None:
+        self._ask = ask
+        self._every_s = every_s
+        self._due = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> asyncio.Task[None] | None:
+        """The question under way, put now if it is due; None while the last answer is fresh."""
+        if self._task is None and time.monotonic() >= self._due:
+            self._task = asyncio.create_task(self._run())
+        return self._task
+
+    async def _run(self) -> None:
+        begun = time.monotonic()
+        pause = self._every_s
+        try:
+            if await self._ask():
+                # what is slow to answer is asked less often: looking must not be the load
+                pause = max(pause, min(_LEISURE * (time.monotonic() - begun), _MOST_PAUSE_S))
+        finally:
+            # a little early, so that a page that asks every second finds it due every second
+            self._due = time.monotonic() + 0.9 * pause
+            self._task = None
+
+
 class Feed:
-    """Hands out snapshots; many askers at once cost one look."""
+    """Hands out snapshots. Many askers at once cost one look; a slow source holds up no other."""
 
     def __init__(self, reader: Reader, *, every_s: float = 1.0) -> None:
         self._reader = reader
         self._every_s = every_s
         self._last = Snapshot()
-        self._asked = float("-inf")
-        self._looking: asyncio.Task[Snapshot] | None = None
+        self._looks = (_Look(self._tickets, every_s), _Look(self._history, every_s))
         self._seen: deque[tuple[int, dict[str, int]]] = deque()  # wall clock, readings so far by process
 
-    async def snapshot(self) -> Snapshot:
-        """The newest, not older than the interval. Never raises for a source that is away."""
-        loop = asyncio.get_running_loop()
-        if self._looking is None and loop.time() - self._asked < self._every_s * 0.9:
-            return self._last
-        if self._looking is None:
-            self._looking = asyncio.create_task(self._look())
-        # whoever leaves meanwhile leaves the look to the others
-        return await asyncio.shield(self._looking)
+    async def snapshot(self, patience_s: float | None = None) -> Snapshot:
+        """What is known now. Raises for no source that is away.
 
-    async def _look(self) -> Snapshot:
-        try:
-            told, recorded = await asyncio.gather(self._tickets(), self._history())
-            now = self._reader.sources.now_ns()
-            self._last = replace(self._last, at_ns=now, **told, **recorded)
-            return self._last
-        finally:
-            self._asked = asyncio.get_running_loop().time()
-            self._looking = None
+        patience_s : how long a source is waited for (the interval, unless said); after that what
+                     was known before is handed out, and the answer is there for the next who asks
+        """
+        asked = {task for look in self._looks if (task := look.start()) is not None}
+        if asked:
+            done, _ = await asyncio.wait(asked, timeout=self._every_s if patience_s is None else patience_s)
+            for task in done:
+                task.result()
+        return replace(self._last, at_ns=self._reader.sources.now_ns())
 
-    async def _tickets(self) -> dict[str, Any]:
+    async def _tickets(self) -> bool:
         def look(store: TicketStore) -> tuple[list[Ticket], list[Ticket], Counts, list[Heartbeat]]:
             every = store.tickets(None, MOST_TICKETS)
             return store.tickets("open", MOST_TICKETS), every, store.counts(), store.heartbeats()
@@ -87,28 +115,38 @@ class Feed:
         try:
             open_, every, counts, beats = await self._reader.ask(look)
         except PortError as error:
-            return {"store_error": str(error)}
-        return {
-            "open": open_,
-            "all": every,
-            "counts": counts,
-            "beats": beats,
-            "store_error": "",
-            "store_ns": self._reader.sources.now_ns(),
-            "rate": self._rate(beats),
-        }
+            self._last = replace(self._last, store_error=str(error))
+            return False
+        self._last = replace(
+            self._last,
+            open=open_,
+            all=every,
+            counts=counts,
+            beats=beats,
+            store_error="",
+            store_ns=self._reader.sources.now_ns(),
+            rate=self._rate(beats),
+        )
+        return True
 
-    async def _history(self) -> dict[str, Any]:
+    async def _history(self) -> bool:
         try:
             readings = await self._reader.latest(MOST_READINGS)
             events = await self._reader.flags(_EVENTS)
         except PortError as error:
-            return {"history_error": str(error)}
+            self._last = replace(self._last, history_error=str(error), history_asked=True)
+            return False
         newest: dict[str, Flag] = {}
         for flag in events:
             newest.setdefault(flag.id, flag)
-        flags = list(newest.values())[:MOST_FLAGS]
-        return {"readings": readings, "flags": flags, "history_error": ""}
+        self._last = replace(
+            self._last,
+            readings=readings,
+            flags=list(newest.values())[:MOST_FLAGS],
+            history_error="",
+            history_asked=True,
+        )
+        return True
 
     def _rate(self, beats: list[Heartbeat]) -> float | None:
         """Readings a second over the last half minute; None until there are two signs of life.

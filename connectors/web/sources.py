@@ -24,6 +24,7 @@ T = TypeVar("T")
 Table = Mapping[str, tuple[str, str]]
 
 _THREADS = 4
+_RECOUNT_S = 60.0
 _MOST_WAITING = 32  # calls that may wait for a thread: beyond that the database is plainly away
 _DAY = 86_400 * NS
 #: how far back the newest readings of one meter are looked for, before all of it is read
@@ -106,6 +107,8 @@ class Reader:
         self._patience_s = patience_s
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="web-store")
         self._waiting = 0
+        self._few: set[str] | None = None  # all meters, where they were fewer than asked for
+        self._counted = 0.0  # when that was found [s, monotonic]
 
     def close(self) -> None:
         """Let the threads go; what still waits for a database is given up."""
@@ -144,7 +147,25 @@ class Reader:
         history = self.sources.history
         if history is None:
             return []
-        return [self._in_unit(reading) for reading in await history.latest(limit)]
+        return [self._in_unit(reading) for reading in await self._latest(history, limit)]
+
+    async def _latest(self, history: HistorySource, limit: int) -> list[Latest]:
+        """Of the meters that spoke last, without reading all that there is where they are few.
+
+        To look for a sixtieth meter where there are ten is to read the whole history: as long as
+        the same ten answer, ten are asked for, and once a minute whether there are more.
+        """
+        few, now = self._few, time.monotonic()
+        if few and len(few) < limit and now - self._counted < _RECOUNT_S:
+            found = await history.latest(len(few))
+            if {reading.meter_id for reading in found} == few:
+                return found
+        found = await history.latest(limit)
+        if len(found) < limit:
+            self._few, self._counted = {reading.meter_id for reading in found}, now
+        elif few and len(few) < limit:
+            self._few = None
+        return found
 
     async def readings_of(self, meter_id: str, limit: int) -> list[Latest]:
         """The newest readings of one meter, newest first."""

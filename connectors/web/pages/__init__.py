@@ -80,7 +80,7 @@ def attach(app: FastAPI, reader: Reader, feed: Feed, config: Options) -> None:
         show_welcome_message=False,
         reconnect_timeout=10.0,
         binding_refresh_interval=None,
-        message_history_length=200,
+        message_history_length=50,
     )
 
 

@@ -157,7 +157,7 @@ class _Log:
 
     async def refresh(self, found: Snapshot) -> None:
         """Show a snapshot."""
-        if not found.at_ns:
+        if not found.history_asked:
             return
         rows = self._rows(found)
         self._list.show(rows)

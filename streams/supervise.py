@@ -15,7 +15,10 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-ORDER = ("ingest", "worker", "web")  # also the order of stopping: what feeds stops first
+ORDER = ("ingest", "worker", "web")
+FEEDS = ("ingest",)  # stops before the others are told to
+FEED_S = 3.0  # … but they do not wait longer for it
+STOP_S = 9.5  # for all of them together
 CHILD = "FORESTALL_CHILD"  # in the environment of what a supervisor has started
 QUIET_S = 30.0  # a process that has run so long starts again without delay
 MOST_WAIT_S = 10.0
@@ -70,8 +73,7 @@ class Supervisor:
             stopping.cancel()
         finally:
             stop.set()
-            for role in self.children:
-                await self._end(self.children[role])
+            await self._end_all()
             await asyncio.gather(*keepers, return_exceptions=True)
             for end in self._lifeline:
                 os.close(end)
@@ -86,6 +88,8 @@ class Supervisor:
             child.process = await asyncio.create_subprocess_exec(
                 *command, env=self._environment, start_new_session=True, stdin=self._lifeline[0]
             )
+            if stop.is_set():
+                child.process.terminate()  # whoever stopped the others did not see it
             code = await child.process.wait()
             if stop.is_set():
                 return
@@ -102,16 +106,27 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), child.wait)
 
-    async def _end(self, child: Child) -> None:
+    async def _end_all(self) -> None:
+        """Stop all within ``STOP_S``: what feeds before what is fed, as long as it does not take too long."""
+        until = time.monotonic() + STOP_S
+        ending = []
+        for role, child in self.children.items():
+            ending.append(asyncio.create_task(self._end(child, until)))
+            if role in FEEDS:
+                await asyncio.wait(ending, timeout=FEED_S)
+        if ending:
+            await asyncio.wait(ending)
+
+    async def _end(self, child: Child, until: float) -> None:
         process = child.process
         if process is None or process.returncode is not None:
             return
         process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), 10.0)
+            await asyncio.wait_for(process.wait(), until - time.monotonic())
         except TimeoutError:
             log.warning(
-                "%s did not stop within 10 s; it is killed, and will read again what it had not finished",
+                "%s did not stop in time; it is killed, and will read again what it had not finished",
                 child.role,
             )
             process.kill()

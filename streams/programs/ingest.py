@@ -57,7 +57,7 @@ async def run(settings: Settings, stop: asyncio.Event, mqtt_url: str = "") -> No
             await probe.start()
             stack.push_async_callback(probe.stop)
         await stack.enter_async_context(source)
-        tasks = [asyncio.create_task(heart.run())]
+        tasks = [asyncio.create_task(_beat(heart, settings, stop))]
         if registry is not None:
             tasks.append(asyncio.create_task(_watch(registry, roster)))
         if settings.ingest.tick_s > 0:
@@ -79,6 +79,13 @@ async def run(settings: Settings, stop: asyncio.Event, mqtt_url: str = "") -> No
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _beat(heart: Heart, settings: Settings, stop: asyncio.Event) -> None:
+    """Heartbeats, once there are tables for them; readings do not wait for that."""
+    await insist("the ticket store", lambda: asyncio.to_thread(compose.upgrade_store, settings), stop)
+    if not stop.is_set():
+        await heart.run()
 
 
 async def insist(what: str, attempt: Any, stop: asyncio.Event) -> None:

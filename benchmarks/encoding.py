@@ -70,7 +70,7 @@ def run(share: float = 1.0) -> str:
 
     ours, arrow = encode(columns), to_arrow()
     repeat = max(10, round(1_000 * share))
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             "MessagePack, raw buffers",
             f"{len(ours) / n:.1f}",

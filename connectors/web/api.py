@@ -25,6 +25,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"description": "A database does not answer; Retry-After says when to ask again"},
 }
 
+_NAME = r"^[^\x00]*$"  # PostgreSQL takes no NUL
 Limit = Annotated[int, Query(ge=1, le=500, description="at most so many")]
 
 
@@ -53,8 +54,10 @@ def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
     async def tickets(
         state: Annotated[str, Query(description="a state, or open for all open ones; empty: all")] = "",
         limit: Limit = 100,
-        service_point: Annotated[str, Query(max_length=256)] = "",
-        before: Annotated[str, Query(max_length=64, description="next of the page before")] = "",
+        service_point: Annotated[str, Query(max_length=256, pattern=_NAME)] = "",
+        before: Annotated[
+            str, Query(max_length=64, pattern=_NAME, description="next of the page before")
+        ] = "",
     ) -> dict[str, Any]:
         """Newest first."""
         if state and state not in _STATES:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from connectors.sqlite_history.reader import Latest
 from connectors.web.figures import Process, Totals, processes, totals
@@ -14,6 +15,8 @@ from connectors.web.sources import Reader, TicketStore
 from streams.messages import NS, Flag
 from streams.ports import PortError
 from streams.tickets import Counts, Heartbeat, Ticket
+
+T = TypeVar("T")
 
 MOST_TICKETS = 200
 MOST_READINGS = 60
@@ -117,11 +120,12 @@ class Feed:
         except PortError as error:
             self._last = replace(self._last, store_error=str(error))
             return False
+        last = self._last
         self._last = replace(
-            self._last,
-            open=open_,
-            all=every,
-            counts=counts,
+            last,
+            open=_kept(open_, last.open),
+            all=_kept(every, last.all),
+            counts=last.counts if counts == last.counts else counts,
             beats=beats,
             store_error="",
             store_ns=self._reader.sources.now_ns(),
@@ -139,10 +143,11 @@ class Feed:
         newest: dict[str, Flag] = {}
         for flag in events:
             newest.setdefault(flag.id, flag)
+        last = self._last
         self._last = replace(
-            self._last,
-            readings=readings,
-            flags=list(newest.values())[:MOST_FLAGS],
+            last,
+            readings=_kept(readings, last.readings),
+            flags=_kept(list(newest.values())[:MOST_FLAGS], last.flags),
             history_error="",
             history_asked=True,
         )
@@ -169,3 +174,8 @@ class Feed:
         if first == last:
             return None
         return sum(max(0, n - before.get(name, n)) for name, n in after.items()) / ((last - first) / NS)
+
+
+def _kept(new: list[T], old: list[T]) -> list[T]:
+    """The old list where the new one is equal: what has not changed is drawn by no page again."""
+    return old if new == old else new

@@ -7,6 +7,7 @@ and none is waited for longer than a person would.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ _THREADS = 4
 _RECOUNT_S = 60.0
 _MOST_WAITING = 32  # calls that may wait for a thread: beyond that the database is plainly away
 _DAY = 86_400 * NS
+_ID = re.compile(r"[A-Z0-9-]{1,64}")
 #: how far back the newest readings of one meter are looked for, before all of it is read
 _WINDOWS = (_DAY, 8 * _DAY, 64 * _DAY)
 
@@ -135,6 +137,8 @@ class Reader:
 
     async def ticket(self, ticket_id: str) -> tuple[Ticket, list[Episode]] | None:
         """One ticket with all its parts, and its flags."""
+        if not _ID.fullmatch(ticket_id):
+            return None  # a database may refuse what cannot be an id
 
         def look(store: TicketStore) -> tuple[Ticket, list[Episode]] | None:
             ticket = store.ticket(ticket_id)

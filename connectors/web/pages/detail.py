@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
 from typing import Any
 
 from nicegui import ui
 
 from connectors.web.feed import Snapshot
-from connectors.web.format import amount, number, parse_ns
+from connectors.web.format import amount, number
+from connectors.web.pages import evidence
 from connectors.web.pages.chart import line_of, options, span_of
 from connectors.web.pages.parts import Tag, table
 from connectors.web.pages.view import View
-from connectors.web.words import WORDS
 from streams.ports import PortError
 from streams.tickets import Episode, Estimate, Ticket
 
-#: shown elsewhere on the page, or of no use to a person
-_APART = frozenset({"periods", "parameters", "kind", "unit", "flag_id", "detector", "version"})
+_AGAIN_S = 10.0  # a ticket that the list has no more is read again so often
 
 
 class Detail:
@@ -28,6 +27,8 @@ class Detail:
         self._id = ticket_id
         self._shown: tuple[Ticket, list[Episode], list[tuple[str, int, bool]]] | None = None
         self._seen: tuple[int, int] | None = None  # version and time of change, as the list has them
+        self._read = float("-inf")  # when it was read last [s, monotonic]
+        self._gone = False  # it is said that there is no such ticket
         say = view.say
         with Tag("section", look="panel detail", id="ticket", aria_labelledby="ticket-title"):
             with Tag("header"):
@@ -36,17 +37,19 @@ class Detail:
             self._body = Tag("div", look="scroll", tabindex="0", aria_live="off")
 
     async def refresh(self, found: Snapshot) -> None:
-        """Read the ticket again where the list has a newer one, or has it no more."""
+        """Read the ticket again where the list has a newer one; now and then where it has none."""
         listed = next((t for t in (*found.all, *found.open) if t.id == self._id), None)
         seen = None if listed is None else (listed.version, listed.updated_ns)
-        if seen != self._seen or self._shown is None or seen is None:
+        now = time.monotonic()
+        if seen != self._seen or (seen is None and now - self._read >= _AGAIN_S):
             if await self.load():
                 self._seen = seen
-        elif self._view.dues(self._shown[0]) != self._shown[2]:
+        elif self._shown is not None and self._view.dues(self._shown[0]) != self._shown[2]:
             await self._draw(*self._shown[:2])  # something has become due
 
     async def load(self) -> bool:
         """Read and draw; False where the database does not answer (the page says so itself)."""
+        self._read = time.monotonic()
         try:
             found = await self._view.reader.ticket(self._id)
         except PortError:
@@ -59,10 +62,13 @@ class Detail:
 
     async def again(self) -> None:
         """Draw it again: the zone is another."""
-        self._shown = None
+        self._shown, self._gone = None, False
         await self.load()
 
     def _missing(self) -> None:
+        if self._gone:
+            return
+        self._gone = True
         self._shown = None
         self._body.clear()
         with self._body, Tag("div", look="empty"):
@@ -71,6 +77,7 @@ class Detail:
 
     async def _draw(self, ticket: Ticket, episodes: list[Episode]) -> None:
         chart = await self._chart(ticket)
+        self._gone = False
         self._shown = (ticket, episodes, self._view.dues(ticket))
         self._body.clear()
         with self._body:
@@ -78,7 +85,7 @@ class Detail:
             self._estimate(ticket.estimate)
             self._draw_chart(*chart)
             self._causes(ticket)
-            self._evidence(ticket)
+            evidence.draw(self._view, ticket.evidence)
             self._flags(episodes)
             self._links(ticket)
             self._history(ticket)
@@ -194,66 +201,6 @@ class Detail:
         columns = (("cause", ""), ("weight", "num"), ("next_check", ""), ("result", ""))
         table(say("causes"), [(say(key), look) for key, look in columns], rows)
         Tag("p", say("priors"), "sub")
-
-    def _evidence(self, ticket: Ticket) -> None:
-        say, evidence = self._view.say, ticket.evidence
-        of = str(evidence.get("unit", ""))
-        Tag("h3", say("evidence"))
-        with Tag("dl", look="evidence"):
-            for key, value in evidence.items():
-                if key in _APART or value is None or isinstance(value, dict):
-                    continue
-                words, kind = say.evidence(key)
-                with Tag("div"):
-                    Tag("dt", words)
-                    Tag("dd", self._value(value, kind, of))
-        periods = evidence.get("periods")
-        if isinstance(periods, list) and periods:
-            self._periods([p for p in periods if isinstance(p, Mapping)], of)
-        parameters = evidence.get("parameters")
-        if isinstance(parameters, Mapping) and parameters:
-            with Tag("details"):
-                Tag("summary", say("parameters"))
-                told = [f"{key} {self._value(value, '', '')}" for key, value in parameters.items()]
-                name = f"{evidence.get('detector', '')} {evidence.get('version', '')}".strip()
-                Tag("p", " · ".join([name, *told] if name else told), "sub")
-
-    def _periods(self, periods: list[Mapping[str, Any]], of: str) -> None:
-        view, say = self._view, self._view.say
-        rows = []
-        for period in periods:
-            days, used = period.get("days"), period.get("amount")
-            both = isinstance(days, int | float) and isinstance(used, int | float) and days > 0
-            start, end = parse_ns(period.get("start")), parse_ns(period.get("end"))
-            rows.append(
-                (
-                    "–" if start is None else view.local.date(start),
-                    "–" if end is None else view.local.date(end),
-                    number(days) if isinstance(days, int | float) else "–",
-                    amount(used, of) if isinstance(used, int | float) else "–",
-                    amount(used / days, f"{of}/d") if both and days and used is not None else "–",
-                )
-            )
-        columns = (("from", ""), ("to", ""), ("days", "num"), ("amount", "num"), ("a_day", "num"))
-        table(say("periods"), [(say(key), look) for key, look in columns], rows)
-
-    def _value(self, value: object, kind: str, of: str) -> str:
-        """A piece of evidence; ``kind`` says what it is, ``of`` is the meter's unit."""
-        view, say = self._view, self._view.say
-        if isinstance(value, bool):
-            return say("yes" if value else "no")
-        if isinstance(value, int | float):
-            if f"n_{kind}" in WORDS:
-                return say(f"n_{kind}", n=number(value))
-            return amount(value, kind.replace("{u}", of) if kind not in ("time", "kind") else "")
-        if kind == "time":
-            return view.event(value)
-        if kind == "kind":
-            return view.kind(str(value))
-        if isinstance(value, list):
-            shown = ", ".join(self._value(one, kind, of) for one in value[:20])
-            return shown + (f" … ({len(value):,})" if len(value) > 20 else "")
-        return str(value)
 
     def _flags(self, episodes: list[Episode]) -> None:
         view, say = self._view, self._view.say

@@ -24,6 +24,7 @@ class Tickets:
         self._which: Literal["open", "all"] = "open"
         self._chosen = ""
         self._last: Snapshot | None = None
+        self._drawn: tuple[object, ...] = ()  # what the list shows
         self._fresh = Fresh()
         say = view.say
         with Tag("section", look="panel tickets", id="tickets", aria_labelledby="tickets-title"):
@@ -58,8 +59,11 @@ class Tickets:
 
     async def refresh(self, found: Snapshot) -> None:
         """Show a snapshot."""
+        drawn = (found.open, found.all, found.counts, self._view.local)
         self._last = found
-        self._draw()
+        if not _same(drawn, self._drawn):
+            self._drawn = drawn
+            self._draw()
 
     def _choose(self, which: Literal["open", "all"]) -> None:
         self._which = which
@@ -138,6 +142,7 @@ class _Log:
     def __init__(self, view: View) -> None:
         self._view = view
         self._fresh = Fresh()
+        self._drawn: tuple[object, ...] = ()
         say = view.say
         title = f"{self.name}-title"
         with Tag("section", look=f"panel {self.name}", id=self.name, aria_labelledby=title):
@@ -159,6 +164,10 @@ class _Log:
         """Show a snapshot."""
         if not found.history_asked:
             return
+        drawn = (found.readings, found.flags, found.all, self._view.local)
+        if found.readings and found.flags and _same(drawn, self._drawn):
+            return
+        self._drawn = drawn
         rows = self._rows(found)
         self._list.show(rows)
         self._count.say(f"{len(rows):,}" if rows else "")
@@ -266,6 +275,11 @@ class Readings(_Log):
         if reading.kind != Kind.UNSTATED:
             found.append(say.known(Kind(reading.kind).name.lower()))
         return found
+
+
+def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    """Whether both are of the very same things."""
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
 
 
 def _when(view: View, time_ns: int) -> Cell:

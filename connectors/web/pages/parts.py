@@ -83,15 +83,16 @@ class List(Element, component="list.js"):
 
 
 class Fresh:
-    """Knows what has come since the page was opened, to draw the eye to it once."""
+    """Knows what was there a moment ago, to draw the eye once to what has come since."""
 
     def __init__(self) -> None:
         self._known: set[str] | None = None
 
     def of(self, keys: Sequence[str]) -> set[str]:
         """Those that were not there the last time."""
-        new = set() if self._known is None else {key for key in keys if key not in self._known}
-        self._known = {*(self._known or ()), *keys} if self._known is not None or keys else None
+        now = set(keys)
+        new = set() if self._known is None else now - self._known
+        self._known = now
         return new
 
 

@@ -46,6 +46,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "历史库无法读取，正在自动重试：{error}",
         "The history cannot be read; trying again: {error}",
     ),
+    "nothing_here": ("{path} 处没有页面。", "There is no page at {path}."),
+    "to_the_lists": ("前往列表", "To the lists"),
     "not_found": ("没有这张工单", "There is no such ticket"),
     "not_found_hint": (
         "工单编号 {id} 不存在，请从列表中选择。",

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import copy
 from collections.abc import Awaitable, Callable
+from html import escape
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from nicegui import app as gui
 from nicegui import ui
 
 from connectors.web.feed import Feed, Snapshot
@@ -20,8 +22,10 @@ from connectors.web.pages.lists import Flags, Readings, Tickets
 from connectors.web.pages.parts import Tag
 from connectors.web.pages.strip import Strip
 from connectors.web.pages.view import View
+from connectors.web.plain import page
+from connectors.web.problems import Problem
 from connectors.web.sources import Reader
-from connectors.web.words import COOKIE, language_of
+from connectors.web.words import COOKIE, Words, language_of
 
 _HERE = Path(__file__).parent
 ZONE_COOKIE = "forestall_zone"
@@ -63,7 +67,7 @@ class Part(Protocol):
 def attach(app: FastAPI, reader: Reader, feed: Feed, config: Options) -> None:
     """Put the pages on the application. Once in a process: NiceGUI has one application."""
 
-    async def page() -> None:
+    async def build() -> None:
         cookies = ui.context.client.request.cookies
         view = View(
             reader, feed, language_of(cookies, config.language), unquote(cookies.get(ZONE_COOKIE, ""))[:64]
@@ -71,7 +75,8 @@ def attach(app: FastAPI, reader: Reader, feed: Feed, config: Options) -> None:
         await _Page(view, config).build()
 
     for path in ("/", "/tickets/{ticket_id}"):
-        ui.page(path)(_copy(page))
+        ui.page(path)(_copy(build))
+    gui.exception_handler(404)(_nothing(config.language))
     ui.run_with(
         app,
         title="Forestall",
@@ -84,11 +89,31 @@ def attach(app: FastAPI, reader: Reader, feed: Feed, config: Options) -> None:
     )
 
 
-def _copy(page: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+def _nothing(language: str) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What is answered where there is no page."""
+
+    async def answer(request: Request, _error: Exception) -> Response:
+        path = request.url.path[:200]
+        if "text/html" not in request.headers.get("accept", ""):
+            return Problem(
+                404,
+                expected="/ or /tickets/…",
+                got=path,
+                action="GET /api/openapi.json lists the routes of the API",
+            ).response(path)
+        say = Words(language_of(request.cookies, language))
+        return page(
+            say, say("nothing_here", path=path), f'<p><a href="/">{escape(say("to_the_lists"))}</a></p>', 404
+        )
+
+    return answer
+
+
+def _copy(build: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
     """A function of its own for each route: NiceGUI knows pages by their function."""
 
     async def built() -> None:
-        await page()
+        await build()
 
     return built
 

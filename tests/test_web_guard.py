@@ -318,6 +318,13 @@ def test_pages_and_their_socket_are_behind_the_guard(place: Place) -> None:
         assert httpx.get(base + asset[0]).status_code == 401
         cached = httpx.get(base + asset[0], headers=BEARER)
         assert "immutable" in cached.headers["cache-control"]
+        # what is not there is said so, to people and to programs
+        nothing = httpx.get(f"{base}/<b>x", headers={**HTML, **BEARER})
+        assert nothing.status_code == 404
+        assert "There is no page at /&lt;b&gt;x" in nothing.text
+        told = httpx.get(f"{base}/nothing", headers=BEARER)
+        assert (told.status_code, told.headers["content-type"]) == (404, "application/problem+json")
+        assert httpx.get(f"{base}/api/nothing", headers=BEARER).json()["expected"] == "a route of this API"
         # nothing comes from elsewhere
         assert not re.findall(r"(?:src|href)=\"https?://", page.text)
         assert "forestall_test 1.0" in httpx.get(f"{base}/metrics", headers=BEARER).text

@@ -59,7 +59,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             settings.worker.checkpoint_share,
         )
         detect.attach(keeper)
-        opener = TicketOpener(topology, Dispatcher(store, Rules(), clock))
+        opener = TicketOpener(topology, Dispatcher(store, Rules(), clock), durable)
         open_tickets.attach(topology, opener)
         apps = [topology.app]
         recorder = None

@@ -115,6 +115,10 @@ def _update(
         may = (marks[i] & (RETAINED | HISTORICAL)) == 0
         step = meters[j].interval
 
+        if quality[i] == 2 or not np.isfinite(v):
+            status[i] = BAD
+            p.bad += 1
+            continue
         if t > limit[i]:
             status[i] = AHEAD
             p.ahead += 1
@@ -122,10 +126,6 @@ def _update(
                 p.open |= CLOCK_OPEN
                 s = (t - limit[i]) / 1e9
                 n = find(out, n, i, j, CLOCK, RAISE, limit[i], limit[i], 1.0, s, 0.0, s, 0.0, 0.0)
-            continue
-        if quality[i] == 2 or not np.isfinite(v):
-            status[i] = BAD
-            p.bad += 1
             continue
 
         if p.count > 0 and t <= p.time:

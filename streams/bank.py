@@ -17,7 +17,7 @@ from detectors.batch import AHEAD, BAD, CORRECTION, DUPLICATE, HOUR, LATE, Batch
 from streams.columns import NO_DIGEST, Columns
 from streams.constants import Sizes
 from streams.episodes import Episode, Episodes, Found
-from streams.intake import place, prepare
+from streams.intake import first_units, place, prepare
 from streams.moves import Moves
 from streams.outcome import Outcome
 from streams.recent import Recent
@@ -73,14 +73,19 @@ class Bank(Slots):
         n = len(columns)
         if n == 0:
             return
+        known = len(self)
         slot = place(self, columns, outcome)
-        batch = prepare(self, columns, slot, self.config.ahead_ns, outcome)
         self.state.hot[slot // BLOCK] = 1
-        self._run(batch, outcome)
+        first = 0
+        for last in [*first_units(self, columns, slot, known), n]:
+            part = columns if first == 0 and last == n else columns.select(np.arange(first, last))
+            batch = prepare(self, part, slot[first:last], self.config.ahead_ns, outcome)
+            self._run(batch, outcome)
+            codes = np.bincount(batch.status, minlength=AHEAD + 1)
+            for code, name in COUNTED.items():
+                outcome.count(name, int(codes[code]))
+            first = last
         outcome.count("readings", n)
-        codes = np.bincount(batch.status, minlength=AHEAD + 1)
-        for code, name in COUNTED.items():
-            outcome.count(name, int(codes[code]))
 
     def tick(self, now_ns: int, outcome: Outcome) -> None:
         """A clock tick: time passes though nobody speaks."""

@@ -36,10 +36,40 @@ def place(slots: Slots, columns: Columns, outcome: Outcome) -> NDArray[np.int64]
         channel = f"{meter_id}#{register}"
         found = find(channel)
         if found is None:
-            unit = columns.units[columns.unit[row]]
-            found = slots.add(channel, as_register(slots.meter(table[columns.meter[row]]), unit))
+            main = slots.meter(table[columns.meter[row]])
+            if not main.unit:
+                main = msgspec.structs.replace(main, unit=_said_before(columns, row))
+            found = slots.add(channel, as_register(main, columns.units[columns.unit[row]]))
         slot[row] = found
     return slot
+
+
+def _said_before(columns: Columns, row: int) -> str:
+    """The unit that a row's meter has first stated of itself, earlier in the same batch."""
+    registers = columns.sparse["register"]
+    for other in np.flatnonzero(columns.meter[:row] == columns.meter[row]).tolist():
+        unit = columns.units[columns.unit[other]]
+        if unit and other not in registers:
+            return unit
+    return ""
+
+
+def first_units(slots: Slots, columns: Columns, slot: NDArray[np.int64], known: int) -> list[int]:
+    """Rows at which a meter whose unit nobody has stated first states one, after others of its own.
+
+    What it has said before must be taken in without the unit, so the batch is cut there.
+    ``known``: how many slots there were before the batch.
+    """
+    said = np.array([bool(unit) for unit in columns.units])[columns.unit]
+    unsaid = np.flatnonzero(said & (slots.state.meters["unit"][slot] == 0))
+    if not len(unsaid):
+        return []
+    speakers, firsts = np.unique(slot[unsaid], return_index=True)
+    cuts = []
+    for speaker, row in zip(speakers.tolist(), unsaid[firsts].tolist(), strict=True):
+        if row and (speaker < known or (slot[:row] == speaker).any()):
+            cuts.append(row)
+    return sorted(cuts)
 
 
 def prepare(

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -36,7 +36,10 @@ ZONES = ("", "Europe/Madrid", "America/Havana", "Australia/Lord_Howe", "Asia/Sha
 def examples(count: int) -> settings:
     """So many examples; FORESTALL_EXAMPLES=20 asks for twenty times as many."""
     factor = int(os.environ.get("FORESTALL_EXAMPLES", "1"))
-    return settings(max_examples=factor * count, deadline=None, suppress_health_check=list(HealthCheck))
+    # A stream is shrunk for minutes, and what remains of it still has hundreds of readings.
+    phases = (Phase.explicit, Phase.reuse, Phase.generate)
+    checks = list(HealthCheck)
+    return settings(max_examples=factor * count, deadline=None, phases=phases, suppress_health_check=checks)
 
 
 def instant(text: str) -> int:

@@ -29,14 +29,14 @@ class Intervals:
         self.last_gauge: tuple[int, float] | None = None
 
     def take(self, r: Reading) -> Taken:
+        if r.bad or not math.isfinite(r.value):
+            return Taken(r, "bad", usual=self.usual)
         if r.limit is not None and r.time > r.limit:
             if r.may and not self.clock:
                 self.clock = True
                 ahead = (r.time - r.limit) / NS
                 self._say("raised", "clock_drift", r.limit, r.limit, ahead, 0.0, seconds_ahead=ahead)
             return Taken(r, "ahead", usual=self.usual)
-        if r.bad or not math.isfinite(r.value):
-            return Taken(r, "bad", usual=self.usual)
         if self.newest is not None and r.time <= self.newest.time:
             return self._older(r, self.newest)
         if self.clock and r.may:

@@ -1,0 +1,476 @@
+"""What every detector promises, of all in ``CATALOGUE``: none escapes."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Iterable, Sequence
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
+from importlib import import_module
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import detectors
+from detectors import CATALOGUE, Intervals, default
+from detectors.base import FINDING, ROOM, Detector
+from streams.bank import Bank, Outcome
+from streams.checkpoint import Ledger, restore
+from streams.dump import canonical
+from streams.intake import place, prepare
+from streams.messages import FAMILY_OF, Flag, Kind, Mark, Quality
+from streams.registry import Meter
+from tests.streams_of_readings import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NS,
+    Row,
+    Stream,
+    as_columns,
+    examples,
+    feed,
+    instant,
+    make_bank,
+    streams,
+)
+
+NAMES = [type(detector).__name__ for detector in default()]
+
+
+@dataclass(frozen=True)
+class Log:
+    """Meters that the registry knows; readings, and ticks of the clock between them."""
+
+    meters: list[Meter]
+    items: Sequence[Row | int]
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(f"log of {len(self.items)} items about {[meter.meter_id for meter in self.meters]}")
+
+
+def dumped(bank: Bank) -> bytes:
+    """The canonical dump as text, in which NaN equals NaN."""
+    return msgspec.json.encode(list(canonical(bank)), order="deterministic")
+
+
+def play(bank: Bank, log: Sequence[Row | int], cuts: Iterable[int] = ()) -> list[Flag]:
+    """A log into a bank, readings in batches that end at ticks and at the cuts."""
+    outcome = Outcome()
+    ends = {*cuts, 0, len(log)}
+    for i, item in enumerate(log):
+        if isinstance(item, int):
+            ends |= {i, i + 1}
+    for first, last in pairwise(sorted(ends)):
+        item = log[first]
+        if isinstance(item, int):
+            bank.tick(item, outcome)
+        else:
+            bank.update(as_columns([row for row in log[first:last] if isinstance(row, Row)]), outcome)
+    return outcome.flags
+
+
+@st.composite
+def logs(draw: st.DrawFn, most_rows: int = 900, wild: bool = True) -> Log:
+    """A stream in which meters also speak in other units, of other registers, unannounced; with ticks."""
+    spacings = draw(st.sampled_from(((HOUR, 2 * HOUR, 6 * HOUR), (6 * HOUR, DAY), (DAY, 25 * DAY, 31 * DAY))))
+    stream = draw(streams(days=spacings[0] // HOUR * 40, spacings=spacings, most_rows=most_rows))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    log: list[Row | int] = []
+    for row in stream.rows:
+        chance = rng.random()
+        log.append(_odd(row, chance, rng) if wild else row)
+        if chance > 0.98:
+            log.append(row.received + int(rng.integers(0, 3)) * HOUR)
+    known = [meter for meter in stream.meters if not wild or rng.random() < 0.8]
+    return Log(known, log)
+
+
+def _odd(row: Row, chance: float, rng: np.random.Generator) -> Row:
+    if chance < 0.01:
+        return row.but(unit="L", value=row.value * 1000)
+    if chance < 0.015:
+        return row.but(unit=str(rng.choice(["kW.h", "V", "m3"])))
+    if chance < 0.025:
+        return row.but(sparse={**row.sparse, "register": "night"})
+    if chance < 0.03:
+        return row.but(kind=int(rng.choice([Kind.REGISTER, Kind.INTERVAL, Kind.GAUGE])))
+    return row
+
+
+# --- who is held to it ----------------------------------------------------------------------------
+
+
+def concrete() -> set[type]:
+    """Every class of the package that can be asked to update and to advance."""
+    found = set()
+    for module in pkgutil.walk_packages(detectors.__path__, "detectors."):
+        for _, kind in inspect.getmembers(import_module(module.name), inspect.isclass):
+            ours = kind.__module__.startswith("detectors.") and kind is not Detector
+            if ours and all(callable(getattr(kind, verb, None)) for verb in ("update", "advance")):
+                found.add(kind)
+    return found
+
+
+def test_no_detector_escapes() -> None:
+    assert concrete() == set(CATALOGUE)
+    assert [type(one) for one in default()] == list(CATALOGUE)
+    assert len({detector.name for detector in default()}) == len(CATALOGUE)
+    assert CATALOGUE[0] is Intervals  # it tells the others what a reading is
+
+
+# --- the stream ------------------------------------------------------------------------------------
+
+
+@examples(20)
+@given(logs(), st.data())
+def test_cutting_the_log_anywhere_changes_nothing(drawn: Log, data: st.DataObject) -> None:
+    meters, log = drawn.meters, drawn.items
+    whole = make_bank(meters)
+    flags = play(whole, log)
+    cuts = data.draw(st.lists(st.integers(0, len(log)), max_size=12), label="cuts")
+    for places in (cuts, range(len(log))):
+        parts = make_bank(meters)
+        assert play(parts, log, places) == flags
+        assert dumped(parts) == dumped(whole)
+        assert (parts.watermark, parts.advanced) == (whole.watermark, whole.advanced)
+
+
+@examples(15)
+@given(logs(), st.data())
+def test_a_snapshot_restored_is_the_same_state(drawn: Log, data: st.DataObject) -> None:
+    meters, log = drawn.meters, drawn.items
+    whole = make_bank(meters)
+    flags = play(whole, log)
+    cut = data.draw(st.integers(0, len(log)), label="snapshot")
+    bank = make_bank(meters)
+    before = play(bank, log[:cut])
+    draft = Ledger(0, 1).draft(bank, cut)
+    again, _ = restore(bank.config, 0, dict([*draft.records, draft.marker]))
+    assert dumped(again) == dumped(bank)
+    for key, array in bank.state.arrays.items():
+        assert array[: len(bank)].tobytes() == again.state.arrays[key][: len(bank)].tobytes(), key
+    assert before + play(again, log[cut:]) == flags
+    assert dumped(again) == dumped(whole)
+
+
+@examples(15)
+@given(logs(wild=False))
+def test_other_meters_are_only_a_clock(drawn: Log) -> None:
+    """Their area aside: what the others send says nothing but what time it is."""
+    meters, log = drawn.meters, drawn.items
+    meters = [msgspec.structs.replace(meter, area="") for meter in meters]
+    together = make_bank(meters)
+    flags = play(together, log)
+    for meter in meters:
+        alone = make_bank([meter])
+        own: list[Row | int] = [
+            item if isinstance(item, int) or item.meter == meter.meter_id else item.time
+            for item in log
+            if isinstance(item, int) or item.meter == meter.meter_id or item.time <= item.received + 900 * NS
+        ]
+        # A tick moves nothing before the first reading; here somebody else's reading may be the first.
+        first = next((item for item in log if isinstance(item, Row)), None)
+        if first is None or first.meter != meter.meter_id:
+            continue
+        assert play(alone, own) == [flag for flag in flags if flag.meter_id == meter.meter_id]
+        lines = {channel: told for channel, told in canonical(together) if channel == meter.meter_id}
+        assert msgspec.json.encode(lines) == msgspec.json.encode(dict(canonical(alone)))
+
+
+@examples(10)
+@given(logs(), st.randoms(use_true_random=False), st.integers(0, 700))
+def test_renumbering_slots_changes_nothing(drawn: Log, random: Any, others: int) -> None:
+    meters, log = drawn.meters, drawn.items
+    plain = make_bank(meters)
+    flags = play(plain, log)
+    strangers = [Meter(meter_id=f"stranger{i}", area=f"far{i}") for i in range(others)]
+    shuffled = [*meters, *strangers]
+    random.shuffle(shuffled)
+    bank = make_bank(shuffled)
+    assert play(bank, log) == flags
+    for stranger in strangers:
+        bank.vacate(stranger.meter_id)
+    assert dumped(bank) == dumped(plain)
+
+
+@examples(10)
+@given(logs(wild=False), st.data())
+def test_nan_never_flags(drawn: Log, data: st.DataObject) -> None:
+    meters, log = drawn.meters, drawn.items
+    nothing: list[Row | int] = [
+        item if isinstance(item, int) else item.but(value=float("nan")) for item in log
+    ]
+    assert play(make_bank(meters), nothing) == []
+    # Nor does it change what the others say, where it tells no news of the time.
+    rows: list[Row | int] = []
+    newest = 0
+    places = set(data.draw(st.lists(st.integers(0, len(log)), max_size=30), label="places"))
+    for i, item in enumerate(log):
+        rows.append(item)
+        newest = max(newest, item if isinstance(item, int) else min(item.time, item.received + 900 * NS))
+        if i in places and not isinstance(item, int):
+            rows.append(item.but(value=data.draw(st.sampled_from((float("nan"), float("inf")))), sparse={}))
+    assert play(make_bank(meters), rows) == play(make_bank(meters), log)
+
+
+@examples(10)
+@given(logs())
+def test_inputs_are_unchanged(drawn: Log) -> None:
+    meters, log = drawn.meters, drawn.items
+    rows = [item for item in log if isinstance(item, Row)]
+    bank = make_bank(meters)
+    columns = as_columns(rows)
+    given_ = {
+        name: getattr(columns, name) for name in ("meter", "time_ns", "value", "kind", "quality", "marks")
+    }
+    copies = {name: array.copy() for name, array in given_.items()}
+    slot = place(bank, columns, Outcome())
+    batch = prepare(bank, columns, slot, 0, Outcome())
+    asked = ("slot", "time", "local", "value", "kind", "quality", "marks", "limit", "serial", "stop", "start")
+    before = {name: getattr(batch, name).copy() for name in asked}
+    out = np.empty(ROOM * len(batch), FINDING)
+    filled: dict[str, bytes] = {}
+    for detector in bank.detectors:
+        assert 0 <= detector.update(bank.state, batch, out) <= len(out)
+        for name, array in before.items():
+            assert getattr(batch, name).tobytes() == array.tobytes(), (detector.name, name)
+        # What validation filled in is input to all the others.
+        made = {name: getattr(batch, name).tobytes() for name in ("usage", "span", "usual", "status", "live")}
+        assert not filled or made == filled, detector.name
+        filled = made
+    for name, array in given_.items():
+        assert array.tobytes() == copies[name].tobytes(), name
+
+
+#: Evidence that is no amount: it stays as it is in another unit.
+NO_AMOUNT = {
+    "seconds_ahead", "confirmed_by_reads", "billed_days", "area_move", "hours", "quiet_hours", "usual_quiet_share",
+}  # fmt: skip
+
+
+@examples(15)
+@given(logs(wild=False))
+def test_another_unit_scales_the_evidence_and_nothing_else(
+    drawn: Log,
+) -> None:
+    meters, log = drawn.meters, drawn.items
+    # Without a register that turns over: its capacity would have a digit less in the larger unit.
+    cubic = [msgspec.structs.replace(m, digits=None) for m in meters]
+    litres = [msgspec.structs.replace(m, unit="L") for m in cubic]
+    one, other = make_bank(cubic), make_bank(litres)
+    flags = play(one, log)
+    scaled = play(
+        other,
+        [item if isinstance(item, int) else _in_litres(item) for item in log],
+    )
+    assert len(flags) == len(scaled)
+    for a, b in zip(flags, scaled, strict=True):
+        assert (a.id, a.status, a.kind, a.at, a.start, a.end) == (
+            b.id,
+            b.status,
+            b.kind,
+            b.at,
+            b.start,
+            b.end,
+        )
+        assert a.score == pytest.approx(b.score, rel=1e-3)
+        amounts, others = _numbers(a)
+        amounts_there, others_there = _numbers(b)
+        assert others_there == pytest.approx(others, rel=1e-4, abs=1e-6), a.kind
+        if a.kind != "clock_drift":
+            told = {name: 1000 * cell for name, cell in amounts.items()}
+            assert amounts_there == pytest.approx(told, rel=1e-4, abs=1e-2), a.kind
+    _assert_scaled(one, other, 1000.0)
+
+
+def _in_litres(row: Row) -> Row:
+    note = {name: str(float(cell) * 1000) for name, cell in row.sparse.get("attributes", {}).items()}
+    sparse = {**row.sparse, **({"attributes": note} if note else {})}
+    return row.but(value=row.value * 1000, sparse=sparse)
+
+
+def _numbers(flag: Flag) -> tuple[dict[str, float], dict[str, float]]:
+    """What scales with the unit, and what does not."""
+    amounts = {"observed": flag.observed or 0.0, "expected": flag.expected or 0.0}
+    others: dict[str, float] = {}
+    for name, cell in flag.evidence.items():
+        if isinstance(cell, int | float):
+            (others if name in NO_AMOUNT or name == "version" else amounts)[name] = cell
+        elif name == "periods":
+            amounts |= {f"period {i}": period["amount"] for i, period in enumerate(cell)}
+            others |= {f"days of period {i}": period["days"] for i, period in enumerate(cell)}
+    return amounts, others
+
+
+def _assert_scaled(one: Bank, other: Bank, factor: float) -> None:
+    """The columns' ``scales`` name exactly what is in the meter's unit."""
+    n = len(one)
+    for detector in one.detectors:
+        for column in detector.columns:
+            a, b = (
+                one.state.of(detector.name, column.name)[:n],
+                other.state.of(detector.name, column.name)[:n],
+            )
+            for name in column.dtype.names or ("",):
+                x, y = (a[name], b[name]) if name else (a, b)
+                if name in column.scales:
+                    np.testing.assert_allclose(
+                        x * factor, y, rtol=1e-4, atol=1e-2, err_msg=f"{column.name}.{name}"
+                    )
+                elif x.dtype.kind == "f":
+                    np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5, err_msg=f"{column.name}.{name}")
+                else:
+                    np.testing.assert_array_equal(x, y, err_msg=f"{column.name}.{name}")
+
+
+@examples(20)
+@given(logs(wild=False), st.data())
+def test_an_input_cut_at_any_instant_gives_exactly_the_flags_up_to_it(
+    drawn: Log, data: st.DataObject
+) -> None:
+    meters, log = drawn.meters, drawn.items
+    rows = sorted(
+        (item.but(received=0) for item in log if isinstance(item, Row)), key=lambda row: (row.time, row.meter)
+    )
+    instants = sorted({row.time for row in rows})
+    flags = feed(make_bank(meters), rows).flags
+    assert [flag.at for flag in flags] == sorted(flag.at for flag in flags)
+    decided = {instant(flag.at) for flag in flags}
+    ends = st.sampled_from(instants) | st.integers(instants[0], instants[-1])
+    if decided:
+        ends |= st.sampled_from(sorted({moment + late for moment in decided for late in (-1, 0)}))
+    for end in data.draw(st.lists(ends, min_size=1, max_size=4), label="ends"):
+        cut = feed(make_bank(meters), [row for row in rows if row.time <= end]).flags
+        assert cut == [flag for flag in flags if instant(flag.at) <= end]
+
+
+# --- each by itself -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", CATALOGUE, ids=NAMES)
+def test_parameters_are_frozen_checked_and_told(make: type[Any]) -> None:
+    detector = make()
+    assert detector == make()
+    assert hash(detector) == hash(make())
+    told = detector.parameters()
+    assert set(told) == {field.name for field in fields(make)}
+    for field in fields(make):
+        with pytest.raises(FrozenInstanceError):
+            setattr(detector, field.name, 1)
+        for wrong in (-1, float("nan")):
+            with pytest.raises(ValueError, match=r"need .*got"):
+                replace(detector, **{field.name: wrong})
+
+
+@pytest.mark.parametrize("make", CATALOGUE, ids=NAMES)
+def test_it_says_what_it_is_what_it_costs_and_where_it_comes_from(make: type[Any]) -> None:
+    text = inspect.getdoc(make) or ""
+    assert text.partition("\n")[0].endswith(".")
+    assert "[1]_" in text
+    assert ".. [1] " in text
+    assert any(line.startswith("Cost ") for line in text.splitlines())
+    for field in fields(make):
+        assert field.name in text, field.name
+
+
+@pytest.mark.parametrize("make", CATALOGUE, ids=NAMES)
+def test_its_kinds_columns_and_evidence_fit_together(make: type[Any]) -> None:
+    detector = make()
+    assert detector.version >= 1
+    assert set(detector.evidence) == set(detector.kinds)
+    assert set(detector.kinds) <= set(FAMILY_OF)
+    for names in detector.evidence.values():
+        assert 1 <= len(names) <= 6
+        assert len(set(names)) == len(names)
+    assert len({column.name for column in detector.columns}) == len(detector.columns)
+    for column in detector.columns:
+        inside = set(column.dtype.names or ("",))
+        assert set(column.scales) <= inside
+        assert set(column.counters) <= inside
+        assert column.new(3).shape == ((3, column.width) if column.width else (3,))
+
+
+@pytest.mark.parametrize("make", CATALOGUE, ids=NAMES)
+def test_a_meter_that_has_never_spoken_is_warming_up(make: type[Any]) -> None:
+    bank = make_bank([Meter(meter_id="silent")], [Intervals(), make()] if make is not Intervals else [make()])
+    assert not bank.detectors[-1].ready(bank.state, np.array([0]))[0]
+    outcome = Outcome()
+    bank.update(as_columns([Row("other", instant("2024-01-01"), 1.0)]), outcome)
+    bank.tick(instant("2025-01-01"), outcome)
+    assert outcome.flags == []
+
+
+def test_evidence_is_told_under_its_names() -> None:
+    """Every number of a finding that is one has a name, and none but those."""
+    start = instant("2024-01-01")
+    rows = [Row("m", start + i * HOUR, 100.0 + i, received=start + i * HOUR) for i in range(5)]
+    rows.append(Row("m", start + 5 * HOUR, 3.0, received=start + 5 * HOUR))
+    rows.append(Row("m", start + 6 * HOUR, 104.5, received=start + 6 * HOUR))
+    flags = feed(make_bank([Meter(meter_id="m", kind="register")]), rows).flags
+    assert [(f.kind, f.status) for f in flags] == [
+        ("rollback", "raised"), ("misread", "updated"), ("misread", "cleared"),
+    ]  # fmt: skip
+    names = dict(Intervals().evidence)
+    for flag in flags:
+        own = set(flag.evidence) - {"detector", "version", "parameters", "seen_as"}
+        assert own == set(names[flag.evidence.get("seen_as", flag.kind)])
+    assert flags[0].evidence["register_before"] == 104.0
+    assert flags[0].evidence["register_now"] == 3.0
+
+
+def test_one_batch_has_room_for_all_that_its_rows_can_say() -> None:
+    """Every meter swapped at once while its rollback and its clock episode are open: four findings a row."""
+    start = instant("2024-01-01")
+    names = [f"m{i}" for i in range(300)]
+    bank = make_bank([Meter(meter_id=name, kind="register") for name in names])
+
+    def at(minutes: int, value: float, serial: str, ahead: int = 0) -> list[Row]:
+        moment = start + minutes * MINUTE
+        return [Row(n, moment + ahead, value, received=moment, sparse={"serial": serial}) for n in names]
+
+    feed(bank, [*at(0, 500.0, "old"), *at(10, 90.0, "old"), *at(15, 90.0, "old", 2 * HOUR)])
+    flags = feed(bank, at(20, 1.0, "new")).flags
+    assert len(flags) == ROOM * len(names)
+    assert [(f.kind, f.status) for f in flags[:ROOM]] == [
+        ("clock_drift", "cleared"), ("rollback", "cleared"), ("meter_swap", "raised"), ("meter_swap", "cleared"),
+    ]  # fmt: skip
+    assert {f.meter_id for f in flags} == set(names)
+
+
+@pytest.mark.parametrize("mark", [Mark.HISTORICAL, Mark.RETAINED])
+def test_history_seeds_the_state_and_raises_nothing(mark: Mark) -> None:
+    start = instant("2023-01-01")
+    meters = [Meter(meter_id="m", kind="interval", interval_s=3600, commodity="water", unit="m3")]
+    rows = [
+        Row("m", start + i * HOUR, 50.0 if i > 1500 else (i % 24) / 64, marks=int(mark)) for i in range(2000)
+    ]
+    live = [row.but(marks=0) for row in rows]
+    assert feed(make_bank(meters), rows).flags == []
+    assert feed(make_bank(meters), live).flags != []
+    bank = make_bank(meters)
+    feed(bank, rows)
+    assert all(bool(detector.ready(bank.state, np.array([0]))[0]) for detector in bank.detectors)
+
+
+def test_bad_quality_feeds_nothing() -> None:
+    start = instant("2023-01-01")
+    meters = [Meter(meter_id="m", kind="interval", interval_s=3600)]
+    bank = make_bank(meters)
+    feed(bank, [Row("m", start + i * HOUR, 1.0, quality=Quality.BAD) for i in range(50)])
+    fresh = make_bank(meters)
+    pulse, blank = bank.state.of("intervals", "pulse")[0], fresh.state.of("intervals", "pulse")[0]
+    assert int(pulse["bad"]) == 50
+    assert {n: pulse[n] for n in pulse.dtype.names if n != "bad"} == {
+        n: blank[n] for n in blank.dtype.names if n != "bad"
+    }
+
+
+def test_streams_say_what_they_are() -> None:
+    """A failing stream is told in a line, not in a thousand."""
+    assert len(repr(Stream([Meter(meter_id="m")], []))) < 200

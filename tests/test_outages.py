@@ -14,9 +14,10 @@ from typing import Any
 from tests.conftest import require
 from tests.faults.fixtures import AWAY_S, Backend, Reference
 from tests.faults.outcome import compare, outcome
+from tests.faults.processes import memory_mb
 from tests.faults.proof import LogWatch
 from tests.faults.publisher import Publisher
-from tests.faults.site import Site, memory_mb
+from tests.faults.site import Site
 from tests.services.process import wait_until
 from tests.services.victoria import Victoria
 from tests.tickets.receiver import SECRET, Receiver

@@ -211,7 +211,7 @@ def _decode_marker(raw: bytes) -> Marker:
                 f"expected a checkpoint of format {FORMAT} or older, got {number}; update Forestall"
             )
         return _marker.decode(raw)
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise CheckpointError(f"expected a checkpoint marker, got {raw[:60]!r} ({error})") from error
 
 
@@ -270,7 +270,7 @@ def _place(key: bytes) -> tuple[str, int]:
 def _decoded(decoder: msgspec.msgpack.Decoder[T], table: Mapping[bytes, bytes], key: bytes) -> T:
     try:
         return decoder.decode(table[key])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(
             f"expected record {key!r} of format {FORMAT}, got {table[key][:40]!r} ({error}); {REMEDY}"
         ) from error

@@ -48,7 +48,7 @@ def install(bank: Bank, raw: bytes) -> None:
     """
     try:
         state = _decoder.decode(raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"expected the state of a meter, got {raw[:40]!r} ({error})") from error
     if state.format > FORMAT:
         raise CheckpointError(

@@ -9,6 +9,7 @@ then the detector starts afresh, with all its columns, and its meters are warmin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from detectors.base import Column, Detector
 from streams.slots import Slots
+
+_NUMBER = re.compile(r"[<|][biuf][1248]")
 
 
 class LayoutError(ValueError):
@@ -119,18 +122,18 @@ def _array(record: ArrayRecord, count: int) -> NDArray[Any]:
 
 
 def _dtype(described: list[tuple[str, str, int]] | str) -> np.dtype[Any]:
+    kinds = [described] if isinstance(described, str) else [kind for _, kind, _ in described[:-1]]
+    for kind in kinds:
+        if not _NUMBER.fullmatch(kind):
+            raise ValueError(f"expected numbers such as <f8, got {kind!r}")
     if isinstance(described, str):
-        dtype = np.dtype(described)
-    else:
-        *fields, (_, _, size) = described
-        dtype = np.dtype(
-            {
-                "names": [name for name, _, _ in fields],
-                "formats": [kind for _, kind, _ in fields],
-                "offsets": [place for _, _, place in fields],
-                "itemsize": size,
-            }
-        )
-    if dtype.hasobject:
-        raise TypeError("expected numbers, got objects")
-    return dtype
+        return np.dtype(described)
+    *fields, (_, _, size) = described
+    return np.dtype(
+        {
+            "names": [name for name, _, _ in fields],
+            "formats": [kind for _, kind, _ in fields],
+            "offsets": [place for _, _, place in fields],
+            "itemsize": size,
+        }
+    )

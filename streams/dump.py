@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from streams.bank import Bank
+from streams.slots import BETWEEN
 
 
 def _plain(cell: Any) -> Any:
@@ -44,7 +45,7 @@ def canonical(bank: Bank) -> Iterator[tuple[str, dict[str, Any]]]:
                 state[f"{detector.name}.{column.name}"] = cell
         ready = {d.name: bool(d.ready(bank.state, np.array([slot]))[0]) for d in bank.config.detectors}
         yield (
-            channel,
+            channel.replace(BETWEEN, "#"),
             {
                 "meter": msgspec.to_builtins(bank.meter(slot)),
                 "state": state,

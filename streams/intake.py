@@ -13,7 +13,7 @@ from streams.columns import Columns
 from streams.messages import Quality, Reject
 from streams.outcome import Outcome
 from streams.registry import Meter
-from streams.slots import Slots, as_register
+from streams.slots import BETWEEN, Slots, as_register
 from streams.units import factor
 from streams.zones import offsets
 
@@ -33,7 +33,7 @@ def place(slots: Slots, columns: Columns, outcome: Outcome) -> NDArray[np.int64]
     slot: NDArray[np.int64] = np.array(table, np.int64)[columns.meter]
     for row, register in columns.sparse.get("register", {}).items():
         meter_id = columns.meters[columns.meter[row]]
-        channel = f"{meter_id}#{register}"
+        channel = f"{meter_id}{BETWEEN}{register}"
         found = find(channel)
         if found is None:
             main = slots.meter(table[columns.meter[row]])

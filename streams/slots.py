@@ -20,6 +20,7 @@ from streams.zones import offset_at
 _meters = msgspec.msgpack.Decoder(Meter)
 NEVER = int(np.iinfo(np.int64).min)
 MOST_KINDS = 100_000  # different registry rows whose constants are remembered
+BETWEEN = "\x1f"  # a meter's id and its register in a channel's name: no id has control characters
 MOST_COHORTS = 255  # codes of (commodity, class, unit) that fit METER; later ones share the last
 
 #: How a slot's readings are to be read.
@@ -175,7 +176,7 @@ class Slots:
     def meter(self, slot: int) -> Meter:
         """The registry row of a slot."""
         row = _meters.decode(self.rows[slot])
-        return msgspec.structs.replace(row, meter_id=self.channels[slot].partition("#")[0])
+        return msgspec.structs.replace(row, meter_id=self.channels[slot].partition(BETWEEN)[0])
 
     def describe(self, slot: int, meter: Meter) -> None:
         """Keep the registry row, and write its constants to the arrays."""

@@ -22,6 +22,7 @@ from streams.dump import canonical
 from streams.episodes import Episode
 from streams.partition import Partition
 from streams.registry import Meter
+from streams.slots import BETWEEN
 from tests.streams_of_readings import DAY, HOUR, Row, as_columns, examples, feed, instant, make_bank, streams
 
 CONFIG = BankConfig(default())
@@ -506,7 +507,7 @@ def test_zones_units_and_registers_come_back() -> None:
     again, _ = restore(CONFIG, 0, dict([*draft.records, draft.marker]))
     feed(again, rows[40:])
     assert dumped(again) == dumped(plain)
-    assert again.meter(again.slots["n#V"]).unit == "kW.h"
+    assert again.meter(again.slots[f"n{BETWEEN}V"]).unit == "kW.h"
     outcome = Outcome()
     for bank in (again, plain):
         bank.register([Meter(meter_id="n", kind="interval", unit="kW.h", tz="America/Havana")], outcome)

@@ -32,7 +32,7 @@ bench: $(DEV) ## measure and compare
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 soak: $(DEV) ## kill everything at random moments, 20 rounds (FORESTALL_ROUNDS=n)
-	@FORESTALL_ROUNDS=$${FORESTALL_ROUNDS:-20} $(BIN)/python -m pytest -m soak tests $(ARGS)
+	@FORESTALL_ROUNDS=$${FORESTALL_ROUNDS:-20} FORESTALL_AWAY_S=$${FORESTALL_AWAY_S:-60} $(BIN)/python -m pytest -m soak tests $(ARGS)
 
 services: ## fetch the real servers for tests: Mosquitto, PostgreSQL, VictoriaMetrics, Chromium, Kafka, InfluxDB
 	@bash scripts/services.sh

@@ -48,7 +48,7 @@ def _said_before(columns: Columns, row: int) -> str:
     """The unit that a row's meter has first stated of itself, earlier in the same batch."""
     registers = columns.sparse["register"]
     for other in np.flatnonzero(columns.meter[:row] == columns.meter[row]).tolist():
-        unit = columns.units[columns.unit[other]]
+        unit = str(columns.units[columns.unit[other]])
         if unit and other not in registers:
             return unit
     return ""

@@ -12,6 +12,7 @@ _NOISY = (
     "faust",
     "mode",
     "aiokafka",
+    "httpx",
     "amqtt",
     "transitions",
     "passlib",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -14,6 +12,7 @@ from faust.types import TP
 
 from streams.dead_letters import dead_letter
 from streams.dispatch import Dispatcher
+from streams.in_order import InOrder
 from streams.messages import DEAD_LETTERS, FLAGS, Flag
 from streams.ports import Log, Unavailable
 from streams.topology import Topology, commit
@@ -21,7 +20,6 @@ from streams.topology import Topology, commit
 log = logging.getLogger(__name__)
 
 MOST = 500  # flags in a transaction
-LOOK_S = 2.0  # after partitions were assigned: has what is not committed come?
 _decoder = msgspec.json.Decoder(Flag)
 _json = msgspec.json.Encoder().encode
 
@@ -29,18 +27,13 @@ _json = msgspec.json.Encoder().encode
 class TicketOpener:
     """Gathers flags while a transaction runs; commits their offsets when it is through.
 
-    A flag that is read again after a kill changes nothing: the store knows it. Around a rebalance
-    Faust may pass over messages (those that it fetched while a partition was paused, and where
-    nothing was committed yet it does not go back); what is missing is read again.
+    A flag that is read again after a kill changes nothing: the store knows it.
     """
 
     def __init__(self, topology: Topology, dispatcher: Dispatcher, read_log: Log) -> None:
         self._topology = topology
         self._dispatcher = dispatcher
-        self._log = read_log
-        self._next: dict[int, int] = {}  # partition → the offset that must come next
-        self._rewinding: dict[int, asyncio.Task[None]] = {}
-        self._came = asyncio.Event()  # what was missing
+        self.order = InOrder(topology.app, FLAGS, read_log)
         self._waiting: list[tuple[int, int, bytes | None]] = []
         self._room = asyncio.Event()
         self._work = asyncio.Event()
@@ -52,16 +45,8 @@ class TicketOpener:
     async def take(self, partition: int, offset: int, raw: bytes | None) -> None:
         """One flag event; waits while two transactions' worth is waiting."""
         await self._room.wait()
-        expected = self._next.get(partition)
-        if expected is None:
-            expected = self._next[partition] = self._committed(partition)
-        if offset != expected:
-            if offset > expected and partition not in self._rewinding:
-                self._rewinding[partition] = asyncio.create_task(self._guarded(partition, self._rewind))
+        if not self.order.take(partition, offset):
             return
-        self._next[partition] = offset + 1
-        if partition in self._rewinding:
-            self._came.set()
         self._waiting.append((partition, offset, raw))
         if len(self._waiting) >= 2 * MOST:
             self._room.clear()
@@ -70,60 +55,7 @@ class TicketOpener:
     def forget(self) -> None:
         """A rebalance: what is waiting will be delivered again to whoever owns it."""
         self._waiting.clear()
-        self._next.clear()
-        for task in self._rewinding.values():
-            task.cancel()
-        self._rewinding.clear()
         self._room.set()
-
-    async def assigned(self) -> None:
-        """Partitions are ours: see to it that what is not committed comes, also where nothing follows it."""
-        for tp in self._topology.app.consumer.assignment():
-            if tp.topic == FLAGS and tp.partition not in self._rewinding:
-                self._next.setdefault(tp.partition, self._committed(tp.partition))
-                self._rewinding[tp.partition] = asyncio.create_task(self._guarded(tp.partition, self._look))
-
-    def _committed(self, partition: int) -> int:
-        """As Faust found it when the partition was given to us; without any, all is to be read."""
-        consumer: Any = self._topology.app.consumer
-        return int(consumer._committed_offset.get(TP(FLAGS, partition)) or 0)
-
-    async def _look(self, partition: int) -> None:
-        """Where nothing has come although there is something, it was passed over."""
-        expected = self._next[partition]
-        await asyncio.sleep(LOOK_S)
-        if self._next[partition] == expected and await self._log.end(FLAGS, partition) > expected:
-            await self._rewind(partition)
-
-    async def _guarded(self, partition: int, work: Callable[[int], Awaitable[None]]) -> None:
-        """A task whose failure stops the worker: started again, it goes on from what is committed."""
-        try:
-            await work(partition)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the worker must not go on without them
-            log.error("flags of partition %d cannot be read again: %s", partition, error)
-            await self._topology.app.crash(error)
-        else:
-            del self._rewinding[partition]
-
-    async def _rewind(self, partition: int) -> None:
-        """Seek back to what is missing, until it comes; what has left the log cannot come."""
-        tp = TP(FLAGS, partition)
-        consumer: Any = self._topology.app.consumer
-        expected = self._next[partition]
-        async for first, _, _ in self._log.read(FLAGS, partition, expected):
-            if first > expected:
-                gone = f"flags {expected} to {first - 1} are no longer in the log"
-                log.error("%s/%d: %s", FLAGS, partition, gone)
-                expected = self._next[partition] = first
-            break
-        while self._next[partition] == expected:
-            self._came.clear()
-            consumer.pause_partitions([tp])
-            await asyncio.sleep(0.05)
-            await consumer.seek_wait({tp: expected})
-            consumer.resume_partitions([tp])
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._came.wait(), 1.0)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -171,7 +103,7 @@ class TicketOpener:
 def attach(topology: Topology, opener: TicketOpener) -> None:
     """Give the app its ticket agent."""
     app = topology.app
-    topology.state.on_recover(opener.assigned)
+    topology.state.on_recover(opener.order.assigned)
 
     @app.agent(topology.flags, name="open_tickets", concurrency=1)
     async def open_tickets(stream: Any) -> None:

@@ -13,8 +13,9 @@ from faust.types import TP
 
 from streams.columns import Columns, decode
 from streams.dead_letters import dead_letter
+from streams.in_order import InOrder
 from streams.messages import DEAD_LETTERS, FLAGS, READINGS, Flag
-from streams.ports import History, PortError, Unavailable
+from streams.ports import History, Log, PortError, Unavailable
 from streams.topology import App, commit, raw_topic
 
 log = logging.getLogger(__name__)
@@ -25,15 +26,19 @@ _flag = msgspec.json.Decoder(Flag)
 class Recorder:
     """Writes everything that passes to each history; commits what all of them have."""
 
-    def __init__(self, app: App, histories: Sequence[History]) -> None:
+    def __init__(self, app: App, histories: Sequence[History], read_log: Log) -> None:
         self._app = app
         self._histories = histories
+        self.readings_order = InOrder(app, READINGS, read_log)
+        self.flags_order = InOrder(app, FLAGS, read_log)
         self.readings = 0
         self.rejected = 0
         self.error = ""
 
     async def readings_message(self, partition: int, offset: int, raw: bytes | None) -> None:
         """One batch, to all histories, however long it takes."""
+        if not self.readings_order.take(partition, offset):
+            return
         try:
             message = decode(raw or b"")
         except ValueError:
@@ -46,6 +51,8 @@ class Recorder:
 
     async def flag_message(self, partition: int, offset: int, raw: bytes | None) -> None:
         """One flag event."""
+        if not self.flags_order.take(partition, offset):
+            return
         try:
             flag = _flag.decode(raw or b"")
         except msgspec.DecodeError:
@@ -83,6 +90,9 @@ class Recorder:
 
 def attach(app: App, recorder: Recorder) -> None:
     """Give the recording app its agents."""
+    # It has no table, so nothing is recovered: assigned is ready.
+    app.on_partitions_assigned.connect(recorder.readings_order.assigned, weak=False)
+    app.on_partitions_assigned.connect(recorder.flags_order.assigned, weak=False)
 
     @app.agent(raw_topic(app, READINGS), name="record_readings", concurrency=1)
     async def record_readings(stream: Any) -> None:

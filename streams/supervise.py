@@ -63,6 +63,7 @@ class Supervisor:
         self._environment = {**os.environ, **environment, CHILD: "1"}
         self._lifeline = os.pipe()  # its other end closes when we are gone, however we go
         self.children = {role: Child(role) for role in roles}
+        self.refused = ""  # the process that its configuration kept from starting
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; then stop them in order, each with time for its last checkpoint."""
@@ -96,6 +97,7 @@ class Supervisor:
             if code == 2:
                 # It has said what is wrong with its configuration: trying again would not mend it.
                 log.error("%s cannot start (exit 2); stopping", child.role)
+                self.refused = child.role
                 stop.set()
                 return
             child.restarts += 1

@@ -66,7 +66,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         histories = compose.histories(settings, clock, lambda meter_id: _labels(keeper, meter_id))
         if histories:
             recording = make_app(settings, f"{settings.app}-history")
-            recorder = Recorder(recording, histories)
+            recorder = Recorder(recording, histories, durable)
             record.attach(recording, recorder)
             apps.append(recording)
             for history in histories:

@@ -1,4 +1,4 @@
-"""Who may ask the web process, and how it listens and ends"""
+"""Who may ask the web process, and how it listens and ends."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 LISTENER = "default"
 _OUTBOX = "forestall.outbox"
+_OWNER = "forestall.owner"
 _WINDOW = 2000  # unacknowledged messages a session, more than a client of ours takes at once
 _LIMIT = 128 << 20  # bytes that may wait for one session before publishers are held back
 _SESSION_S = 86_400  # how long a session is kept for a client that is away
@@ -55,6 +56,7 @@ class Handler(BrokerProtocolHandler):  # type: ignore[misc]
         self._outbox: Outbox | None = None
         self._more = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
+        self.ended = False
 
     @property
     def live(self) -> bool:
@@ -64,6 +66,7 @@ class Handler(BrokerProtocolHandler):  # type: ignore[misc]
     def attach(self, session: Session, reader: ReaderAdapter, writer: WriterAdapter) -> None:
         super().attach(session, reader, writer)
         self._outbox = self._broker.outbox(session)
+        self._broker.hand_over(session, self)
         if isinstance(reader, Lane):
             reader.acknowledged = self._acknowledged
 
@@ -72,9 +75,14 @@ class Handler(BrokerProtocolHandler):  # type: ignore[misc]
 
             reader.route = route
 
-    async def stop(self) -> None:
+    def silence(self) -> None:
+        """Send nothing more."""
         if self._sender is not None:
             self._sender.cancel()
+
+    async def stop(self) -> None:
+        self.ended = True
+        self.silence()
         await super().stop()
 
     async def mqtt_publish(
@@ -88,7 +96,7 @@ class Handler(BrokerProtocolHandler):  # type: ignore[misc]
         """Queue a message of amqtt's own: a retained one, a last will."""
         if self._outbox is not None:
             self._outbox.add(topic, bytes(data), min(qos or 0, 1), retain)
-            self.wake()
+            (self._broker.owner(self.session) or self).wake()
         return OutgoingApplicationMessage(None, topic, qos, data, retain)
 
     def wake(self) -> None:
@@ -97,11 +105,12 @@ class Handler(BrokerProtocolHandler):  # type: ignore[misc]
 
     async def _retry_deliveries(self) -> None:
         """Amqtt calls this when a connection has been accepted: begin to send."""
-        if self._outbox is not None and self.writer is not None:
+        if self._outbox is not None and self.writer is not None and self._broker.owner(self.session) is self:
             self._sender = asyncio.create_task(self._send(self._outbox, self.writer))
 
     def _acknowledged(self, packet_id: int) -> None:
-        if self._outbox is not None:
+        # not from a connection that has been replaced: the new one has been sent it again
+        if self._outbox is not None and self._broker.owner(self.session) is self:
             self._outbox.acknowledged(packet_id)
             self._more.set()  # the window has room
 
@@ -134,12 +143,41 @@ class LoopbackBroker(Broker):  # type: ignore[misc]
         self.closing = False  # True: take no more messages
         self._read = False  # somebody with a session that is kept has subscribed
         self._held = False
+        self._ending: set[asyncio.Future[None]] = set()  # kept from being collected before their end
 
     def outbox(self, session: Session) -> Outbox:
         """What waits for a session."""
         found = session.attributes.setdefault(_OUTBOX, Outbox(_WINDOW, _LIMIT))
         assert isinstance(found, Outbox)
         return found
+
+    def owner(self, session: Session) -> Handler | None:
+        """The newest connection of a session, which gets its messages; None: there was none."""
+        found = session.attributes.get(_OWNER)
+        assert found is None or isinstance(found, Handler)
+        return found
+
+    def hand_over(self, session: Session, handler: Handler) -> None:
+        """Let a new connection have the session, and end the one before it.
+
+        A client that comes back is often here before the end of its last connection has been
+        noticed. amqtt then ends the old one while it sets the new one up, and in between marks
+        the session as disconnected, or takes the old one for the current.
+        """
+        before = self.owner(session)
+        session.attributes[_OWNER] = handler
+        if before is not None:
+            before.silence()
+            task = asyncio.ensure_future(before.stop())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+        self._correct(session)
+
+    def _correct(self, session: Session) -> None:
+        """Undo what the end of an older connection has done to the session's state."""
+        owner = self.owner(session)
+        if owner is not None and not owner.ended and not session.transitions.is_connected():
+            session.transitions.connect()
 
     async def route(self, sender: Session, topic: str, payload: bytes, retain: bool) -> None:
         """Put a message into the outboxes of all who want it; wait while one of them is full.
@@ -157,9 +195,9 @@ class LoopbackBroker(Broker):  # type: ignore[misc]
         self._held = False
         for session, qos in self._receivers(topic):
             self.outbox(session).add(topic, payload, qos, retain=False)
-            handler = self.sessions[session.client_id][1]
-            if isinstance(handler, Handler):
-                handler.wake()
+            owner = self.owner(session)
+            if owner is not None:
+                owner.wake()
         if retain:
             await self.retain_message(sender, topic, payload, 1)
 
@@ -167,10 +205,8 @@ class LoopbackBroker(Broker):  # type: ignore[misc]
         for wanted, subscriptions in self.subscriptions.items():
             if _matches(wanted, topic):
                 for session, qos in subscriptions:
-                    found = self.sessions.get(session.client_id)
-                    if found is None:
-                        continue
-                    away = not (isinstance(found[1], Handler) and found[1].live)
+                    owner = self.owner(session)
+                    away = owner is None or not owner.live
                     if away and (session.clean_session or qos == 0):
                         continue  # nothing is kept for it
                     if qos == 0 and self.outbox(session).full:
@@ -194,8 +230,8 @@ class LoopbackBroker(Broker):  # type: ignore[misc]
         while True:
             left = sum(
                 self.outbox(session).size
-                for session, handler in self.sessions.values()
-                if _OUTBOX in session.attributes and isinstance(handler, Handler) and handler.live
+                for session, _ in self.sessions.values()
+                if (owner := self.owner(session)) is not None and owner.live
             )
             if not left or asyncio.get_running_loop().time() > end:
                 return left
@@ -226,11 +262,12 @@ class LoopbackBroker(Broker):  # type: ignore[misc]
         self, client_session: Session, handler: BrokerProtocolHandler, disconnect_waiter: asyncio.Future[Any]
     ) -> None:
         """End a connection, but not the session's newer one: amqtt would mark that as disconnected."""
-        current = self.sessions.get(client_session.client_id)
-        if current is not None and current[1] is not handler:
+        if self.owner(client_session) is handler:
+            await super()._handle_disconnect(client_session, handler, disconnect_waiter)
+        else:
             await handler.stop()
-            return
-        await super()._handle_disconnect(client_session, handler, disconnect_waiter)
+        if self.owner(client_session) is not handler:
+            self._correct(client_session)  # a new one came while the old one was ended
 
     async def _retain_broadcast_message(
         self, broadcast: dict[str, Any], qos: int, target_session: Session

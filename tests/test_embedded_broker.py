@@ -113,24 +113,61 @@ def test_after_a_restart_publishers_wait_for_the_reader() -> None:
 
 
 def test_a_session_that_is_taken_over_goes_on(broker: EmbeddedBroker) -> None:
-    """The new connection is there before the broker has seen the end of the old one."""
+    """The new connection is there before the broker has seen the end of the old one, again and again."""
+    each, rounds = 150, 20
 
     async def run() -> None:
-        async with source(broker) as first:
-            await first.connected()
-            with Publisher(broker.port) as publisher:
-                publisher.send_all(numbers(100))
-                await until(lambda: first.stats.queued == 100, "the messages")
+        seen: set[bytes] = set()
+        current = source(broker)
+        current.start()
+        await current.connected()
+        with Publisher(broker.port) as publisher:
+            for number in range(rounds):
+                publisher.send_all(numbers(each, first=each * number))
                 heir = source(broker)
                 heir.start()
-                got = await receive(heir, 100)
-                await first.close()
-                publisher.send_all(numbers(100, first=100))
-                got += await receive(heir, 100)
-                await heir.close()
-        assert set(payloads(got)) == set(numbers(200))
+                while not heir.stats.connections:
+                    await asyncio.sleep(0.001 * (number % 4))
+                # both are here for a moment, and throw each other out
+                seen.update(payloads(await receive(heir, 1)))
+                await current.close()
+                current = heir
+            while len(seen) < each * rounds:
+                seen.update(payloads(await receive(current, 1)))
+        await current.close()
+        assert seen == set(numbers(each * rounds))
 
     asyncio.run(run())
+
+
+def test_of_three_connections_of_a_session_the_newest_has_it_and_the_others_end(
+    broker: EmbeddedBroker,
+) -> None:
+    """None is left open and forgotten, waiting for messages that go elsewhere."""
+
+    def connect() -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", broker.port), timeout=10)
+        sock.sendall(b"\x10\x0d\0\4MQTT\4\0\0\0\0\1x")
+        assert sock.recv(4)[:2] == b"\x20\x02"
+        return sock
+
+    for _ in range(10):
+        first = connect()
+        first.sendall(b"\x82\x06\0\1\0\1#\1")
+        assert first.recv(5) == b"\x90\x03\0\1\1"
+        second = connect()
+        third = connect()
+        for older in (first, second):
+            assert older.recv(1) == b""
+            older.close()
+        with Publisher(broker.port) as publisher:
+            publisher.send("m", b"y")
+            publisher.all_confirmed()
+        packet = third.recv(100)
+        assert packet[-1:] == b"y"
+        third.sendall(b"\x40\x02" + packet[5:7])
+        third.sendall(b"\xe0\0")
+        third.close()
 
 
 def test_a_session_that_is_full_holds_publishers_back(monkeypatch: pytest.MonkeyPatch) -> None:

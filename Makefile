@@ -19,8 +19,8 @@ setup: $(DEV) ## create .venv with the locked dependencies
 demo: $(RUNTIME) ## replay real meters over MQTT and watch the tickets open (ARGS="--once --json" ends by itself)
 	@$(BIN)/forestall demo $(ARGS)
 
-test: $(DEV) ## run the tests; what needs a service that is not there is left out, and said so
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(DEV) ## run the tests, two at a time; what needs a service that is not there is left out, and said so
+	@$(BIN)/python -m pytest -n $${FORESTALL_JOBS:-2} --dist loadfile $(ARGS)
 
 check: $(DEV) ## lint, format, types and the laws of imports
 	$(BIN)/ruff check .

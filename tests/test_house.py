@@ -155,7 +155,9 @@ def test_no_module_is_too_long() -> None:
         shown(path): len(path.read_text().splitlines())
         for path in modules(*PACKAGES, "tests", "benchmarks", "scripts")
     }
-    assert {name: lines for name, lines in sizes.items() if lines > MAX_LINES} == {}
+    # A suite of cases may be longer than what it tests.
+    limits = {name: MAX_LINES + 150 * name.startswith("tests/") for name in sizes}
+    assert {name: lines for name, lines in sizes.items() if lines > limits[name]} == {}
 
 
 def test_no_constructor_asks_for_too_much() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from importlib.metadata import version
@@ -230,24 +229,17 @@ def upgrade_store(settings: Settings) -> None:
     upgrade(settings.store_url)
 
 
-def _units(settings: Settings) -> Callable[[str], str]:
-    """The registry's unit of a meter, for readings that came without one."""
-    if settings.ingest.registry is None:
-        return lambda _: ""
-    registry = RegistryFile(settings.ingest.registry)
-    units: dict[str, str] = {}
-    looked = 0.0
-
-    def unit_of(meter_id: str) -> str:
-        nonlocal looked, units
-        if time.monotonic() - looked > 30.0:
-            looked = time.monotonic()
-            read = registry.poll()
-            if read is not None:
-                units = {meter.meter_id: meter.unit for meter in read[0].values()}
-        return units.get(meter_id, "")
-
-    return unit_of
+async def _follow_units(registry: RegistryFile, units: dict[str, str]) -> None:
+    """Keep the registry's units at hand, for readings that came without one; read beside the loop."""
+    while True:
+        try:
+            read = await asyncio.to_thread(registry.poll)
+        except (OSError, ValueError) as error:
+            log.warning("registry not read: %s", error)
+            read = None
+        if read is not None:
+            units.update({meter.meter_id: meter.unit for meter in read[0].values()})
+        await asyncio.sleep(30.0)
 
 
 async def serve_web(settings: Settings, store: Store, clock: Clock, stop: asyncio.Event) -> None:
@@ -258,6 +250,10 @@ async def serve_web(settings: Settings, store: Store, clock: Clock, stop: asynci
         f"InfluxDB at {settings.influx.url}, bucket {settings.influx.bucket}" if settings.influx.url else ""
     )
     history = HistoryReader(settings.history_path) if settings.history.keep_days > 0 else None
+    units: dict[str, str] = {}
+    following = None
+    if settings.ingest.registry is not None:
+        following = asyncio.create_task(_follow_units(RegistryFile(settings.ingest.registry), units))
     sources = Sources(
         store=store,
         history=history,
@@ -271,7 +267,7 @@ async def serve_web(settings: Settings, store: Store, clock: Clock, stop: asynci
             departments=routing.DEPARTMENTS,
         ),
         now_ns=clock.now_ns,
-        unit_of=await asyncio.to_thread(_units, settings),
+        unit_of=lambda meter_id: units.get(meter_id, ""),
     )
     config = WebConfig(
         token=settings.web.token.get_secret_value(),
@@ -288,5 +284,7 @@ async def serve_web(settings: Settings, store: Store, clock: Clock, stop: asynci
             lambda port: log.info("pages on http://%s:%d/", settings.web.host, port),
         )
     finally:
+        if following is not None:
+            following.cancel()
         if history is not None:
             await history.close()

@@ -70,7 +70,7 @@ class Registry(msgspec.Struct, frozen=True, array_like=True, tag="r1"):
 class Depart(msgspec.Struct, frozen=True, array_like=True, tag="d1"):
     """Meters leave for another partition: hand their state over."""
 
-    meters: list[str]
+    meters: dict[str, int]  # meter → number of this move of it
     partition: int  # where they go
 
 
@@ -78,16 +78,13 @@ class Expect(msgspec.Struct, frozen=True, array_like=True, tag="e1"):
     """Meters come from another partition: hold their readings until their state is here."""
 
     meters: list[Meter]
+    moves: list[int]  # of each, the number of this move
 
 
 class Arrive(msgspec.Struct, frozen=True, array_like=True, tag="a1"):
-    """The state of meters that were expected; empty where their old partition knew nothing.
+    """The state of meters that were expected; empty where their old partition knew nothing."""
 
-    Beside each state its hop: how often it has moved, so that a repeated message is told from
-    that of a later move.
-    """
-
-    states: dict[str, tuple[int, bytes]]
+    states: dict[str, tuple[int, bytes]]  # meter → number of the move, state
 
 
 Control = Tick | Registry | Depart | Expect | Arrive

@@ -7,9 +7,11 @@ the state. Until then the new partition keeps what it is told of the meter, read
 moves alike, and does it in that order when the state is there. What still reaches the old
 partition (from another ingest that has not seen the change) is sent on.
 
-Each step may be repeated, and a worker that starts again from its checkpoint repeats its own. A
-state carries the number of its moves: one that is not newer than what a partition has had of
-the meter is left alone, and so are steps that are none.
+Each step may be repeated, by an ``ingest`` that was interrupted or that is behind another, and a
+worker that starts again from its checkpoint repeats its own. So the moves of a meter are
+numbered, by the roster, and a step that is no news is left alone. Two that publish different
+moves at the same time may give both one number; the later then follows the meter to where the
+earlier has sent it.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ class Waiting(msgspec.Struct):
     """A meter whose state is on its way."""
 
     meter: Meter
+    number: int  # of the move that brings it
+    latest: int  # of the latest step that was told, this move's or one in ``told``
     told: list[bytes] = []  # messages of readings.v1 that concern it alone, in log order
     readings: int = 0  # … and the readings in them
-    leaving: bool = False  # the last step among them is its departure
 
 
 class Moves(msgspec.Struct):
@@ -35,7 +38,8 @@ class Moves(msgspec.Struct):
 
     waiting: dict[str, Waiting] = {}  # meter → what is held for it
     gone: dict[str, int] = {}  # meter → partition that it has left for
-    hops: dict[str, int] = {}  # meter → moves of its state, of those that this partition took part in
+    seen: dict[str, int] = {}  # meter → the highest number of a move that its state has made to or from here
+    left: dict[str, int] = {}  # meter → number of the last move away from here
 
     @property
     def held(self) -> int:

@@ -57,7 +57,7 @@ class Partition:
         while moves.held > HELD:
             # The state does not come: start afresh rather than hold back without end.
             name = next(name for name, wait in moves.waiting.items() if wait.readings)
-            moves.hops[name] = moves.hops.get(name, 0) + 1
+            moves.seen[name] = moves.waiting[name].number
             self._release(name, outcome, sends)
             outcome.count("moves_given_up")
         return outcome, sends
@@ -70,7 +70,7 @@ class Partition:
         elif isinstance(message, Registry):
             self._registry(message, outcome, sends)
         elif isinstance(message, Expect):
-            self._expect(message, outcome)
+            self._expect(message, outcome, sends)
         elif isinstance(message, Depart):
             self._depart(message, outcome, sends)
         else:
@@ -121,59 +121,63 @@ class Partition:
                 here.append(meter)
         self.bank.register(here, outcome)
 
-    def _expect(self, message: Expect, outcome: Outcome) -> None:
+    def _expect(self, message: Expect, outcome: Outcome, sends: Sends) -> None:
         moves = self.bank.moves
-        for meter in message.meters:
-            wait = moves.waiting.get(meter.meter_id)
-            moves.gone.pop(meter.meter_id, None)
-            if meter.meter_id in self.bank.slots:
-                self.bank.register([meter], outcome)
-            elif wait is None:
-                moves.waiting[meter.meter_id] = Waiting(meter)
-            elif wait.leaving:
-                wait.told.append(encode_control(Expect([meter])))
-                wait.leaving = False
-            else:
+        for meter, number in zip(message.meters, message.moves, strict=True):
+            name = meter.meter_id
+            wait = moves.waiting.get(name)
+            if wait is not None and number > wait.latest:
+                wait.told.append(encode_control(Expect([meter], [number])))
+                wait.latest = number
+            elif wait is not None:
                 wait.meter = meter
+            elif name not in self.bank.slots and number > moves.seen.get(name, 0):
+                moves.gone.pop(name, None)
+                moves.waiting[name] = Waiting(meter, number, number)
+            else:
+                # It is here, or has been here and has left since: then the new row follows it.
+                self._registry(Registry([meter]), outcome, sends)
 
     def _depart(self, message: Depart, outcome: Outcome, sends: Sends) -> None:
-        if message.partition == self.number:
-            return
         moves = self.bank.moves
+        target = message.partition
         states: dict[str, tuple[int, bytes]] = {}
-        for name in message.meters:
+        for name, number in message.meters.items():
             wait = moves.waiting.get(name)
-            elsewhere = moves.gone.get(name)
+            left = moves.left.get(name, 0)
             if wait is not None:
-                wait.told.append(encode_control(Depart([name], message.partition)))
-                wait.leaving = True
-            elif elsewhere is None:
-                hop = moves.hops.get(name, 0) + 1
+                wait.told.append(encode_control(Depart({name: number}, target)))
+                wait.latest = max(wait.latest, number)
+            elif name in moves.gone:
+                if number >= left and moves.gone[name] not in (target, self.number):
+                    sends.append((moves.gone[name], encode_control(Depart({name: number}, target))))
+            elif number > left and target != self.number:
+                hop = max(number, moves.seen.get(name, 0) + 1)
                 states[name] = (hop, release(self.bank, name) if name in self.bank.slots else b"")
-                moves.hops[name] = hop
-                moves.gone[name] = message.partition
+                moves.seen[name] = moves.left[name] = hop
+                moves.gone[name] = target
                 outcome.count("meters_departed")
-            elif elsewhere != message.partition:
-                # Whoever wrote this has missed a move: where the meter is now, they know.
-                sends.append((elsewhere, encode_control(Depart([name], message.partition))))
-                moves.gone[name] = message.partition
         if states:
-            sends.append((message.partition, encode_control(Arrive(states))))
+            sends.append((target, encode_control(Arrive(states))))
 
     def _arrive(self, message: Arrive, outcome: Outcome, sends: Sends) -> None:
         moves = self.bank.moves
-        for name, (hop, state) in message.states.items():
-            if name not in moves.waiting or hop <= moves.hops.get(name, 0):
+        for name, (number, state) in message.states.items():
+            waited = name in moves.waiting
+            news = number > moves.seen.get(name, 0) and name not in self.bank.slots
+            if not news or not (waited or state):
                 outcome.count("arrivals_repeated")
                 continue
-            moves.hops[name] = hop
+            moves.seen[name] = number
+            moves.gone.pop(name, None)
             if state:
                 try:
                     install(self.bank, state)
                 except CheckpointError as error:
                     outcome.rejects.append(Reject(f"meter {name} starts afresh: {error}", state))
             outcome.count("meters_arrived")
-            self._release(name, outcome, sends)
+            if waited:
+                self._release(name, outcome, sends)
 
     def _release(self, name: str, outcome: Outcome, sends: Sends) -> None:
         """A meter is waited for no longer: do what it was told meanwhile."""

@@ -24,7 +24,16 @@ BUCKETS = 1024
 CHUNK = 500  # meters in a control message
 
 _encode = msgspec.msgpack.Encoder().encode
-_rows = msgspec.msgpack.Decoder(list[Meter])
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """What ``registry.v1`` holds of a meter."""
+
+    meter: Meter
+    moves: int  # how often it has moved to another partition
+
+
+_kept = msgspec.msgpack.Decoder(list[Kept])
 
 
 def _bucket(meter_id: str) -> int:
@@ -39,6 +48,8 @@ class Roster:
         self._key = f"dialects/{instance}".encode()
         self.partitions = partitions
         self._rows: dict[str, bytes] = {}  # meter → packed registry row
+        self._moves: dict[str, int] = {}  # meter → moves, of those that have moved
+        self._next = 0  # offset of registry.v1 up to which it has been read
         self.names: list[str] = []  # code → meter; unknown meters enter as they speak
         self._codes: dict[str, int] = {}
         self._homes = np.zeros(1024, np.int16)
@@ -55,14 +66,24 @@ class Roster:
 
     async def load(self) -> None:
         """Read what was published before."""
-        async for _, key, value in self._log.read(REGISTRY, 0):
+        await self._catch_up()
+        self._fresh = await self._unwritten()
+
+    async def _catch_up(self) -> None:
+        """Read what has been published since, by this ingest or another."""
+        async for offset, key, value in self._log.read(REGISTRY, 0, self._next):
+            self._next = offset + 1
             if key == self._key:
                 self.dialects = value or b""
             elif value and not (key or b"").startswith(b"dialects/"):
-                for meter in _rows.decode(value):
-                    self._rows[meter.meter_id] = _encode(meter)
-                    self._settle(meter.meter_id, partition_of(meter.home_area, self.partitions))
-        self._fresh = await self._unwritten()
+                for kept in _kept.decode(value):
+                    self._learn(kept.meter, kept.moves)
+
+    def _learn(self, meter: Meter, moves: int) -> None:
+        self._rows[meter.meter_id] = _encode(meter)
+        if moves:
+            self._moves[meter.meter_id] = moves
+        self._settle(meter.meter_id, partition_of(meter.home_area, self.partitions))
 
     async def _unwritten(self) -> bool:
         ends = [await self._log.end(READINGS, partition) for partition in range(self.partitions)]
@@ -107,32 +128,36 @@ class Roster:
         A meter that left the file keeps its state and its last row. Raises Unavailable, and may
         then be called again: each step may be repeated.
         """
+        await self._catch_up()
         changed = [m for m in meters.values() if self._rows.get(m.meter_id) != _encode(m)]
         if not changed:
             return 0
         # Readings may have been written since we looked, also by another ingest.
         self._fresh = self._fresh and await self._unwritten()
-        stay: dict[int, list[Meter]] = defaultdict(list)
-        move: dict[tuple[int, int], list[Meter]] = defaultdict(list)
+        stay: dict[int, list[Kept]] = defaultdict(list)
+        move: dict[tuple[int, int], list[Kept]] = defaultdict(list)
         for meter in changed:
             new = partition_of(meter.home_area, self.partitions)
             # A meter that the registry did not name may have spoken already, as an area of its own.
             old = new if self._fresh else self.home(meter.meter_id)
+            moves = self._moves.get(meter.meter_id, 0)
             if old == new:
-                stay[new].append(meter)
+                stay[new].append(Kept(meter, moves))
             else:
-                move[old, new].append(meter)
+                move[old, new].append(Kept(meter, moves + 1))
         for partition, group in stay.items():
             for chunk in _chunks(group):
-                await self._log.append(READINGS, encode_control(Registry(chunk)), partition=partition)
+                await self._write(partition, Registry([kept.meter for kept in chunk]))
         for (old, new), group in move.items():
             for chunk in _chunks(group):
-                await self._log.append(READINGS, encode_control(Expect(chunk)), partition=new)
-                names = [meter.meter_id for meter in chunk]
-                await self._log.append(READINGS, encode_control(Depart(names, new)), partition=old)
-        await self._keep(changed)
+                await self._write(new, Expect([kept.meter for kept in chunk], [kept.moves for kept in chunk]))
+                await self._write(old, Depart({kept.meter.meter_id: kept.moves for kept in chunk}, new))
+        await self._keep([kept for group in (*stay.values(), *move.values()) for kept in group])
         self._fresh = False
         return len(changed)
+
+    async def _write(self, partition: int, message: Registry | Expect | Depart) -> None:
+        await self._log.append(READINGS, encode_control(message), partition=partition)
 
     async def remember(self, dialects: bytes) -> None:
         """Keep what the payload dialects must know after a restart (births of Sparkplug nodes)."""
@@ -140,24 +165,23 @@ class Roster:
             await self._log.append(REGISTRY, dialects, key=self._key, partition=0)
             self.dialects = dialects
 
-    async def _keep(self, changed: list[Meter]) -> None:
-        rows = dict(self._rows)
-        for meter in changed:
-            rows[meter.meter_id] = _encode(meter)
-        touched = {_bucket(meter.meter_id) for meter in changed}
-        buckets: dict[int, list[Meter]] = defaultdict(list)
+    async def _keep(self, changed: list[Kept]) -> None:
+        rows = dict.fromkeys(self._rows) | {kept.meter.meter_id: kept for kept in changed}
+        touched = {_bucket(kept.meter.meter_id) for kept in changed}
+        buckets: dict[int, list[Kept]] = defaultdict(list)
         one = msgspec.msgpack.Decoder(Meter)
-        for meter_id, row in rows.items():
+        for meter_id, new in rows.items():
             bucket = _bucket(meter_id)
             if bucket in touched:
-                buckets[bucket].append(one.decode(row))
+                buckets[bucket].append(
+                    new or Kept(one.decode(self._rows[meter_id]), self._moves.get(meter_id, 0))
+                )
         for bucket, group in buckets.items():
             await self._log.append(REGISTRY, _encode(group), key=str(bucket).encode(), partition=0)
-        self._rows = rows
-        for meter in changed:
-            self._settle(meter.meter_id, partition_of(meter.home_area, self.partitions))
+        for kept in changed:
+            self._learn(kept.meter, kept.moves)
 
 
-def _chunks(group: list[Meter]) -> Iterable[list[Meter]]:
+def _chunks(group: list[Kept]) -> Iterable[list[Kept]]:
     for first in range(0, len(group), CHUNK):
         yield group[first : first + CHUNK]

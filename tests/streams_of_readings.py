@@ -33,11 +33,11 @@ MINUTE, HOUR, DAY = 60 * NS, 3600 * NS, 86400 * NS
 ZONES = ("", "Europe/Madrid", "America/Havana", "Australia/Lord_Howe", "Asia/Shanghai", "Pacific/Apia")
 
 
-def examples(count: int) -> settings:
+def examples(count: int, shrink: bool = False) -> settings:
     """So many examples; FORESTALL_EXAMPLES=20 asks for twenty times as many."""
     factor = int(os.environ.get("FORESTALL_EXAMPLES", "1"))
     # A stream is shrunk for minutes, and what remains of it still has hundreds of readings.
-    phases = (Phase.explicit, Phase.reuse, Phase.generate)
+    phases = [Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if shrink else [])]
     checks = list(HealthCheck)
     return settings(max_examples=factor * count, deadline=None, phases=phases, suppress_health_check=checks)
 

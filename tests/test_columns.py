@@ -148,8 +148,8 @@ def test_selecting_rows_selects_their_rare_fields(columns: Columns, data: st.Dat
     [
         Tick(1_700_000_000_000_000_000),
         Registry([Meter(meter_id="m", unit="m3", digits=5, tz="Europe/Madrid")]),
-        Depart(["m", "n"], 3),
-        Expect([Meter(meter_id="m", known=False)]),
+        Depart({"m": 1, "n": 4}, 3),
+        Expect([Meter(meter_id="m", known=False)], [2]),
         Arrive({"m": (2, b"\x00state"), "n": (1, b"")}),
     ],
     ids=lambda message: type(message).__name__,

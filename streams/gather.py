@@ -71,7 +71,7 @@ class Gather:
             out.tokens.append(token)
             if message.full_size:
                 reason = (
-                    f"expected a payload of at most {len(message.payload)} bytes, got {message.full_size}"
+                    f"expected a payload within mqtt.max_payload_mb, got one of {message.full_size} bytes"
                 )
                 self._dead(out, message, "mqtt", reason, message.payload, message.full_size)
                 continue

@@ -57,8 +57,13 @@ class Supervisor:
     """Keeps the processes running. Ends only those that it has started, by id."""
 
     def __init__(
-        self, config: Path | None, environment: Mapping[str, str], roles: Sequence[str] = ORDER
+        self,
+        config: Path | None,
+        environment: Mapping[str, str],
+        roles: Sequence[str] = ORDER,
+        stop_s: float = STOP_S,
     ) -> None:
+        self._stop_s = stop_s
         self._config = config
         self._environment = {**os.environ, **environment, CHILD: "1"}
         self._lifeline = os.pipe()  # its other end closes when we are gone, however we go
@@ -109,8 +114,8 @@ class Supervisor:
                 await asyncio.wait_for(stop.wait(), child.wait)
 
     async def _end_all(self) -> None:
-        """Stop all within ``STOP_S``: what feeds before what is fed, as long as it does not take too long."""
-        until = time.monotonic() + STOP_S
+        """Stop all within ``stop_s``: what feeds before what is fed, as long as it does not take too long."""
+        until = time.monotonic() + self._stop_s
         ending = []
         for role, child in self.children.items():
             ending.append(asyncio.create_task(self._end(child, until)))

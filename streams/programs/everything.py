@@ -8,32 +8,44 @@ from pathlib import Path
 
 from streams.programs import compose
 from streams.settings import ConfigError, Settings
-from streams.supervise import Supervisor
+from streams.supervise import STOP_S, Supervisor
 
 log = logging.getLogger(__name__)
+
+DRAIN_S = 3.0  # of the time to stop, for what the broker still holds
 
 
 async def run(settings: Settings, config: Path | None, stop: asyncio.Event) -> None:
     """Until ``stop``."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    environment: dict[str, str] = {}
-    broker = None
-    if not settings.mqtt.url:
-        broker = compose.BrokerProcess(settings.mqtt.embedded_port)
-        await asyncio.to_thread(broker.start)
-        environment["FORESTALL_MQTT__URL"] = broker.url
-        log.info("MQTT broker on %s (loopback only)", broker.url)
-    supervisor = Supervisor(config, environment)
-    watching = asyncio.create_task(_watch(broker)) if broker is not None else None
-    try:
+    if settings.mqtt.url:
+        supervisor = Supervisor(config, {})
         await supervisor.run(stop)
-    finally:
-        if watching is not None:
-            watching.cancel()
-        if broker is not None:
-            await asyncio.to_thread(broker.stop)
+    else:
+        supervisor = await _with_broker(settings, config, stop)
     if supervisor.refused:
         raise ConfigError(f"{supervisor.refused} cannot start; what it says stands above")
+
+
+async def _with_broker(settings: Settings, config: Path | None, stop: asyncio.Event) -> Supervisor:
+    """The same with a broker of our own, which stops first: what it has confirmed still goes into ingest."""
+    broker = compose.BrokerProcess(settings.mqtt.embedded_port)
+    await asyncio.to_thread(broker.start)
+    log.info("MQTT broker on %s (loopback only)", broker.url)
+    supervisor = Supervisor(config, {"FORESTALL_MQTT__URL": broker.url}, stop_s=STOP_S - DRAIN_S)
+    drained = asyncio.Event()
+    watching = asyncio.create_task(_watch(broker))
+    running = asyncio.create_task(supervisor.run(drained))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        watching.cancel()
+        await asyncio.to_thread(broker.stop, DRAIN_S)
+        drained.set()
+        await running
+    return supervisor
 
 
 async def _watch(broker: compose.BrokerProcess) -> None:

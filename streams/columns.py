@@ -72,6 +72,7 @@ class Depart(msgspec.Struct, frozen=True, array_like=True, tag="d1"):
 
     meters: dict[str, int]  # meter → number of this move of it
     partition: int  # where they go
+    astray: bool = False  # sent on by a partition that they had left
 
 
 class Expect(msgspec.Struct, frozen=True, array_like=True, tag="e1"):

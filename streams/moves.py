@@ -9,9 +9,9 @@ partition (from another ingest that has not seen the change) is sent on.
 
 Each step may be repeated, by an ``ingest`` that was interrupted or that is behind another, and a
 worker that starts again from its checkpoint repeats its own. So the moves of a meter are
-numbered, by the roster, and a step that is no news is left alone. Two that publish different
+numbered, by the roster, and a step that has been done is left alone. Two that publish different
 moves at the same time may give both one number; the later then follows the meter to where the
-earlier has sent it.
+earlier has sent it, and is done there.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Moves(msgspec.Struct):
     waiting: dict[str, Waiting] = {}  # meter → what is held for it
     gone: dict[str, int] = {}  # meter → partition that it has left for
     seen: dict[str, int] = {}  # meter → the highest number of a move that its state has made to or from here
-    left: dict[str, int] = {}  # meter → number of the last move away from here
+    left: dict[str, dict[int, int]] = {}  # meter → number of each move away from here → where to
 
     @property
     def held(self) -> int:

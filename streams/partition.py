@@ -144,18 +144,21 @@ class Partition:
         states: dict[str, tuple[int, bytes]] = {}
         for name, number in message.meters.items():
             wait = moves.waiting.get(name)
-            left = moves.left.get(name, 0)
+            left = moves.left.get(name, {})
             if wait is not None:
-                wait.told.append(encode_control(Depart({name: number}, target)))
+                wait.told.append(encode_control(Depart({name: number}, target, message.astray)))
                 wait.latest = max(wait.latest, number)
+            elif target == self.number or (left.get(number) == target and not message.astray):
+                continue  # done
             elif name in moves.gone:
-                if number >= left and moves.gone[name] not in (target, self.number):
-                    sends.append((moves.gone[name], encode_control(Depart({name: number}, target))))
-            elif number > left and target != self.number:
+                if moves.gone[name] != target:
+                    sends.append((moves.gone[name], encode_control(Depart({name: number}, target, True))))
+            else:
                 hop = max(number, moves.seen.get(name, 0) + 1)
                 states[name] = (hop, release(self.bank, name) if name in self.bank.slots else b"")
-                moves.seen[name] = moves.left[name] = hop
+                moves.seen[name] = hop
                 moves.gone[name] = target
+                moves.left[name] = {**left, number: target}
                 outcome.count("meters_departed")
         if states:
             sends.append((target, encode_control(Arrive(states))))

@@ -15,7 +15,7 @@ from streams.messages import NS
 from streams.outcome import Outcome
 from streams.registry import Meter
 from streams.units import factor, same_quantity
-from streams.zones import offset_at
+from streams.zones import offset_at, transitions
 
 _meters = msgspec.msgpack.Decoder(Meter)
 NEVER = int(np.iinfo(np.int64).min)
@@ -214,6 +214,10 @@ class Slots:
         return self.units.setdefault(unit, len(self.units))
 
     def _zone(self, name: str) -> int:
+        try:
+            transitions(name)
+        except ValueError:
+            name = ""  # the registry's reader refuses it; where that knows more zones than this machine, UTC
         name = name or "UTC"
         if name not in self.zones:
             self.zones.append(name)

@@ -25,7 +25,7 @@ def transitions(zone: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return np.array([np.iinfo(np.int64).min]), np.zeros(1, np.int64)
     try:
         info = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError(
             f"expected a time zone of the IANA database (Europe/Madrid), got {zone!r}"
         ) from error

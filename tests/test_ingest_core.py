@@ -361,6 +361,10 @@ async def run(log: MemoryLog, batches: Sequence[Sequence[Delivery]]) -> Inbox:
     stop = asyncio.Event()
     running = asyncio.create_task(ingest.run(stop, 100, 0.0))
     await asyncio.wait_for(box.empty.wait(), 20)
+    # Who is stopped while the log is away leaves the rest to be delivered again: wait until it is back.
+    async with asyncio.timeout(20):
+        while len(box.acked) < sum(map(len, batches)):
+            await asyncio.sleep(0.001)
     stop.set()
     await asyncio.wait_for(running, 20)
     return box

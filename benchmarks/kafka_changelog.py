@@ -11,6 +11,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -50,6 +51,7 @@ def make_app(url: str) -> tuple[faust.App, Any]:
         consumer_max_fetch_size=4 << 20,
         recovery_consistency_check=False,
         web_enabled=False,
+        datadir=tempfile.gettempdir() + "/changelog-bench",
     )
     state = app.Table(
         "state", key_type=bytes, value_type=bytes, partitions=PARTITIONS, recovery_buffer_size=16

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import tempfile
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,7 @@ async def run(url: Any, topic: str, expected: int, broker: str) -> None:
         store="memory://",
         topic_partitions=1,
         web_enabled=False,
+        datadir=tempfile.gettempdir() + "/naive",
         stream_wait_empty=False,
         topic_disable_leader=True,
         stream_recovery_delay=0.0,

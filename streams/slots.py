@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.base import BLOCK, Detector, State
 from detectors.batch import METER, Records
@@ -55,6 +56,13 @@ def _pack(meter: Meter) -> bytes:
     return msgspec.msgpack.encode(msgspec.structs.replace(meter, meter_id=""))
 
 
+def _longer(old: NDArray[Any] | None, new: NDArray[Any]) -> NDArray[Any]:
+    """The old rows at the head of the new array."""
+    if old is not None:
+        new[: len(old)] = old
+    return new
+
+
 class Slots:
     """Who is where in the arrays of one partition. A channel is a meter, or one of its registers."""
 
@@ -81,19 +89,18 @@ class Slots:
         return len(self.channels)
 
     def _grow(self, capacity: int) -> None:
-        old = len(self.frame)
-        more, blocks = capacity - old, (capacity - old) // BLOCK
+        """Room for ``capacity`` meters. What is not yet used stays untouched, and takes no memory."""
         state = self.state
-        self.frame = np.concatenate([self.frame, np.zeros(more, FRAME)])
-        state.meters = np.concatenate([state.meters, np.zeros(more, METER)])
+        self.frame = _longer(self.frame, np.zeros(capacity, FRAME))
+        state.meters = _longer(state.meters, np.zeros(capacity, METER))
         for detector in self.detectors:
             for column in detector.columns:
                 key = (detector.name, column.name)
-                fresh = column.new(more)
-                state.arrays[key] = np.concatenate([state.arrays[key], fresh]) if old else fresh
-        clean = np.zeros(blocks, np.uint8)
-        state.hot, state.cold = np.concatenate([state.hot, clean]), np.concatenate([state.cold, clean])
-        self.who = np.concatenate([self.who, clean])
+                state.arrays[key] = _longer(state.arrays.get(key), column.new(capacity))
+        blocks = capacity // BLOCK
+        state.hot = _longer(state.hot, np.zeros(blocks, np.uint8))
+        state.cold = _longer(state.cold, np.zeros(blocks, np.uint8))
+        self.who = _longer(self.who, np.zeros(blocks, np.uint8))
 
     # -- coming and going --------------------------------------------------------------------
 

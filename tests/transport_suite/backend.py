@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from faust.types import TP, EventT
 from connectors.sqlite_log import SqliteLog
 
 _numbers = itertools.count()
+_SCRATCH = tempfile.TemporaryDirectory(prefix="forestall-faust-")  # goes with the process
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Backend:
                 "consumer_max_fetch_size": 8 * 2**20,
                 "producer_max_request_size": 8 * 2**20,
                 "web_enabled": False,
+                "datadir": f"{_SCRATCH.name}/{self.name(word)}",
                 **settings,
             },
         )

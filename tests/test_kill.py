@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.faults.fixtures import SEED, Backend, Reference
 from tests.faults.outcome import compare, outcome
 from tests.faults.proof import LogWatch, Proof, kill_in_mid_work
@@ -14,6 +16,7 @@ from tests.faults.site import ROLES
 from tests.services.process import wait_until
 
 pytest_plugins = ["tests.faults.fixtures"]
+pytestmark = pytest.mark.soak
 
 SEGMENT_S = 4.0  # of load for each kill
 

@@ -156,6 +156,7 @@ def test_tokens_of_a_connection_that_is_gone_are_not_acknowledged(broker: Broker
     asyncio.run(run())
 
 
+@pytest.mark.soak
 def test_a_killed_broker_costs_no_message_that_the_publisher_can_bridge(broker: Broker, rounds: int) -> None:
     each = 3000
 
@@ -205,6 +206,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.soak
 def test_a_killed_reader_loses_nothing_that_it_had_not_written(
     broker: Broker, tmp_path: Path, rounds: int
 ) -> None:

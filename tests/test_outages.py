@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.conftest import require
 from tests.faults.fixtures import AWAY_S, Backend, Reference
 from tests.faults.outcome import compare, outcome
@@ -23,6 +25,7 @@ from tests.services.victoria import Victoria
 from tests.tickets.receiver import SECRET, Receiver
 
 pytest_plugins = ["tests.faults.fixtures"]
+pytestmark = pytest.mark.soak
 
 #: What a process may grow by while something is away. It holds what is in flight and not more. [MB]
 GROWTH_MB = 200.0  # what buffers and thread pools fill once; it must not grow with the length of the absence

@@ -17,6 +17,7 @@ from tests.services.mosquitto import Mosquitto
 from tests.services.process import wait_until
 
 pytest_plugins = ["tests.faults.fixtures"]
+pytestmark = pytest.mark.soak
 
 STEP_S = 4.0  # of load for each thing that happens
 BRIDGE_S = 4.0  # Mosquitto writes what it holds every second; a busy machine may be late

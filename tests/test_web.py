@@ -301,7 +301,8 @@ def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
             assert "unable to open database file" in answer.json()["got"]
         refused = await client.get("/ready")
         assert refused.status_code == 503
-        assert refused.json() == {"ready": False, "reason": "the ticket database does not answer"}
+        reason = "the ticket database is not there yet: it has not answered since the start"
+        assert refused.json() == {"ready": False, "reason": reason}
         assert (await client.get("/health")).status_code == 200
         assert "forestall_store_up 0.0" in (await client.get("/metrics")).text
         upgrade(url)

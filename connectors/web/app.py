@@ -114,7 +114,9 @@ def _operations(app: FastAPI, feed: Feed, families: Families) -> None:
     async def ready() -> Response:
         found = await feed.snapshot(PATIENCE_S)
         # open to everybody: where the database is, is for those who may see the rest
-        return ready_response(not found.store_error, "the ticket database does not answer")
+        known = found.store_ns is not None
+        reason = "does not answer" if known else "is not there yet: it has not answered since the start"
+        return ready_response(not found.store_error, f"the ticket database {reason}")
 
 
 def _errors(app: FastAPI) -> None:

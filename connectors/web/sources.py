@@ -80,6 +80,10 @@ def _no_unit(_meter_id: str) -> str:
     return ""
 
 
+def _there() -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where everything comes from.
@@ -88,6 +92,7 @@ class Sources:
     kept_at : where readings and flags are kept besides, for people; may be empty
     now_ns  : the wall clock
     unit_of : the registry's unit of a meter, for readings whose payload stated none
+    missing : why the store cannot be asked yet, its tables not being there; empty: it can
     """
 
     store: TicketStore
@@ -96,6 +101,7 @@ class Sources:
     kept_at: str = ""
     now_ns: Callable[[], int] = time.time_ns
     unit_of: Callable[[str], str] = _no_unit
+    missing: Callable[[], str] = _there
 
 
 class Reader:
@@ -117,7 +123,9 @@ class Reader:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def ask(self, call: Callable[[TicketStore], T]) -> T:
-        """Put a question to the store. Raises Unavailable also where it takes too long."""
+        """Put a question to the store. Raises Unavailable also where it takes too long, or is not there yet."""
+        if missing := self.sources.missing():
+            raise Unavailable("the ticket database", missing, 2.0)
         if self._waiting >= _MOST_WAITING:
             raise Unavailable("the ticket database", f"{self._waiting} questions wait for it", 5.0)
         self._waiting += 1

@@ -39,8 +39,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "The ticket database does not answer; trying again. What you see is of {when}. Nothing is lost.",
     ),
     "store_away_never": (
-        "工单数据库无应答，正在自动重试。新读数已写入日志，不会丢失。",
-        "The ticket database does not answer; trying again. Nothing is lost: readings wait in the log.",
+        "工单数据库尚未就绪，正在自动重试。新读数已写入日志，不会丢失。",
+        "The ticket database is not there yet; trying again. Nothing is lost: readings wait in the log.",
     ),
     "history_away": (
         "历史库无法读取，正在自动重试：{error}",

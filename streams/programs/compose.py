@@ -242,8 +242,13 @@ async def _follow_units(registry: RegistryFile, units: dict[str, str]) -> None:
         await asyncio.sleep(30.0)
 
 
-async def serve_web(settings: Settings, store: Store, clock: Clock, stop: asyncio.Event) -> None:
-    """API and pages, until ``stop``. Raises PortTaken."""
+async def serve_web(
+    settings: Settings, store: Store, clock: Clock, stop: asyncio.Event, missing: Callable[[], str]
+) -> None:
+    """API and pages, until ``stop``. Raises PortTaken.
+
+    missing : why the store cannot be asked yet; empty: it can
+    """
     from connectors.web import Sources, Vocabulary, WebConfig, make_app, serve
 
     kept_at = (
@@ -268,6 +273,7 @@ async def serve_web(settings: Settings, store: Store, clock: Clock, stop: asynci
         ),
         now_ns=clock.now_ns,
         unit_of=lambda meter_id: units.get(meter_id, ""),
+        missing=missing,
     )
     config = WebConfig(
         token=settings.web.token.get_secret_value(),

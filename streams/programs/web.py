@@ -8,6 +8,7 @@ import logging
 
 from connectors.migrations import upgrade
 from connectors.store import Store
+from streams.clock import Clock
 from streams.deliver import wanted_by
 from streams.heart import Heart
 from streams.programs import compose
@@ -20,32 +21,43 @@ log = logging.getLogger(__name__)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Until ``stop``."""
+    """Until ``stop``. Serves at once; the ticket store is upgraded beside it, as soon as it answers."""
     clock = compose.make_clock(settings)
-    await insist("the ticket store", lambda: asyncio.to_thread(upgrade, settings.store_url), stop)
-    if stop.is_set():
-        return
     durable = compose.open_log(settings)
+    opened = asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(durable.close)
         store = Store(settings.store_url, wanted_by(compose.desks(settings, durable, clock)))
         stack.callback(store.close)
-        watch = SelfWatch(
-            store,
-            Rules(),
-            clock,
-            WatchConfig(
-                silent_s=settings.watch.silent_s, lag_s=settings.watch.lag_s, outbox_s=settings.watch.outbox_s
-            ),
+        missing = "it is not there yet: it has not answered since this process was started"
+        serving = asyncio.create_task(
+            compose.serve_web(settings, store, clock, stop, lambda: "" if opened.is_set() else missing)
         )
-        heart = Heart(store, "web", dict, clock)
-        tasks = [asyncio.create_task(heart.run())]
-        if settings.clock_file is None:
-            # A clock that is set by hand says nothing of silence or delay.
-            tasks.append(asyncio.create_task(watch.run(stop)))
+        beside = asyncio.create_task(_beside(settings, store, clock, stop, opened))
         try:
-            await compose.serve_web(settings, store, clock, stop)
+            await asyncio.wait({serving, beside}, return_when=asyncio.FIRST_COMPLETED)
+            # what runs beside ends by itself only when told to stop, or by a fault that ends us
+            stop.set()
+            await serving
+            if beside.done():
+                beside.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            beside.cancel()
+            await asyncio.gather(serving, beside, return_exceptions=True)
+
+
+async def _beside(
+    settings: Settings, store: Store, clock: Clock, stop: asyncio.Event, opened: asyncio.Event
+) -> None:
+    """Wait for the store and give it its tables; then heartbeats, and the watch on ourselves."""
+    await insist("the ticket store", lambda: asyncio.to_thread(upgrade, settings.store_url), stop)
+    if stop.is_set():
+        return
+    opened.set()
+    work = [Heart(store, "web", dict, clock).run()]
+    if settings.clock_file is None:
+        # A clock that is set by hand says nothing of silence or delay.
+        own = settings.watch
+        config = WatchConfig(silent_s=own.silent_s, lag_s=own.lag_s, outbox_s=own.outbox_s)
+        work.append(SelfWatch(store, Rules(), clock, config).run(stop))
+    await asyncio.gather(*work)

@@ -1,7 +1,7 @@
 """The outbox → desks: every event delivered at least once, each ticket's in order, no storm.
 
 A desk that does not answer is asked with one event at a time until it answers; then the
-rest follows. Events are leased, not held: whoever dies in mid-work leaves them to the next.
+rest follows. Events are leased, not held (``lease``): whoever dies in mid-work leaves them to the next.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from streams.clock import Clock
+from streams.lease import Lease
 from streams.log_desk import LogDesk, wanted_by
 from streams.messages import NS
 from streams.ports import Desk, Gone, Rejected, Unavailable
@@ -34,6 +36,8 @@ class OutboxStore(Protocol):
 
     def outbox_claim(self, desk: str, limit: int, now_ns: int, lease_ns: int) -> list[OutboxItem]: ...
 
+    def outbox_renew(self, items: Sequence[OutboxItem], until_ns: int) -> int: ...
+
     def outbox_settle(self, outcomes: Sequence[Outcome], now_ns: int) -> None: ...
 
     def outbox_wake(self, desk: str, now_ns: int) -> int: ...
@@ -52,7 +56,9 @@ class DeliverConfig:
     """How patient the deliverer is.
 
     batch, parallel : events claimed at once, and delivered at the same time, of each desk
-    lease_s         : after which a claimed event is another's to take
+    lease_s         : after which a claimed event is another's to take, unless its lease is renewed, as
+                      it is five times in that while; the machines' clocks must agree to some seconds
+    settle_s        : how long a result is offered to a store that is away
     poll_s          : between looks at an empty outbox
     first_s, ceiling_s, jitter : an event's n-th retry comes after first_s × 2^(n−1), at most
                       ceiling_s, ± the share ``jitter``
@@ -64,7 +70,8 @@ class DeliverConfig:
 
     batch: int = 32
     parallel: int = 8
-    lease_s: float = 120.0
+    lease_s: float = 15.0
+    settle_s: float = 60.0
     poll_s: float = 1.0
     first_s: float = 2.0
     ceiling_s: float = _HOUR
@@ -167,12 +174,14 @@ class Deliverer:
         if line.disabled or now < line.resume_ns:
             return 0
         limit = 1 if line.failures else config.batch
+        claimed = time.monotonic()
         items = await self._call(self._store.outbox_claim, name, limit, now, int(config.lease_s * NS))
         if not items:
             return 0
         heard = line.heard
         line.answers, line.wait_s = True, 0.0
-        await self._deliver(line, items, stop)
+        with Lease(self._store, items, self._clock, claimed, config.lease_s) as lease:
+            await self._deliver(line, items, lease, stop)
         now = self._clock.now_ns()
         if line.heard > heard:
             if line.failures:
@@ -237,10 +246,21 @@ class Deliverer:
             log.error("%d ticket events became dead letters: %s", lost, reason)
         await self._call(self._store.prune, now - int(self._config.keep_s * NS))
 
-    async def _deliver(self, line: _Line, items: list[OutboxItem], stop: asyncio.Event | None) -> None:
+    async def _deliver(
+        self, line: _Line, items: list[OutboxItem], lease: Lease, stop: asyncio.Event | None
+    ) -> None:
         """Deliver side by side; write down what came of it as it comes."""
         free = asyncio.Semaphore(self._config.parallel)
-        tasks = {asyncio.create_task(self._one(line, item, free, stop)) for item in items}
+
+        async def one(item: OutboxItem) -> Outcome:
+            async with free:
+                ended = stop is not None and stop.is_set()
+                # what waited for its turn past its lease may be on another's way by now
+                if ended or line.disabled or not line.answers or not lease.held:
+                    return Outcome(item=item, verdict="release")
+                return await self._one(line, item)
+
+        tasks = {asyncio.create_task(one(item)) for item in items}
         try:
             while tasks:
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -259,13 +279,15 @@ class Deliverer:
         if not outcomes:
             return
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._config.lease_s / 2
+        end = loop.time() + self._config.settle_s
         attempt = 0
         while True:
             try:
                 await self._call(self._store.outbox_settle, outcomes, self._clock.now_ns())
-            except Unavailable:
+            except Unavailable as error:
                 attempt += 1
+                if attempt == 1:
+                    log.warning("outbox for %s: results wait: %s", outcomes[0].item.desk, error)
                 pause = self._config.pause(attempt, self._chance(), self._config.poll_s)
                 if loop.time() + pause > end:
                     raise
@@ -273,42 +295,38 @@ class Deliverer:
             else:
                 return
 
-    async def _one(
-        self, line: _Line, item: OutboxItem, free: asyncio.Semaphore, stop: asyncio.Event | None
-    ) -> Outcome:
-        async with free:
-            if not line.answers or line.disabled or (stop is not None and stop.is_set()):
-                return Outcome(item=item, verdict="release")
-            desk, event = line.desk, item.event
-            try:
-                remote = await desk.find(event) if item.attempts > 1 else None
-                if remote is None:
-                    remote = await desk.deliver(event, item.remote_id)
-            except Gone as error:
-                line.disabled = True
-                log.error("%s is switched off: %s", desk.name, error)
-                await self._call(
-                    self._store.desk_disable, desk.name, desk.endpoint, error.reason, self._clock.now_ns()
-                )
-                return Outcome(item=item, verdict="release")
-            except Rejected as error:
-                line.failed += 1
-                line.heard += 1
-                line.answers = True
-                log.error("%s refused %s for good: %s", desk.name, event.id, error.reason)
-                return Outcome(item=item, verdict="dead", reason=error.reason)
-            except Unavailable as error:
-                line.failed += 1
-                line.answers = False
-                line.wait_s = max(line.wait_s, error.retry_after if error.retry_after > 1.0 else 0.0)
-                pause = self._config.pause(item.attempts, self._chance(), self._config.ceiling_s)
-                due = self._clock.now_ns() + int(max(pause, error.retry_after) * NS)
-                log.warning("%s: attempt %d of %s: %s", desk.name, item.attempts, event.id, error)
-                return Outcome(item=item, verdict="retry", due_ns=due, reason=str(error))
-            line.delivered += 1
+    async def _one(self, line: _Line, item: OutboxItem) -> Outcome:
+        """One attempt, and what came of it."""
+        desk, event = line.desk, item.event
+        try:
+            remote = await desk.find(event) if item.attempts > 1 else None
+            if remote is None:
+                remote = await desk.deliver(event, item.remote_id)
+        except Gone as error:
+            line.disabled = True
+            log.error("%s is switched off: %s", desk.name, error)
+            await self._call(
+                self._store.desk_disable, desk.name, desk.endpoint, error.reason, self._clock.now_ns()
+            )
+            return Outcome(item=item, verdict="release")
+        except Rejected as error:
+            line.failed += 1
             line.heard += 1
             line.answers = True
-            return Outcome(item=item, verdict="done", remote_id=remote)
+            log.error("%s refused %s for good: %s", desk.name, event.id, error.reason)
+            return Outcome(item=item, verdict="dead", reason=error.reason)
+        except Unavailable as error:
+            line.failed += 1
+            line.answers = False
+            line.wait_s = max(line.wait_s, error.retry_after if error.retry_after > 1.0 else 0.0)
+            pause = self._config.pause(item.attempts, self._chance(), self._config.ceiling_s)
+            due = self._clock.now_ns() + int(max(pause, error.retry_after) * NS)
+            log.warning("%s: attempt %d of %s: %s", desk.name, item.attempts, event.id, error)
+            return Outcome(item=item, verdict="retry", due_ns=due, reason=str(error))
+        line.delivered += 1
+        line.heard += 1
+        line.answers = True
+        return Outcome(item=item, verdict="done", remote_id=remote)
 
     async def _call(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.to_thread(function, *arguments)

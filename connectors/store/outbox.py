@@ -82,6 +82,21 @@ class Outbox:
                 for row in found
             ]
 
+    def outbox_renew(self, items: Sequence[OutboxItem], until_ns: int) -> int:
+        """Keep what was claimed until ``until_ns``; returns how many are still waiting and ours.
+
+        What has been settled, or claimed by another since, is left alone.
+        """
+        tokens = sorted({item.lease for item in items})
+        mine = outbox.c.id.in_([item.number for item in items]) & (outbox.c.state == PENDING)
+        mine &= outbox.c.lease.in_(tokens)
+        # rows that are just being settled are skipped: waiting for them, the two could wait for each other
+        free = select(outbox.c.id).where(mine).order_by(outbox.c.id).with_for_update(skip_locked=True)
+        with writing(self._engine) as connection:
+            ids = list(connection.execute(free).scalars())
+            connection.execute(update(outbox).where(outbox.c.id.in_(ids)).values(due_ns=until_ns))
+            return len(ids)
+
     def outbox_settle(self, outcomes: Sequence[Outcome], now_ns: int) -> None:
         """Write down what came of deliveries, all in one transaction.
 

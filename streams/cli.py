@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -14,7 +15,9 @@ import typer
 
 from streams.logs import configure
 from streams.settings import ConfigError, Settings, load
-from streams.supervise import end_with_supervisor
+from streams.supervise import CHILD, end_with_supervisor
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="forestall",
@@ -39,6 +42,15 @@ def _load(config: Path | None, **overrides: Any) -> Settings:
         return load(config, **overrides)
     except ConfigError as error:
         _fail(error)
+
+
+def _warn_of_strangers() -> None:
+    """A misspelt variable changes nothing, which is the trouble with it. Once, not in every child."""
+    from streams.programs.environment import unknown
+
+    if CHILD not in os.environ:
+        for sentence in unknown(os.environ):
+            log.warning("%s", sentence)
 
 
 def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -67,6 +79,7 @@ def run(
     if process not in ("", "ingest", "worker", "web"):
         _fail(f"expected ingest, worker or web, got {process!r}")
     configure(process or "run", settings.log_level, settings.log_json)
+    _warn_of_strangers()
     try:
         if process == "ingest":
             from streams.programs import ingest
@@ -136,12 +149,20 @@ def check_config(
 ) -> None:
     """Say whether the configuration can be used, and what it comes to."""
     from streams.programs import compose
+    from streams.programs.environment import unknown
     from streams.programs.explain_config import explain, list_keys
 
     if keys:
         typer.echo(list_keys())
         return
-    settings = _load(config)
+    strangers = "\n  ".join(unknown(os.environ))
+    told = f"the environment cannot be used:\n  {strangers}" if strangers else ""
+    try:
+        settings = load(config)
+    except ConfigError as error:
+        _fail(f"{error}\n{told}".rstrip())
+    if told:
+        _fail(told)
     try:
         compose.bank_config(settings)
         compose.router(settings)

@@ -79,6 +79,15 @@ class MqttSettings(Section):
     def _check(cls, value: str) -> str:
         return _url(value, ("mqtt", "mqtts")) if value else value
 
+    @model_validator(mode="after")
+    def _shared(self) -> MqttSettings:
+        if self.shared_group and not self.url:
+            raise ValueError(
+                "expected url beside shared_group: the broker of our own has no shared subscriptions; "
+                "name the broker, or leave shared_group out"
+            )
+        return self
+
 
 class IngestSettings(Section):
     """How payloads become readings."""

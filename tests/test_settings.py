@@ -161,10 +161,11 @@ def test_an_unknown_key_of_a_table_is_named_in_the_environment_too(monkeypatch: 
         ('app = "For Estall"', "app", "pattern"),
         ('partitions = "many"', "partitions", "integer"),
         ("[mqtt]\nreceive_maximum = 70000", "mqtt.receive_maximum", "less than or equal to 65535"),
+        ('[mqtt]\nshared_group = "g"', "mqtt", "expected url beside shared_group: the broker of our own"),
         ('[log]\ndurability = "some"', "log.durability", "'full' or 'normal'"),
         ("[detectors]\nspike = 3", "detectors.spike", "dictionary"),
         (
-            '[mqtt]\nshared_group = "g"\n[ingest]\nsparkplug = true',
+            '[mqtt]\nurl = "mqtt://b:1"\nshared_group = "g"\n[ingest]\nsparkplug = true',
             "the whole",
             "expected no mqtt.shared_group",
         ),

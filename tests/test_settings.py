@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from connectors.payloads import SparkplugConfig
+from streams.messages import RawMessage
+from streams.programs import compose
 from streams.settings import ConfigError, Section, Settings, is_loopback, load
 
 TOKEN = "sixteen-and-more-characters"
@@ -247,3 +251,56 @@ def test_a_word_that_means_a_secret_is_one() -> None:
         for name, info in model.model_fields.items():
             if any(word in name for word in words):
                 assert "SecretStr" in str(info.annotation), prefix + name
+
+
+# --- payloads -----------------------------------------------------------------------------------------
+
+
+def test_topics_can_be_ignored(write: Callable[[str], Path]) -> None:
+    settings = load(write('[ingest]\nignore = ["forestall/readings/test/#"]\n'))
+    router = compose.router(settings)
+
+    def read(topic: str) -> tuple[str, int]:
+        dialect, out = router.decode(RawMessage(topic=topic, payload=b"noise", received_ns=0))
+        return dialect, len(out.rejects)
+
+    assert read("forestall/readings/test/a") == ("ignored", 0)
+    assert read("forestall/readings/site") == ("native", 1)
+    with pytest.raises(ConfigError, match=r"ingest: expected # alone"):
+        compose.router(load(write('[ingest]\nignore = ["a/#/b"]\n')))
+
+
+def test_every_option_of_sparkplug_is_a_setting(write: Callable[[str], Path]) -> None:
+    chosen = SparkplugConfig(
+        groups=("one", "two"),
+        meter_id="{device}",
+        register="{metric}",
+        kind="gauge",
+        ignore=("*/Firmware",),
+        unit_property="unit",
+        rebirth=False,
+        rebirth_interval_s=30.0,
+        max_nodes=7,
+    )
+    settings = load(
+        write(
+            "[ingest]\nsparkplug = true\n"
+            '[sparkplug]\ngroups = ["one", "two"]\nmeter_id = "{device}"\nregister_name = "{metric}"\n'
+            'kind = "gauge"\nignore = ["*/Firmware"]\nunit_property = "unit"\nrebirth = false\n'
+            "rebirth_interval_s = 30\nmax_nodes = 7\n"
+        )
+    )
+    assert compose.sparkplug_config(settings) == chosen
+    plain = SparkplugConfig()
+    unlike = [f.name for f in fields(chosen) if getattr(chosen, f.name) == getattr(plain, f.name)]
+    assert unlike == ["max_bytes"], "every other option is set here to what it is not by default"
+    router = compose.router(settings)
+    assert {t for t in router.topics if "/NDATA/" in t} == {"spBv1.0/one/NDATA/+", "spBv1.0/two/NDATA/+"}
+    assert compose.sparkplug_config(load(write("[ingest]\nsparkplug = true\n"))) == plain
+
+
+def test_options_of_sparkplug_without_sparkplug_are_refused(write: Callable[[str], Path]) -> None:
+    with pytest.raises(ConfigError, match=r"expected ingest\.sparkplug = true beside the table sparkplug"):
+        load(write('[sparkplug]\ngroups = ["one"]\n'))
+    with pytest.raises(ConfigError, match="expected a template of"):
+        compose.router(load(write('[ingest]\nsparkplug = true\n[sparkplug]\nmeter_id = "{plant}"\n')))

@@ -130,6 +130,12 @@ def bank_config(settings: Settings) -> BankConfig:
     )
 
 
+def sparkplug_config(settings: Settings) -> SparkplugConfig:
+    """How Sparkplug is read."""
+    given = settings.sparkplug.model_dump()
+    return SparkplugConfig(register=given.pop("register_name"), **given)
+
+
 def router(settings: Settings) -> Router:
     """The payload dialects. Raises ConfigError where a mapping file is wrong."""
     try:
@@ -137,7 +143,8 @@ def router(settings: Settings) -> Router:
             PayloadConfig(
                 native_topics=settings.ingest.native_topics,
                 mappings=settings.ingest.mappings,
-                sparkplug=SparkplugConfig() if settings.ingest.sparkplug else None,
+                sparkplug=sparkplug_config(settings) if settings.ingest.sparkplug else None,
+                ignore=settings.ingest.ignore,
             )
         )
     except ValueError as error:

@@ -72,6 +72,9 @@ class Batch:
     usage   amount used since the meter's last reading, NaN = none [unit]
     span    time that the amount covers [ns]
     usual   usual time between the meter's readings, as of this one [ns]
+    since   time since the meter's reading before this one, 0 = there was none [ns]
+    back    amount booked for the reading before that turned out to be wrong: it is to be taken
+            back, ``usage`` covers its time too [unit]
     status  OK, FIRST, …
     live    1 = may raise an alarm
     """
@@ -90,6 +93,8 @@ class Batch:
     usage: F64
     span: I64
     usual: I64
+    since: I64
+    back: F64
     status: U8
     live: U8
 

@@ -103,7 +103,7 @@ def _update(
     pulse: Records, seen: NDArray[np.uint64], meters: Records,
     slot: I64, time: I64, value: F64, kind: U8, quality: U8, marks: NDArray[np.uint16], limit: I64,
     serial: NDArray[np.uint64], stop: F64, begin: F64,
-    usage: F64, span: I64, usual: I64, status: U8, live: U8,
+    usage: F64, span: I64, usual: I64, since: I64, back: F64, status: U8, live: U8,
     confirm: int, long_gap: float, turn_near: float, turn_most: float, out: Records,
 ) -> int:  # fmt: skip
     n = 0
@@ -112,6 +112,7 @@ def _update(
         p = pulse[j]
         t, v = time[i], value[i]
         usage[i], span[i], usual[i], live[i] = np.nan, 0, p.spacing, 0
+        since[i], back[i] = 0, 0.0
         may = (marks[i] & (RETAINED | HISTORICAL)) == 0
         step = meters[j].interval
 
@@ -155,6 +156,7 @@ def _update(
             usual[i] = step
             continue
         gap = t - p.time
+        since[i] = gap
         before = p.spacing
         pace(p, gap, step, long_gap)
         usual[i] = p.spacing
@@ -263,7 +265,7 @@ class Intervals:
         found: int = _update(
             state.of(self.name, "pulse"), state.of(self.name, "seen"), state.meters,
             b.slot, b.time, b.value, b.kind, b.quality, b.marks, b.limit, b.serial, b.stop, b.start,
-            b.usage, b.span, b.usual, b.status, b.live,
+            b.usage, b.span, b.usual, b.since, b.back, b.status, b.live,
             self.confirm, self.long_gap, self.turn_near, self.turn_most, out,
         )  # fmt: skip
         return found

@@ -106,6 +106,7 @@ def prepare(
     return Batch(
         slot, time, local, value, kind, quality, columns.marks, limit, serial, stop, start,
         usage=np.empty(n), span=np.empty(n, np.int64), usual=np.empty(n, np.int64),
+        since=np.zeros(n, np.int64), back=np.zeros(n),
         status=np.zeros(n, np.uint8), live=np.zeros(n, np.uint8),
     )  # fmt: skip
 

@@ -49,17 +49,17 @@ CAUSES: dict[str, tuple[str, str]] = {
 CHECKS: dict[str, tuple[StepKind, str, str]] = {
     "read_again": (
         StepKind.DATA_QUERY,
-        "复核抄表:对照本次与上次读数、照片或再抄一次",
+        "复核抄表：对照本次与上次读数、照片或再抄一次",
         "check the read: this one against the last, its photo, or read again",
     ),
     "leak_test": (
         StepKind.SITE_VISIT,
-        "上门检漏:关闭全部用具,观察表具是否走字",
+        "上门检漏：关闭全部用具，观察表具是否走字",
         "look for a leak on site: everything shut, does the meter still move?",
     ),
     "meter_test": (
         StepKind.DEVICE_TEST,
-        "校表:送检并取得检定报告",
+        "校表：送检并取得检定报告",
         "have the meter tested and keep the report",
     ),
     "estimated_reads": (
@@ -69,12 +69,12 @@ CHECKS: dict[str, tuple[StepKind, str, str]] = {
     ),
     "ask_customer": (
         StepKind.INTERVIEW,
-        "询问用户:人口、用具、用途是否变化",
+        "询问用户：人口、用具、用途是否变化",
         "ask the customer: people, appliances, purpose – what changed?",
     ),
     "shut_off": (
         StepKind.INTERVIEW,
-        "联系用户,逐一关闭用具与龙头",
+        "联系用户，逐一关闭用具与龙头",
         "call the customer: shut appliances and taps one by one",
     ),
     "vacancy_record": (

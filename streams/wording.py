@@ -74,10 +74,10 @@ KINDS: dict[str, tuple[str, str]] = {
 ESTIMATE: dict[str, tuple[str, str]] = {
     "history_mean_days": ("历史日均用量 × 本期天数", "mean daily use of the past × days billed"),
     "detector_expectation": ("检测模型的期望值", "what the detector expected"),
-    "days_not_months": ("按天数折算,不按月", "counted by days, not by months"),
+    "days_not_months": ("按天数折算，不按月", "counted by days, not by months"),
     "same_use_as_before": ("假定用户用途与以往相同", "assumes that the customer's use is as before"),
     "no_season": ("未计季节差异", "takes no account of the season"),
-    "one_period_no_range": ("仅有一个历史周期,无法给出范围", "one past period only: no range can be given"),
+    "one_period_no_range": ("仅有一个历史周期，无法给出范围", "one past period only: no range can be given"),
     "range_of_periods": (
         "范围取自历史各周期日均用量的最低与最高",
         "range from the least and the greatest daily use of past periods",
@@ -102,9 +102,10 @@ ACTIONS: dict[str, tuple[str, str]] = {
 #: the words between the figures
 PHRASES: dict[str, dict[str, str]] = {
     "zh": {
-        "colon": ":",
+        "colon": "：",
+        "range": "（{} … {}）",
         "stop": "。",
-        "and": ";",
+        "and": "；",
         "ticket": "工单",
         "meter": "表计",
         "since": "起始",
@@ -113,10 +114,11 @@ PHRASES: dict[str, dict[str, str]] = {
         "should": "应计",
         "billed": "已计",
         "excess": "差额",
-        "causes": "可能原因与核查顺序:",
+        "causes": "可能原因与核查顺序：",
     },
     "en": {
         "colon": ": ",
+        "range": " ({} … {})",
         "stop": ". ",
         "and": "; ",
         "ticket": "Ticket",
@@ -146,7 +148,7 @@ def title(ticket: Ticket, language: str) -> str:
     emergency = ticket.urgency is Urgency.EMERGENCY
     if language == "zh":
         marks = ("【演练】" if ticket.drill else "") + ("【紧急】" if emergency else "")
-        return f"{marks}{category}:{kind}({where})"
+        return f"{marks}{category}：{kind}（{where}）"
     marks = ("[DRILL] " if ticket.drill else "") + ("[EMERGENCY] " if emergency else "")
     return f"{marks}{category}: {kind} at {where}"
 
@@ -218,7 +220,7 @@ def _estimate_line(estimate: Estimate, language: str) -> str:
         f"{say['excess']} {estimate.excess:.10g} {unit}"
     )
     if estimate.low is not None and estimate.high is not None:
-        text += f" ({estimate.low:.10g} … {estimate.high:.10g})"
+        text += say["range"].format(f"{estimate.low:.10g}", f"{estimate.high:.10g}")
     notes = [_word(ESTIMATE, code, language) for code in (estimate.method, *estimate.assumptions)]
     return f"{text}{say['stop']}{say['and'].join(notes)}"
 

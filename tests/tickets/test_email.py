@@ -54,7 +54,7 @@ def test_an_emergency_is_told_in_chinese_and_english(server: SmtpServer) -> None
     assert asyncio.run(Email(config(server)).deliver(opened, "")) == f"<{opened.ticket_id}@utility.example>"
     (mail,) = server.mails
     assert mail["Subject"] == (
-        "【紧急】安全管理类:持续不断流(point-1) / [EMERGENCY] safety: flow that never stops at point-1"
+        "【紧急】安全管理类：持续不断流（point-1） / [EMERGENCY] safety: flow that never stops at point-1"
     )
     assert mail["To"] == "duty@utility.example, boss@utility.example"
     assert mail["Auto-Submitted"] == "auto-generated"

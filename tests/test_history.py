@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     make_small(monkeypatch)
 
 
+@pytest.fixture(params=["looked up", "by time"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to the newest reading of each meter: that for few of them and that for many."""
+    if request.param == "by time":
+        monkeypatch.setattr("connectors.sqlite_history.reader._FEW", 0)
+
+
 reading = st.tuples(
     st.sampled_from(["a", "b", "c", "d", "表"]), st.sampled_from(["", "", "", "T1"]),
     st.integers(T0, T0 + 20), st.floats(allow_nan=False, allow_infinity=False),
@@ -38,7 +47,7 @@ reading = st.tuples(
     st.integers(T0 - 1, T0 + 21),
     st.integers(0, 6),
 )
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small", "way")
 def test_equals_the_obvious_dictionary(
     steps: list[tuple[list[Reading], int]], start: int, end: int, limit: int
 ) -> None:
@@ -161,6 +170,7 @@ def test_writing_again_changes_nothing(tmp_path: Path) -> None:
     assert before == after == [r for r in readings if r[0] == "m1"]
 
 
+@pytest.mark.usefixtures("way")
 def test_the_latest_of_all_takes_a_correction_of_its_last_line(tmp_path: Path) -> None:
     async def work(history: SqliteHistory) -> list[tuple[str, float]]:
         await history.write(batch([one("a", T0 + 1, 1.0), one("b", T0, 2.0), one("c", T0 - 1, 3.0)]))
@@ -168,6 +178,34 @@ def test_the_latest_of_all_takes_a_correction_of_its_last_line(tmp_path: Path) -
         return [(found.meter_id, found.value) for found in await history.latest(2)]
 
     assert run(work, tmp_path / "h.db") == [("a", 1.0), ("b", 20.0)]
+
+
+def test_the_latest_of_few_meters_reads_no_more_than_it_needs(tmp_path: Path) -> None:
+    """One has been silent for long. What is not needed is made unreadable: to touch it would be an error."""
+    path, meters, rows = tmp_path / "h.db", [f"m{i}" for i in range(10)], 7000
+
+    async def fill(history: SqliteHistory) -> None:
+        for part in range(4):
+            times = range(part * rows, (part + 1) * rows)
+            readings = [one(m, T0 + t, float(t)) for t in times for m in meters]
+            await history.write(batch([*readings, one("silent", T0, 5.0)] if part == 0 else readings))
+
+    async def latest(history: SqliteHistory) -> dict[str, float]:
+        return {found.meter_id: found.value for found in await history.latest(100)}
+
+    run(fill, path)
+    with closing(sqlite3.connect(path)) as db:
+        (silent,) = db.execute("SELECT key FROM series WHERE meter = 'silent'").fetchone()
+        (last,) = db.execute("SELECT max(seq) FROM runs").fetchone()
+        total = db.execute("SELECT count(*) FROM chunks").fetchone()[0]
+        broken = db.execute(
+            "UPDATE chunks SET data = x'00' WHERE newest < ? AND NOT (first <= ? AND last >= ?)",
+            (T0 + 4 * rows - 2048, silent, silent),
+        ).rowcount
+        db.commit()
+    assert last >= 4
+    assert broken > 0.7 * total
+    assert run(latest, path) == {**dict.fromkeys(meters, 4.0 * rows - 1), "silent": 5.0}
 
 
 def test_flags_come_back_whole_newest_first(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -22,6 +23,7 @@ from streams.ports import PortError, Rejected, Unavailable
 T = TypeVar("T")
 
 EVER = (-(2**63), 2**63 - 1)
+_FEW = 1000  # series; of so many each is looked up, of more those that spoke last are found by time
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +206,64 @@ class _Found(NamedTuple):
 
 
 def _latest(db: sqlite3.Connection, limit: int) -> list[Latest]:
+    some = db.execute("SELECT key, meter, register FROM series LIMIT ?", (max(limit, _FEW) + 1,)).fetchall()
+    names = {int(key): (meter, register) for key, meter, register in some}
+    # by time alone, a meter that fell silent long ago would cost the reading of all since
+    best = _look_up(db, names) if len(some) <= max(limit, _FEW) else _by_time(db, limit, names)
+    units = dict(db.execute("SELECT key, name FROM units"))
+    newest = sorted(best.items(), key=lambda item: (-item[1].time_ns, item[0]))[: max(limit, 0)]
+    return [
+        Latest(meter, names[f.key][1], f.time_ns, f.value, f.kind, f.quality, f.marks, units[f.unit])
+        for meter, f in newest
+    ]
+
+
+def _look_up(db: sqlite3.Connection, names: dict[int, tuple[str, str]]) -> dict[str, _Found]:
+    """The newest reading of every meter, by the index: a chunk or two of each series are read."""
+    runs = db.execute("SELECT seq, newest FROM runs ORDER BY newest DESC, seq DESC").fetchall()
+
+    @lru_cache(maxsize=64)
+    def cells_of(chunk: int) -> Cells:
+        return read(db.execute("SELECT data FROM chunks WHERE id = ?", (chunk,)).fetchone()[0])
+
     best: dict[str, _Found] = {}
-    names: dict[int, tuple[str, str]] = {}
+    for key, (meter, _) in sorted(names.items()):
+        found: _Found | None = None
+        for run, newest in runs:
+            if found is not None and newest < found.time_ns:
+                break
+            for upto, chunk in _chunks_with(db, run, key):
+                if found is not None and upto < found.time_ns:
+                    break
+                cells = cells_of(chunk)
+                rows = np.flatnonzero(cells.series == key)
+                if len(rows):
+                    # of one instant the last row: it was written later
+                    row = int(rows[::-1][np.argmax(cells.time_ns[rows][::-1])])
+                    series, time_ns, *rest = (column[row].item() for column in cells.columns)
+                    here = _Found(time_ns, run, series, *rest)
+                    if found is None or here[:2] > found[:2]:
+                        found = here
+        if found is not None and (meter not in best or found[:2] > best[meter][:2]):
+            best[meter] = found
+    return best
+
+
+def _chunks_with(db: sqlite3.Connection, run: int, key: int) -> list[tuple[int, int]]:
+    """Chunks of a run that may hold a series, as (newest time, id), newest first; from the index alone."""
+    out = []
+    for chunk, first, newest in db.execute(
+        "SELECT id, first, newest FROM chunks WHERE run = ? AND last >= ? ORDER BY last, first", (run, key)
+    ):
+        if first > key:
+            break  # a run is sorted by series: so are all that follow
+        out.append((int(newest), int(chunk)))
+    return sorted(out, reverse=True)
+
+
+def _by_time(db: sqlite3.Connection, limit: int, names: dict[int, tuple[str, str]]) -> dict[str, _Found]:
+    """The newest reading of the ``limit`` meters that spoke last, of many; ``names`` learns their series."""
+    best: dict[str, _Found] = {}
     cutoff = EVER[0]
     for run, newest, data in db.execute(
         "SELECT run, newest, data FROM chunks ORDER BY newest DESC, run DESC"
@@ -236,11 +294,7 @@ def _latest(db: sqlite3.Connection, limit: int) -> list[Latest]:
         if len(best) >= limit:
             keep = sorted(best.items(), key=lambda item: (-item[1].time_ns, item[0]))[:limit]
             best, cutoff = dict(keep), keep[-1][1].time_ns
-    units = dict(db.execute("SELECT key, name FROM units"))
-    return [
-        Latest(meter, names[f.key][1], f.time_ns, f.value, f.kind, f.quality, f.marks, units[f.unit])
-        for meter, f in sorted(best.items(), key=lambda item: (-item[1].time_ns, item[0]))
-    ]
+    return best
 
 
 def _flags(db: sqlite3.Connection, limit: int, meter_id: str) -> list[Flag]:

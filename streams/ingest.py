@@ -88,7 +88,7 @@ class Ingest:
             *(self._appender(DEAD_LETTERS, value, key=key) for key, value in gathered.letters),
             lambda: self._roster.remember(gathered.remember),
         ]
-        delay = 0.1
+        delay, told = 0.1, ""
         while todo:
             results = await asyncio.gather(*(append() for append in todo), return_exceptions=True)
             failed = []
@@ -101,12 +101,15 @@ class Ingest:
             todo = failed
             if todo:
                 self.stats.retries += 1
-                log.warning(
-                    "log unavailable, nothing is acknowledged until it is back: %s", self.stats.log_error
-                )
+                if not told:
+                    # once: what it waits for stands in readiness, metrics and heartbeats all the while
+                    told = self.stats.log_error
+                    log.error("log unavailable, nothing is acknowledged until it is back: %s", told)
                 if await _waits(stop, delay):
                     return
                 delay = min(2 * delay, 5.0)
+        if told:
+            log.warning("the log takes records again, after %d attempts", self.stats.retries)
         self.stats.log_error = ""
         self._messages.ack(gathered.tokens)
         for topic, payload in gathered.replies:

@@ -48,7 +48,7 @@ async def run(settings: Settings, stop: asyncio.Event, mqtt_url: str = "") -> No
         settings.metrics.ingest_port,
         settings.metrics.token.get_secret_value(),
         lambda: _metrics(ingest, roster, source),
-        lambda: _ready(source),
+        lambda: _ready(ingest, source),
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(durable.close)
@@ -144,7 +144,9 @@ def _figures(ingest: Ingest, roster: Roster, source: Any) -> Any:
     return figures
 
 
-def _ready(source: Any) -> tuple[bool, str]:
+def _ready(ingest: Ingest, source: Any) -> tuple[bool, str]:
+    if ingest.stats.log_error:
+        return False, f"nothing is acknowledged: {ingest.stats.log_error}"
     stats = source.stats
     connected = str(stats.state) == "connected"
     return connected, "" if connected else f"MQTT is {stats.state}: {stats.last_error or 'connecting'}"
@@ -162,6 +164,7 @@ def _metrics(ingest: Ingest, roster: Roster, source: Any) -> list[Metric]:
             "counter",
             s.dead_letters,
         ),
+        Metric("forestall_log_up", "Whether the log takes what is written", "gauge", float(not s.log_error)),
         Metric("forestall_log_retries_total", "Times that the log was unavailable", "counter", s.retries),
         Metric("forestall_mqtt_unacknowledged", "MQTT messages in flight", "gauge", m.unacknowledged),
         Metric("forestall_mqtt_queued", "MQTT messages waiting to be taken", "gauge", m.queued),

@@ -36,13 +36,26 @@ class Kept:
     """One partition that is ours."""
 
     partition: Partition
-    pending: list[Awaitable[Any]] = field(default_factory=list)  # what must be durable before a checkpoint
+    pending: list[asyncio.Future[Any]] = field(default_factory=list)  # must be durable before a checkpoint
     task: asyncio.Task[None] | None = None
     rewinding: asyncio.Task[None] | None = None
     rewound: asyncio.Event = field(default_factory=asyncio.Event)
     last: float = 0.0  # when its last checkpoint ended [s, monotonic]
     cost: float = 0.0  # what the last one took [s]
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def drain(self) -> None:
+        """Wait for the sends under way and let go of those that have arrived.
+
+        What failed stays, for the checkpoint to fall over. Left as they are, they would grow until
+        the next checkpoint, however many flags come before it.
+        """
+        await asyncio.wait(self.pending)
+        self.pending = [sent for sent in self.pending if not _arrived(sent)]
+
+
+def _arrived(sent: asyncio.Future[Any]) -> bool:
+    return sent.done() and not sent.cancelled() and sent.exception() is None
 
 
 @dataclass(slots=True)
@@ -134,13 +147,15 @@ class Keeper:
             await self._send(kept, READINGS, None, message, target)
         stats.flags += len(outcome.flags)
         if len(kept.pending) > MOST_PENDING:
-            await asyncio.wait([asyncio.ensure_future(p) for p in kept.pending])
+            await kept.drain()
 
     async def _send(
         self, kept: Kept, topic: str, key: bytes | None, value: bytes, partition: int | None
     ) -> None:
         producer = self.topology.app.producer
-        kept.pending.append(await producer.send(topic, key, value, partition, None, None))
+        kept.pending.append(
+            asyncio.ensure_future(await producer.send(topic, key, value, partition, None, None))
+        )
 
     async def _rewind(self, number: int, kept: Kept) -> None:
         """Input is missing: seek back to where it should go on, until it comes.

@@ -20,6 +20,7 @@ from streams.topology import Topology, commit
 log = logging.getLogger(__name__)
 
 MOST = 500  # flags in a transaction
+MOST_BYTES = 8 << 20  # of flags that wait for the store: their evidence has no bound of its own
 _decoder = msgspec.json.Decoder(Flag)
 _json = msgspec.json.Encoder().encode
 
@@ -35,6 +36,7 @@ class TicketOpener:
         self._dispatcher = dispatcher
         self.order = InOrder(topology.app, FLAGS, read_log)
         self._waiting: list[tuple[int, int, bytes | None]] = []
+        self._bytes = 0
         self._room = asyncio.Event()
         self._work = asyncio.Event()
         self._room.set()
@@ -43,18 +45,20 @@ class TicketOpener:
         self.error = ""
 
     async def take(self, partition: int, offset: int, raw: bytes | None) -> None:
-        """One flag event; waits while two transactions' worth is waiting."""
+        """One flag event; waits while two transactions' worth is waiting, or 8 MiB."""
         await self._room.wait()
         if not self.order.take(partition, offset):
             return
         self._waiting.append((partition, offset, raw))
-        if len(self._waiting) >= 2 * MOST:
+        self._bytes += len(raw or b"")
+        if len(self._waiting) >= 2 * MOST or self._bytes >= MOST_BYTES:
             self._room.clear()
         self._work.set()
 
     def forget(self) -> None:
         """A rebalance: what is waiting will be delivered again to whoever owns it."""
         self._waiting.clear()
+        self._bytes = 0
         self._room.set()
 
     async def run(self) -> None:
@@ -85,11 +89,12 @@ class TicketOpener:
                 if self._waiting[: len(batch)] == batch:
                     # Nothing was taken away by a rebalance meanwhile: this much is done.
                     del self._waiting[: len(batch)]
+                    self._bytes = sum(len(raw or b"") for _, _, raw in self._waiting)
                     offsets = {TP(FLAGS, partition): offset + 1 for partition, offset, _ in batch}
                     await commit(self._topology.app, offsets)
                 self.flags += len(flags)
                 self.tickets += len(handled.tickets)
-                if len(self._waiting) < MOST:
+                if len(self._waiting) < MOST and self._bytes < MOST_BYTES:
                     self._room.set()
 
     async def _dead(self, letters: list[tuple[int, str, bytes]]) -> None:

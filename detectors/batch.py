@@ -29,7 +29,7 @@ LATE = 3  # older than the meter's newest: counted, no live alarm
 CORRECTION = 4  # seen before, other value: the later wins
 BAD = 5  # quality bad: feeds nothing
 AHEAD = 6  # a clock far ahead: moves nothing
-SUSPECT = 7  # a register that fell: its usage is not known yet
+SUSPECT = 7  # a register that fell, or an amount below zero: the usage is not known yet
 LEVEL = 8  # an instantaneous value: no usage
 
 # Bits of a reading's marks that matter to arithmetic, as in streams.messages.Mark.
@@ -48,6 +48,7 @@ METER = np.dtype(
         ("unit", np.int16),  # index of the unit in the bank
         ("kind", np.uint8),  # REGISTER, INTERVAL, GAUGE, 0 = not stated
         ("cohort", np.uint8),  # code of (commodity, class, unit) within the partition
+        ("signed", np.uint8),  # 1 = counts both ways, or out: it may fall by right
     ],
     align=True,
 )

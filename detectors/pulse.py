@@ -12,7 +12,10 @@ SEEN = 4  # words of 64 bits: how many interval slots back a duplicate is recogn
 KNOWN = 64 * SEEN
 
 # Bits of ``open``.
-ROLLBACK_OPEN, CLOCK_OPEN = 1, 2
+ROLLBACK_OPEN, CLOCK_OPEN, FALL_OPEN = 1, 2, 4
+
+# What the newest reading is to a falling amount after it.
+OTHER, BOOKED, FELL = 0, 1, 2
 
 PULSE = np.dtype(
     [
@@ -33,10 +36,13 @@ PULSE = np.dtype(
         ("ahead", np.uint32),
         ("duplicates", np.uint32),
         ("corrections", np.uint32),
+        ("negative", np.uint32),
         ("odd", np.uint8),  # spacings in a row that were not the usual
         ("pend", np.uint8),  # readings in a row below the register's value
         ("open", np.uint8),  # bits of what is raised
         ("live", np.uint8),  # 1 = its newest reading was a live one
+        ("newest", np.uint8),  # OTHER, BOOKED: an amount that was counted, FELL: one below zero that was not
+        ("good", np.uint8),  # good amounts in a row since one fell
     ],
     align=True,
 )

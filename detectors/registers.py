@@ -11,7 +11,8 @@ from detectors.pulse import ROLLBACK_OPEN
 
 ROLLBACK, MISREAD, SWAP = 0, 1, 2  # indexes of Intervals.kinds
 
-Answer = tuple[int, int, float, int]  # findings so far, status, amount (NaN = not known) and its span [ns]
+#: Findings so far, status, amount (NaN = not known), its span [ns], amount booked before that is taken back.
+Answer = tuple[int, int, float, int, float]
 
 
 @kernel
@@ -25,6 +26,7 @@ def find(
     f.at, f.start, f.end = at, start, at
     f.score, f.observed, f.expected = score, observed, expected
     f.e0, f.e1, f.e2 = e0, e1, e2
+    f.e3 = f.e4 = f.e5 = np.nan
     return n + 1
 
 
@@ -48,12 +50,12 @@ def swapped(
     p.pend = 0
     p.prev_time, p.prev_value = t, v
     p.time, p.value = t, v
-    return n, status, amount, t - since
+    return n, status, amount, t - since, 0.0
 
 
 @kernel
 def read(
-    p: Row, capacity: float, i: int, j: int, t: int, v: float, may: bool, confirm: int, turn_near: float,
+    p: Row, capacity: float, signed: bool, i: int, j: int, t: int, v: float, may: bool, confirm: int, turn_near: float,
     turn_most: float, out: Records, n: int,
 ) -> Answer:  # fmt: skip
     """Take the newest reading of a register."""
@@ -63,7 +65,7 @@ def read(
         turned = capacity + amount
         if 0 <= turned <= turn_most * capacity:
             amount = turned
-    if amount >= 0:
+    if amount >= 0 or signed:
         if p.open & ROLLBACK_OPEN:
             # Back up: the readings in between were misread.
             low = p.pend_value
@@ -74,16 +76,17 @@ def read(
         p.usage += amount
         p.prev_time, p.prev_value = since, p.value
         p.time, p.value = t, v
-        return n, OK, amount, t - since
+        return n, OK, amount, t - since, 0.0
     if p.pend == 0 and v >= p.prev_value and p.prev_time < p.time:
         # Still above the reading before the last: the last one was read too high.
         if may:
             high = p.value
             n = find(out, n, i, j, MISREAD, RAISE, t, p.time, 1.0, high, v, p.prev_value, high, v)
             n = find(out, n, i, j, MISREAD, CLEAR, t, p.time, 1.0, high, v, p.prev_value, high, v)
+        booked = p.value - p.prev_value
         p.usage += amount
         p.time, p.value = t, v
-        return n, OK, v - p.prev_value, t - p.prev_time
+        return n, OK, v - p.prev_value, t - p.prev_time, booked
     return _down(p, i, j, t, v, may, confirm, out, n)
 
 
@@ -113,4 +116,4 @@ def _down(p: Row, i: int, j: int, t: int, v: float, may: bool, confirm: int, out
         p.value = p.prev_value = v
         p.prev_time = t
         p.pend = 0
-    return n, SUSPECT, np.nan, 0
+    return n, SUSPECT, np.nan, 0, 0.0

@@ -68,4 +68,5 @@ def constants(meter: Meter, sizes: Sizes) -> dict[str, float]:
         "quiet": sizes.quiet(meter),
         "floor": sizes.floor(meter.commodity, meter.unit),
         "kind": KIND_CODES.get(meter.kind, 0),
+        "signed": int(meter.direction in ("export", "both")),
     }

@@ -123,7 +123,7 @@ class Stream:
 #: What may go wrong at one reading.
 ACCIDENTS = (
     "gap", "nan", "bad", "again", "correction", "late", "jitter", "fall", "high", "turn", "swap", "told swap",
-    "history", "retained", "ahead", "burst", "zeros", "level", "half",
+    "history", "retained", "ahead", "burst", "zeros", "level", "half", "below", "misread", "misread down",
 )  # fmt: skip
 
 Accident = tuple[float, str, int]  # where in the series, what, how much
@@ -142,6 +142,7 @@ def streams(
     spacings: Sequence[int] = (HOUR, 2 * HOUR, 6 * HOUR, DAY),
     kinds: Sequence[str] = ("register", "interval"),
     zones: Sequence[str] = ZONES,
+    directions: Sequence[str] = ("", "import"),
     most_meters: int = 3,
     most_rows: int = 1500,
 ) -> Stream:
@@ -164,6 +165,7 @@ def streams(
                 area=draw(st.sampled_from(("north", "south", ""))),
                 meter_class="residential",
                 digits=draw(st.sampled_from((None, 4))),
+                direction=draw(st.sampled_from(directions)),
                 tz=draw(st.sampled_from(zones)),
             )
         )
@@ -231,6 +233,11 @@ def _series(
             mark = Mark.HISTORICAL if what == "history" else Mark.RETAINED
             for k in range(i, min(i + much, count)):
                 rows[k] = rows[k].but(marks=int(mark))
+        elif meter.kind != "register" and what in ("below", "misread", "misread down"):
+            off = much if what == "misread" else -much
+            rows[i] = row.but(value=row.value + off)
+            if what != "below" and i + 1 < count:
+                rows[i + 1] = rows[i + 1].but(value=rows[i + 1].value - off)
         elif meter.kind == "register" and what in ("fall", "turn"):
             # For one reading, for a few, or for good.
             last = count if what == "turn" else min(i + much % 5, count)

@@ -52,12 +52,12 @@ class Tap:
     columns: tuple[Column, ...] = ()
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, str, float, int, int, bool]] = []
+        self.rows: list[tuple[int, str, float, int, int, bool, int, float]] = []
 
     def update(self, state: State, batch: Batch, out: Records) -> int:
         self.rows += [
             (int(batch.time[i]), STATUS[batch.status[i]], float(batch.usage[i]), int(batch.span[i]),
-             int(batch.usual[i]), bool(batch.live[i]))
+             int(batch.usual[i]), bool(batch.live[i]), int(batch.since[i]), float(batch.back[i]))
             for i in range(len(batch))
         ]  # fmt: skip
         return 0
@@ -106,7 +106,12 @@ def validated(stream: Stream) -> tuple[list[naive.Taken], dict[str, NaiveInterva
     """What validation makes of each row, in log order."""
     known = {m.meter_id: m for m in stream.meters}
     checks = {
-        m.meter_id: NaiveIntervals(round((m.interval_s or 0) * NS), sizes(m)["capacity"])
+        m.meter_id: NaiveIntervals(
+            round((m.interval_s or 0) * NS),
+            sizes(m)["capacity"],
+            sizes(m)["floor"],
+            m.direction in ("export", "both"),
+        )
         for m in stream.meters
     }
     return [checks[row.meter].take(reading(row, known[row.meter])) for row in stream.rows], checks
@@ -141,7 +146,8 @@ def high_low(stream: Stream) -> list[naive.Line]:
     lines: list[naive.Line] = []
     newest = advanced = None
     for row, one in zip(stream.rows, taken, strict=True):
-        if one.status != "ahead" and (newest is None or row.time > newest):
+        believed = one.reading.limit is None or row.time <= one.reading.limit
+        if believed and (newest is None or row.time > newest):
             if newest is None or advanced is None:
                 advanced = row.time
             elif (row.time - 1) // STEP != (newest - 1) // STEP:
@@ -211,7 +217,15 @@ ANY_SPACING = (HOUR // 4, HOUR, 6 * HOUR, DAY, 31 * DAY)
 
 
 @examples(25)
-@given(streams(days=40, kinds=("register", "interval", "gauge"), spacings=ANY_SPACING, most_rows=600))
+@given(
+    streams(
+        days=40,
+        kinds=("register", "interval", "gauge"),
+        spacings=ANY_SPACING,
+        most_rows=600,
+        directions=("", "import", "export", "both"),
+    )
+)
 def test_each_reading_is_what_the_obvious_loop_says(stream: Stream) -> None:
     tap = Tap()
     bank = make_bank(stream.meters, (Intervals(), tap))
@@ -220,7 +234,8 @@ def test_each_reading_is_what_the_obvious_loop_says(stream: Stream) -> None:
     for ours, twin in zip(tap.rows, taken, strict=True):
         assert ours[:2] == (twin.reading.time, twin.status)
         assert ours[2] == pytest.approx(twin.usage, nan_ok=True, abs=1e-9), twin
-        assert ours[4:] == (twin.usual, twin.live), twin
+        assert ours[4:7] == (twin.usual, twin.live, twin.since), twin
+        assert ours[7] == pytest.approx(twin.back, abs=1e-9), twin
         if not math.isnan(twin.usage):
             assert ours[3] == twin.span, twin
     assert_same(flags, [line for name, check in checks.items() for line in named(check.lines, name)])
@@ -228,6 +243,7 @@ def test_each_reading_is_what_the_obvious_loop_says(stream: Stream) -> None:
         pulse = bank.state.of("intervals", "pulse")[bank.slots[name]]
         assert float(pulse["usage"]) == pytest.approx(check.total, abs=1e-9)
         assert int(pulse["count"]) == check.count
+        assert int(pulse["negative"]) == check.negative
 
 
 @examples(25)

@@ -56,6 +56,8 @@ class Taken:
     span: int = 0
     usual: int = 0
     live: bool = False
+    since: int = 0
+    back: float = 0.0
 
 
 @dataclass

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 
-from tests.naive import NAN, NS, Line, Reading, Taken
+from tests.naive import DAY, NAN, NS, Line, Reading, Taken
 
 
 class Intervals:
-    """One meter's order of readings; register differences."""
+    """One meter's order of readings; register differences; amounts below zero."""
 
-    def __init__(self, step: int, capacity: float, confirm: int = 3) -> None:
+    def __init__(
+        self, step: int, capacity: float, floor: float = 0.0, signed: bool = False, confirm: int = 3
+    ) -> None:
         self.step = step  # spacing that the registry states, 0 = none
         self.capacity = capacity  # 10^digits, 0 = not stated
+        self.floor = floor  # what a day must amount to to matter
+        self.signed = signed  # may fall by right
         self.confirm = confirm
         self.lines: list[Line] = []
         self.newest: Reading | None = None
@@ -26,6 +30,11 @@ class Intervals:
         self.count = 0
         self.clock = False  # clock_drift is open
         self.fell: int | None = None  # when the open rollback was raised
+        self.sank: int | None = None  # the same, of an amount below zero
+        self.owed = 0.0  # the amount below zero, where the newest reading is one
+        self.booked = False  # the newest reading is an amount that was counted as it is
+        self.good = 0
+        self.negative = 0
         self.last_gauge: tuple[int, float] | None = None
 
     def take(self, r: Reading) -> Taken:
@@ -43,6 +52,10 @@ class Intervals:
             self.clock = False
             self._say("cleared", "clock_drift", r.time, None, 0.0, 0.0, seconds_ahead=0.0)
         taken = self._first(r) if self.newest is None else self._next(r, self.newest)
+        if r.kind != "interval":
+            self.booked, self.owed = False, 0.0
+        if self.newest is not None:
+            taken.since = r.time - self.newest.time
         self.newest = r
         self.count += 1
         if self.step:
@@ -57,7 +70,11 @@ class Intervals:
         if r.kind == "gauge":
             return Taken(r, "level")
         if r.kind == "interval":
+            if self._odd(r):
+                self.owed = -r.value
+                return Taken(r, "first")
             self.total = r.value
+            self.booked = bool(self.step)
             if self.step:
                 return Taken(r, "ok", r.value, self.step)
         return Taken(r, "first")
@@ -83,6 +100,8 @@ class Intervals:
             self.seen.add(r.time // self.step)
         if r.kind != "interval":
             return Taken(r, "late", usual=self.usual)
+        if self._odd(r):
+            return Taken(r, "late", usual=self.usual)
         self.total += r.value
         return Taken(r, "late", r.value, self.usual, self.usual)
 
@@ -94,13 +113,24 @@ class Intervals:
         if r.kind == "register":
             time, value = self.past[-1]
             before = self.past[-2][1] if len(self.past) > 1 else value
-            if self.low or r.value < before:
+            if len(self.past) > 1 and (self.low or (r.value < before and not self.signed)):
                 return taken
-            self.total += r.value - value
+            if len(self.past) > 1:
+                taken.usage, taken.span = r.value - value, time - self.past[-2][0]
+                self.total += taken.usage
+            elif self.low:
+                return taken
             self.past[-1] = (time, r.value)
         else:
-            if r.kind == "interval":
-                taken.usage, taken.span = r.value - newest.value, self.usual
+            if r.kind == "interval" and self._odd(r):
+                if not self.owed:
+                    return taken
+                self.owed = -r.value
+            elif r.kind == "interval":
+                counted = 0.0 if self.owed else newest.value
+                if self.owed:
+                    self.owed, self.booked = 0.0, True
+                taken.usage, taken.span = r.value - counted, self.usual
                 self.total += taken.usage
             self.past[-1] = (newest.time, r.value)
         newest.value = r.value
@@ -114,9 +144,63 @@ class Intervals:
         self.past.append((r.time, r.value))
         if r.kind == "gauge":
             return Taken(r, "level", span=gap)
+        span = usual if usual > 0 and gap > 1.5 * usual else gap
+        if self.signed:
+            self.total += r.value
+            return Taken(r, "ok", r.value, span)
+        before = 0
+        if len(self.past) > 2:
+            before = self.past[-2][0] - self.past[-3][0]
+        if not before or (usual > 0 and before > 1.5 * usual):
+            before = usual
+        return self._amount(r, newest, span, before)
+
+    def _odd(self, r: Reading) -> bool:
+        """Below zero, which it must not be."""
+        if r.value >= 0 or self.signed:
+            return False
+        self.negative += 1
+        return True
+
+    def _amount(self, r: Reading, newest: Reading, span: int, earlier: int) -> Taken:
+        booked, owed = self.booked, self.owed
+        self.booked, self.owed = False, 0.0
+        if self._odd(r):
+            before = newest.value if booked and newest.value > 0 and earlier else 0.0
+            both = before + r.value
+            if both > -r.value or -r.value <= self.floor * span / DAY:
+                self.total += r.value
+                return Taken(r, "correction", r.value, span)
+            if both >= 0:
+                if r.may:
+                    told = {"interval_read": before, "interval_after": r.value, "both_intervals": both}
+                    for status in ("raised", "cleared"):
+                        self._say(status, "misread", r.time, newest.time, before, both, **told)
+                self.total += r.value
+                return Taken(r, "ok", both, span + earlier, back=before)
+            self.owed, self.good = -r.value, 0
+            if r.may and self.sank is None:
+                self.sank = r.time
+                told = {"confirmed_by_reads": 0.0, "interval_before": before, "interval_now": r.value}
+                self._say("raised", "rollback", r.time, r.time, r.value, 0.0, **told)
+            return Taken(r, "suspect")
+        both = r.value - owed
+        if owed and 0 <= both <= owed:
+            if self.sank is not None:
+                told = {"interval_read": -owed, "interval_after": r.value, "both_intervals": both}
+                for status in ("updated", "cleared"):
+                    self._say(status, "misread", r.time, self.sank, -owed, both, **told)
+                self.sank = None
+            self.total += both
+            return Taken(r, "ok", both, span + earlier)
+        self.good += 1
+        if self.sank is not None and self.good >= self.confirm:
+            told = {"confirmed_by_reads": float(self.confirm), "interval_now": r.value}
+            self._say("cleared", "rollback", r.time, self.sank, r.value, 0.0, **told)
+            self.sank = None
+        self.booked = True
         self.total += r.value
-        hole = usual > 0 and gap > 1.5 * usual
-        return Taken(r, "ok", r.value, usual if hole else gap)
+        return Taken(r, "ok", r.value, span)
 
     def _pace(self, gap: int) -> None:
         if self.usual <= 0:
@@ -144,7 +228,7 @@ class Intervals:
             and 0 <= turned <= 0.1 * self.capacity
         ):
             return self._up(r, turned, time)
-        if r.value >= value:
+        if r.value >= value or self.signed:
             return self._up(r, r.value - value, time)
         if not self.low and len(self.past) > 1 and r.value >= self.past[-2][1]:
             before_time, before = self.past[-2]
@@ -154,7 +238,7 @@ class Intervals:
                     self._say(status, "misread", r.time, time, value, r.value, **told)
             self.total += r.value - value
             self.past[-1] = (r.time, r.value)
-            return Taken(r, "ok", r.value - before, r.time - before_time)
+            return Taken(r, "ok", r.value - before, r.time - before_time, back=value - before)
         return self._down(r, value)
 
     def _up(self, r: Reading, amount: float, since: int) -> Taken:

@@ -77,12 +77,14 @@ allow_private = true
                     moment = round((number + 0.3) / len(absences) * len(messages))
                     wait_until(lambda at=moment: publisher.confirmed >= at, "the load to go on", 60)  # type: ignore[misc]
                     _flows(log)
-                    before = {role: memory_mb(pid) for role, pid in site.children().items()}
+                    before = {pid: memory_mb(pid) for pid in site.children().values()}
                     with absence():
                         _while_away(AWAY_S, site)
                         grown[what] = {
-                            role: memory_mb(pid) - before.get(role, 0.0)
+                            role: memory_mb(pid) - before[pid]
                             for role, pid in site.children().items()
+                            # one that was started meanwhile has grown from nothing: by what it imports
+                            if pid in before
                         }
             publisher.allow(1)
             publisher.rate = 0

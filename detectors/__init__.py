@@ -7,13 +7,14 @@ from detectors.base import Detector
 from detectors.continuous_flow import ContinuousFlow
 from detectors.high_low import HighLow
 from detectors.intervals import Intervals
+from detectors.silence import Silence
 from detectors.spike import Spike
 
-__all__ = ["CATALOGUE", "ContinuousFlow", "Detector", "HighLow", "Intervals", "Spike", "default"]
+__all__ = ["CATALOGUE", "ContinuousFlow", "Detector", "HighLow", "Intervals", "Silence", "Spike", "default"]
 
 #: Every detector, in the order in which a reading meets them. ``Intervals`` comes first: it
 #: gives the others usage, span and status.
-CATALOGUE: tuple[type[Detector], ...] = (Intervals, Spike, HighLow, ContinuousFlow)
+CATALOGUE: tuple[type[Detector], ...] = (Intervals, Spike, HighLow, ContinuousFlow, Silence)
 
 
 def default() -> tuple[Detector, ...]:

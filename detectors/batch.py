@@ -48,6 +48,8 @@ METER = np.dtype(
         ("unit", np.int16),  # index of the unit in the bank
         ("kind", np.uint8),  # REGISTER, INTERVAL, GAUGE, 0 = not stated
         ("cohort", np.uint8),  # code of (commodity, class, unit) within the partition
+        ("concentrator", np.int64),  # hash of the concentrator's name, 0 = not stated
+        ("rank", np.uint32),  # hash of the name: an order of meters that hangs on no slot
         ("signed", np.uint8),  # 1 = counts both ways, or out: it may fall by right
     ],
     align=True,

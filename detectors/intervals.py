@@ -269,7 +269,7 @@ class Intervals:
     turn_near, turn_most  a rollover starts above this share of the register's capacity and
               uses at most this share of it. [-]
     Cost      no false flag per 1,000 meter-days on four sets of real meters with faults put in
-              (48,000 meter-days) and on the packaged demo meters (``forestall replay``).
+              (91,000 meter-days) and on the packaged demo meters (``forestall replay``).
 
     .. [1] DETECTION §2, as in any meter data management system's VEE rules.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -43,6 +44,11 @@ def as_register(meter: Meter, unit: str) -> Meter:
     if not unit or not meter.unit or same_quantity(unit, meter.unit):
         return meter
     return msgspec.structs.replace(meter, unit=unit, kind="", digits=None, multiplier=1.0)
+
+
+def rank(channel: str) -> int:
+    """A place among meters that hangs on the name alone."""
+    return zlib.crc32(channel.encode())
 
 
 class _Described(NamedTuple):
@@ -144,6 +150,7 @@ class Slots:
         self.frame[first:last] = np.stack([kinds[i].frame for i in used.tolist()])[code]
         areas = self.areas
         self.state.meters["area"][first:last] = [areas.setdefault(m.home_area, len(areas)) for m in meters]
+        self.state.meters["rank"][first:last] = [rank(channel) for channel in channels]
         offsets = np.array(self._offsets)[self.frame["zone"][first:last]]
         self.state.meters["was"][first:last], self.state.meters["offset"][first:last] = offsets.T
         self.touch(range(first, last, BLOCK))
@@ -191,6 +198,7 @@ class Slots:
         self.rows[slot] = kind.row
         self.state.meters[slot] = kind.constants
         self.state.meters["area"][slot] = self.areas.setdefault(meter.home_area, len(self.areas))
+        self.state.meters["rank"][slot] = rank(self.channels[slot])
         zone = int(kind.frame["zone"])
         self.state.meters["was"][slot], self.state.meters["offset"][slot] = self._offsets[zone]
         self.frame[slot] = kind.frame

@@ -250,6 +250,7 @@ def test_inputs_are_unchanged(drawn: Log) -> None:
 
 #: Evidence that is no amount: it stays as it is in another unit.
 NO_AMOUNT = {
+    "hours_silent", "usual_hours", "missing_readings", "concentrator_members", "members_silent",
     "seconds_ahead", "confirmed_by_reads", "billed_days", "area_move", "hours", "quiet_hours", "usual_quiet_share",
 }  # fmt: skip
 

@@ -32,6 +32,12 @@ AHEAD = 6  # a clock far ahead: moves nothing
 SUSPECT = 7  # a register that fell, or an amount below zero: the usage is not known yet
 LEVEL = 8  # an instantaneous value: no usage
 
+# What a meter is in the balance of its district; PART: a register beside the main one counts nowhere.
+PART, CONSUMER, INFLOW, OUTFLOW, STORAGE = 0, 1, 2, 3, 4
+
+# What a meter measures, where a rule asks for it.
+VOLTAGE, PRESSURE, VOLUME, FLOW, ENERGY, POWER = 1, 2, 3, 4, 5, 6
+
 # Bits of a reading's marks that matter to arithmetic, as in streams.messages.Mark.
 RETAINED, HISTORICAL, ESTIMATED = 1, 2, 4
 
@@ -49,8 +55,21 @@ METER = np.dtype(
         ("kind", np.uint8),  # REGISTER, INTERVAL, GAUGE, 0 = not stated
         ("cohort", np.uint8),  # code of (commodity, class, unit) within the partition
         ("concentrator", np.int64),  # hash of the concentrator's name, 0 = not stated
-        ("rank", np.uint32),  # hash of the name: an order of meters that hangs on no slot
         ("signed", np.uint8),  # 1 = counts both ways, or out: it may fall by right
+        ("role", np.uint8),  # CONSUMER … in the balance of its district
+        ("quantity", np.uint8),  # VOLTAGE … where a rule asks for it
+        ("commodity", np.uint8),  # code of the commodity, 0 = not stated
+        ("base", np.float32),  # size of the unit in V, m3, m3/h, kW.h or kW, by its quantity, else 1
+        ("start", np.float32),  # start flow of a gas meter [unit/h], 0 = it is none
+        ("limit_hh", np.float32),  # limits of a gauge [unit], NaN = none
+        ("limit_h", np.float32),
+        ("limit_l", np.float32),
+        ("limit_ll", np.float32),
+        ("deadband", np.float32),  # [unit], NaN = not stated
+        ("delay", np.float32),  # [s], NaN = not stated
+        ("rank", np.uint32),  # hash of the name: an order of meters that hangs on no slot
+        ("line", np.int32),  # index of the supply line in its partition, 0 = not stated
+        ("transformer", np.int32),  # the same of the transformer
     ],
     align=True,
 )

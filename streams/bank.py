@@ -166,7 +166,7 @@ class Bank(Slots):
     ) -> None:
         settings = detector.parameters()
         for f in findings:
-            told = detector.explain(self.state, f)
+            told = self.with_names(detector.explain(self.state, f))
             finding = Found(
                 slot=int(f["slot"]),
                 detector=detector.name,

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
+from detectors.batch import (
+    CONSUMER,
+    ENERGY,
+    FLOW,
+    INFLOW,
+    OUTFLOW,
+    PART,
+    POWER,
+    PRESSURE,
+    STORAGE,
+    VOLTAGE,
+    VOLUME,
+)
 from streams.messages import NS, Kind
-from streams.registry import Meter
-from streams.units import factor
+from streams.registry import COMMODITIES, Meter
+from streams.units import factor, quantity
 
 KIND_CODES = {"register": int(Kind.REGISTER), "interval": int(Kind.INTERVAL), "gauge": int(Kind.GAUGE)}
+LIMITS = ("limit_hh", "limit_h", "limit_l", "limit_ll", "deadband")
+ROLES = {"": CONSUMER, "inflow": INFLOW, "outflow": OUTFLOW, "storage": STORAGE}
+#: quantity → its code, and the unit in which the detectors that ask for it count
+QUANTITIES = {
+    "voltage": (VOLTAGE, "V"),
+    "pressure": (PRESSURE, ""),
+    "volume": (VOLUME, "m3"),
+    "volume flow": (FLOW, "m3/h"),
+    "energy": (ENERGY, "kW.h"),
+    "power": (POWER, "kW"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +51,7 @@ class Sizes:
     gas_floor_m3_d: float = 0.1
     electricity_floor_kwh_d: float = 1.0
     heat_floor_kwh_d: float = 2.0
+    gas_start_m3_h: float = 0.005  # what a household's gas meter begins to count at: start flow of a G4
     gas_kwh_m3: float = 11.0  # gross calorific value, for gas billed in energy. [kWh/m³]
     #: Classes whose boilers run through winter nights: gas that never stops says nothing there.
     heated_by_night: tuple[str, ...] = ("commercial", "industrial")
@@ -38,6 +64,10 @@ class Sizes:
         if meter.commodity == "gas" and meter.meter_class not in self.heated_by_night:
             return self._gas(self.gas_quiet_m3_h, unit)
         return 0.0
+
+    def start(self, meter: Meter) -> float:
+        """Flow that a gas meter begins to count at, in its unit an hour; 0: it is no gas meter."""
+        return self._gas(self.gas_start_m3_h, meter.unit) if meter.commodity == "gas" else 0.0
 
     def floor(self, commodity: str, unit: str) -> float:
         """Least daily use that matters, in the meter's unit; 0 where the commodity is not known."""
@@ -71,6 +101,12 @@ def constants(meter: Meter, sizes: Sizes) -> dict[str, float]:
         "kind": KIND_CODES.get(meter.kind, 0),
         "concentrator": _hash(meter.concentrator),
         "signed": int(meter.direction in ("export", "both")),
+        "role": ROLES.get(meter.balance_role, PART),
+        "commodity": COMMODITIES.index(meter.commodity) + 1 if meter.commodity in COMMODITIES else 0,
+        "start": sizes.start(meter),
+        **_measured(meter.unit),
+        **{name: _stated(getattr(meter, name)) for name in LIMITS},
+        "delay": _stated(meter.delay_s),
     }
 
 
@@ -78,3 +114,16 @@ def _hash(name: str) -> int:
     """A name as a number that hangs on nothing else; 0: no name."""
     digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True) or 1 if name else 0
+
+
+def _stated(number: float | None) -> float:
+    return math.nan if number is None else number
+
+
+def _measured(unit: str) -> dict[str, float]:
+    """What a unit measures, and its size in the unit that the detectors count in."""
+    try:
+        code, base = QUANTITIES.get(quantity(unit), (0, ""))
+    except ValueError:
+        code, base = 0, ""  # a gauge may be in a unit that nothing here converts
+    return {"quantity": code, "base": factor(unit, base) if base else 1.0}

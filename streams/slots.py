@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.base import BLOCK, Detector, State
 from detectors.batch import METER, Records
-from streams.constants import Sizes, constants
+from streams.constants import LIMITS, Sizes, constants
 from streams.messages import NS
 from streams.outcome import Outcome
 from streams.registry import Meter
@@ -22,6 +22,7 @@ from streams.zones import offset_at, transitions
 _meters = msgspec.msgpack.Decoder(Meter)
 NEVER = int(np.iinfo(np.int64).min)
 MOST_KINDS = 100_000  # different registry rows whose constants are remembered
+PART_OF = "part"  # the balance role of a register beside the main one
 BETWEEN = "\x1f"  # a meter's id and its register in a channel's name: no id has control characters
 MOST_COHORTS = 255  # codes of (commodity, class, unit) that fit METER; later ones share the last
 
@@ -39,11 +40,14 @@ FRAME = np.dtype(
 def as_register(meter: Meter, unit: str) -> Meter:
     """The row of one register beside the main one, which may measure something else (volts beside kWh).
 
-    Then the registry's unit and kind are not its own: it keeps the unit that it speaks in.
+    Then the registry's unit, kind and limits are not its own: it keeps the unit that it speaks in.
+    In the balance of a district only the main register counts.
     """
+    meter = msgspec.structs.replace(meter, balance_role=PART_OF)
     if not unit or not meter.unit or same_quantity(unit, meter.unit):
         return meter
-    return msgspec.structs.replace(meter, unit=unit, kind="", digits=None, multiplier=1.0)
+    limits = dict.fromkeys(LIMITS)
+    return msgspec.structs.replace(meter, unit=unit, kind="", digits=None, multiplier=1.0, **limits)
 
 
 def rank(channel: str) -> int:
@@ -83,6 +87,8 @@ class Slots:
         self.zones: list[str] = ["UTC"]
         self.areas: dict[str, int] = {}
         self.cohorts: dict[tuple[str, str, str], int] = {}
+        self.lines: dict[str, int] = {"": 0}
+        self.transformers: dict[str, int] = {"": 0}
         self.who = np.zeros(0, np.uint8)  # (blocks,) 1 = names or registry rows have changed
         self.state = State(np.zeros(0, METER), {}, np.zeros(0, np.uint8), np.zeros(0, np.uint8))
         self.frame = np.zeros(0, FRAME)
@@ -185,6 +191,17 @@ class Slots:
         main = self.slots.get(meter_id)
         return ([] if main is None else [main]) + self.registers.get(meter_id, [])
 
+    def with_names(self, told: dict[str, object]) -> dict[str, object]:
+        """Evidence in which slots (keys that end in ``_slots``) are names, in order, the first 200 of them."""
+        return {
+            name.removesuffix("_slots"): sorted(self.channels[slot].replace(BETWEEN, " ") for slot in cell)[
+                :200
+            ]
+            if name.endswith("_slots") and isinstance(cell, list)
+            else cell
+            for name, cell in told.items()
+        }
+
     # -- what the registry says --------------------------------------------------------------
 
     def meter(self, slot: int) -> Meter:
@@ -215,6 +232,8 @@ class Slots:
             cell[name] = value
         cell["unit"] = self.unit_code(meter.unit)
         cohort = (meter.commodity, meter.meter_class, meter.unit)
+        cell["line"] = self.lines.setdefault(meter.line, len(self.lines))
+        cell["transformer"] = self.transformers.setdefault(meter.transformer, len(self.transformers))
         cell["cohort"] = min(self.cohorts.setdefault(cohort, len(self.cohorts)), MOST_COHORTS)
         shift = round((meter.interval_s or 0) * NS) if meter.stamp == "start" else 0
         frame = np.zeros((), FRAME)

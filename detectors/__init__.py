@@ -5,16 +5,37 @@ A new detector is one file here and one line in ``CATALOGUE``.
 
 from detectors.base import Detector
 from detectors.continuous_flow import ContinuousFlow
+from detectors.estimates import Estimates
 from detectors.high_low import HighLow
 from detectors.intervals import Intervals
+from detectors.sentinels import Sentinels
 from detectors.silence import Silence
 from detectors.spike import Spike
 
-__all__ = ["CATALOGUE", "ContinuousFlow", "Detector", "HighLow", "Intervals", "Silence", "Spike", "default"]
+__all__ = [
+    "CATALOGUE",
+    "ContinuousFlow",
+    "Detector",
+    "Estimates",
+    "HighLow",
+    "Intervals",
+    "Sentinels",
+    "Silence",
+    "Spike",
+    "default",
+]
 
 #: Every detector, in the order in which a reading meets them. ``Intervals`` comes first: it
 #: gives the others usage, span and status.
-CATALOGUE: tuple[type[Detector], ...] = (Intervals, Spike, HighLow, ContinuousFlow, Silence)
+CATALOGUE: tuple[type[Detector], ...] = (
+    Intervals,
+    Spike,
+    HighLow,
+    ContinuousFlow,
+    Silence,
+    Sentinels,
+    Estimates,
+)
 
 
 def default() -> tuple[Detector, ...]:

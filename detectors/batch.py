@@ -38,6 +38,12 @@ PART, CONSUMER, INFLOW, OUTFLOW, STORAGE = 0, 1, 2, 3, 4
 # What a meter measures, where a rule asks for it.
 VOLTAGE, PRESSURE, VOLUME, FLOW, ENERGY, POWER = 1, 2, 3, 4, 5, 6
 
+# How surely a value is an error code that a device sends where it has no reading.
+WEAK, SURE = 1, 2
+
+# Bits of ``note``.
+TRUE_UP, SENTINEL = 1, 2
+
 # Bits of a reading's marks that matter to arithmetic, as in streams.messages.Mark.
 RETAINED, HISTORICAL, ESTIMATED = 1, 2, 4
 
@@ -89,6 +95,7 @@ class Batch:
     limit   latest plausible event time [ns]: arrival plus the tolerated clock error
     serial  hash of the device's serial number, 0 = not stated
     stop, start  reads of the old and the new device at a swap [unit], NaN = none
+    code    WEAK or SURE where the value as sent is a known error code, else 0
 
     Validation fills in:
     usage   amount used since the meter's last reading, NaN = none [unit]
@@ -99,6 +106,8 @@ class Batch:
             back, ``usage`` covers its time too [unit]
     status  OK, FIRST, …
     live    1 = may raise an alarm
+    note    bits: TRUE_UP = a read after estimated ones, whose difference to them is no use of
+            its own; SENTINEL = bad since it is an error code, the newest of its meter and live
     """
 
     slot: I64
@@ -112,6 +121,7 @@ class Batch:
     serial: NDArray[np.uint64]
     stop: F64
     start: F64
+    code: U8
     usage: F64
     span: I64
     usual: I64
@@ -119,6 +129,7 @@ class Batch:
     back: F64
     status: U8
     live: U8
+    note: U8
 
     def __len__(self) -> int:
         return len(self.slot)

@@ -18,124 +18,49 @@ from detectors.batch import (
     AHEAD,
     BAD,
     CORRECTION,
-    DUPLICATE,
+    ESTIMATED,
     F64,
-    FIRST,
+    GAUGE,
     HISTORICAL,
     I64,
     INTERVAL,
-    LATE,
     LEVEL,
+    NS,
     OK,
     REGISTER,
     RETAINED,
+    SENTINEL,
+    TRUE_UP,
     U8,
     Batch,
     Records,
-    Row,
 )
+from detectors.codes import could_be
 from detectors.falls import interval
 from detectors.kernel import kernel
+from detectors.order import again, behind, first
 from detectors.pulse import (
     BOOKED,
     CLOCK_OPEN,
-    FELL,
-    KNOWN,
     OTHER,
     PULSE,
     SEEN,
     forget,
     pace,
     see,
-    seen_before,
 )
 from detectors.registers import find, read, swapped
 
 CLOCK = 3  # index of Intervals.kinds
-
-
-@kernel
-def _first(p: Row, t: int, v: float, kind: int, serial: int, step: int, signed: bool) -> tuple[int, float]:
-    """The first reading of a meter: nothing to subtract from."""
-    p.first = p.time = p.prev_time = t
-    p.value = p.prev_value = v
-    p.count = 1
-    p.serial = serial
-    p.spacing = step
-    if kind == INTERVAL:
-        # An interval without a predecessor covers the stated spacing, if there is one.
-        if v < 0 and not signed:
-            p.negative += 1
-            p.newest = FELL
-            return FIRST, np.nan
-        p.usage = v
-        p.newest = BOOKED if step > 0 else OTHER
-        return (OK, v) if step > 0 else (FIRST, np.nan)
-    return (FIRST if kind == REGISTER else LEVEL), np.nan
-
-
-@kernel
-def _again(p: Row, v: float, kind: int, signed: bool) -> tuple[int, float]:
-    """The time of the newest reading once more: a duplicate, or a correction where the later wins."""
-    amount = np.nan
-    if v == (p.pend_value if p.pend > 0 else p.value):
-        p.duplicates += 1
-        return DUPLICATE, amount
-    p.corrections += 1
-    if kind == INTERVAL:
-        if v < 0 and not signed:
-            p.negative += 1
-        elif p.newest == FELL:
-            amount = v  # of what fell nothing was counted
-            p.newest = BOOKED
-            p.usage += amount
-        else:
-            amount = v - p.value
-            p.usage += amount
-        if amount == amount or p.newest == FELL:
-            p.value = v
-    elif kind != REGISTER:
-        p.value = v
-    elif p.prev_time == p.time:
-        p.value = p.prev_value = v  # where counting begins: nothing was counted up to it
-    elif p.pend == 0 and (v >= p.prev_value or signed):
-        amount = v - p.value
-        p.usage += amount
-        p.value = v
-    return CORRECTION, amount
-
-
-@kernel
-def _behind(
-    p: Row, seen: NDArray[np.uint64], j: int, t: int, v: float, kind: int, step: int, signed: bool
-) -> tuple[int, float]:
-    """A reading older than the newest of its meter: seen before, or late."""
-    if step > 0:
-        known = p.time // step - t // step >= KNOWN or seen_before(seen, j, t // step)
-    else:
-        known = t == p.prev_time and v == (p.value if p.pend > 0 else p.prev_value)
-    if known:
-        p.duplicates += 1
-        return DUPLICATE, np.nan
-    p.late += 1
-    p.count += 1
-    if step > 0:
-        see(seen, j, t // step)
-    if kind != INTERVAL:
-        return LATE, np.nan
-    if v < 0 and not signed:
-        p.negative += 1
-        return LATE, np.nan
-    p.usage += v
-    return LATE, v
+TOLERANCE = 180 * NS  # a stamp may be this far beside its interval's end
 
 
 @kernel
 def _update(
     pulse: Records, seen: NDArray[np.uint64], meters: Records,
     slot: I64, time: I64, value: F64, kind: U8, quality: U8, marks: NDArray[np.uint16], limit: I64,
-    serial: NDArray[np.uint64], stop: F64, begin: F64,
-    usage: F64, span: I64, usual: I64, since: I64, back: F64, status: U8, live: U8,
+    serial: NDArray[np.uint64], stop: F64, begin: F64, code: U8,
+    usage: F64, span: I64, usual: I64, since: I64, back: F64, status: U8, live: U8, note: U8,
     confirm: int, long_gap: float, turn_near: float, turn_most: float, out: Records,
 ) -> int:  # fmt: skip
     n = 0
@@ -144,7 +69,7 @@ def _update(
         p = pulse[j]
         t, v = time[i], value[i]
         usage[i], span[i], usual[i], live[i] = np.nan, 0, p.spacing, 0
-        since[i], back[i] = 0, 0.0
+        since[i], back[i], note[i] = 0, 0.0, 0
         may = (marks[i] & (RETAINED | HISTORICAL)) == 0
         step, signed = meters[j].interval, meters[j].signed != 0
 
@@ -152,6 +77,12 @@ def _update(
             status[i] = BAD
             p.bad += 1
             continue
+        if code[i] and t <= limit[i] and not could_be(p, kind[i], code[i], t, v, meters[j].floor):
+            status[i] = BAD
+            p.bad += 1
+            note[i] = SENTINEL if may and t > p.time else 0
+            continue
+        guess = (marks[i] & ESTIMATED) != 0
         if t > limit[i]:
             status[i] = AHEAD
             p.ahead += 1
@@ -167,9 +98,11 @@ def _update(
                 # Devices stamp one interval a little differently from time to time.
                 same = same or (t // step == p.time // step and t > p.time - step // 2)
             if same:
-                status[i], usage[i] = _again(p, v, kind[i], signed)
+                status[i], usage[i] = again(p, v, kind[i], signed)
+                if status[i] == CORRECTION and not guess and p.pend == 0:
+                    p.guessed, p.sure_time, p.sure_value = 0, p.time, p.value
             else:
-                status[i], usage[i] = _behind(p, seen, j, t, v, kind[i], step, signed)
+                status[i], usage[i] = behind(p, seen, j, t, v, kind[i], step, signed)
             if usage[i] == usage[i]:
                 span[i] = p.spacing if kind[i] != REGISTER else p.time - p.prev_time
             continue
@@ -181,9 +114,12 @@ def _update(
         p.live = may
         live[i] = may
         if p.count == 0:
-            status[i], usage[i] = _first(p, t, v, kind[i], serial[i], step, signed)
+            status[i], usage[i] = first(p, t, v, kind[i], serial[i], step, signed)
             if step > 0:
                 see(seen, j, t // step)
+            p.guessed = guess
+            if not guess:
+                p.sure_time, p.sure_value = t, v
             span[i] = step if status[i] == OK else 0
             usual[i] = step
             continue
@@ -193,6 +129,14 @@ def _update(
         pace(p, gap, step, long_gap)
         usual[i] = p.spacing
         p.count += 1
+        if before > 0 and 2 * gap > 3 * before:
+            p.missing += (gap + before // 2) // before - 1
+        if step > 2 * TOLERANCE and min(t % step, step - t % step) > TOLERANCE:
+            p.off_grid += 1
+        guessed = p.guessed != 0
+        if guessed and not guess and kind[i] != GAUGE:
+            note[i] = TRUE_UP
+        p.guessed = guess
         if step > 0:
             forget(seen, j, p.time // step, t // step)
             see(seen, j, t // step)
@@ -205,11 +149,23 @@ def _update(
                 n, status[i], usage[i], span[i], back[i] = swapped(
                     p, i, j, t, v, stop[i], begin[i], may, out, n
                 )
+                note[i] = 0
             else:
+                estimated = 0.0
+                if note[i] and p.pend == 0 and p.sure_time > 0 and (signed or v >= p.sure_value):
+                    # Estimates count only until there is a read: it counts from the one before them.
+                    estimated = p.value - p.sure_value
+                    p.time = p.prev_time = p.sure_time
+                    p.value = p.prev_value = p.sure_value
+                    p.usage -= estimated
                 n, status[i], usage[i], span[i], back[i] = read(
                     p, meters[j].capacity, signed, i, j, t, v, may, confirm, turn_near, turn_most, out, n
                 )
+                if estimated != 0.0:
+                    back[i] = estimated
             p.newest = OTHER
+            if not guess and p.pend == 0:
+                p.sure_time, p.sure_value = t, v
             continue
         if kind[i] != INTERVAL:
             status[i], span[i] = LEVEL, gap
@@ -231,6 +187,8 @@ def _update(
                 )
         p.prev_time, p.prev_value = p.time, p.value
         p.time, p.value = t, v
+        if not guess:
+            p.sure_time, p.sure_value = t, v
     return n
 
 
@@ -255,6 +213,11 @@ class Intervals:
     not counted; if the next makes up for it and is mostly that, it was a *misread*, otherwise
     ``confirm`` good amounts end it. Whatever is smaller, or takes from an amount that stands
     anyway, is a correction. A meter that counts out or both ways (``direction``) falls by right.
+
+    Estimated readings count until there is an actual one. That counts from the actual one before
+    them, over all the time between; ``back`` is what was estimated, ``note`` says TRUE_UP. A
+    value that is an error code as sent is bad, unless the reading before it explains it: a
+    register within 20 times its last step, or an amount of that size.
 
     A reading is placed by its meter's own order. The time of the newest once more is a
     duplicate or, with another value, a correction; an older one is late unless its interval
@@ -319,8 +282,11 @@ class Intervals:
     @property
     def columns(self) -> tuple[Column, ...]:
         """The pulse of each meter, and which interval slots have been seen."""
-        counters = ("late", "bad", "ahead", "duplicates", "corrections", "negative", "odd", "live", "open")
-        in_unit = ("value", "prev_value", "usage", "pend_value", "pend_first")
+        counters = (
+            "late", "bad", "ahead", "duplicates", "corrections", "negative", "missing", "off_grid", "rollovers",
+            "odd", "live", "open",
+        )  # fmt: skip
+        in_unit = ("value", "prev_value", "usage", "pend_value", "pend_first", "sure_value")
         return (
             Column("pulse", PULSE, counters=counters, scales=in_unit),
             Column("seen", np.dtype(np.uint64), SEEN),
@@ -331,8 +297,8 @@ class Intervals:
         b = batch
         found: int = _update(
             state.of(self.name, "pulse"), state.of(self.name, "seen"), state.meters,
-            b.slot, b.time, b.value, b.kind, b.quality, b.marks, b.limit, b.serial, b.stop, b.start,
-            b.usage, b.span, b.usual, b.since, b.back, b.status, b.live,
+            b.slot, b.time, b.value, b.kind, b.quality, b.marks, b.limit, b.serial, b.stop, b.start, b.code,
+            b.usage, b.span, b.usual, b.since, b.back, b.status, b.live, b.note,
             self.confirm, self.long_gap, self.turn_near, self.turn_most, out,
         )  # fmt: skip
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.batch import Row
+from detectors.batch import I64, Records, Row
 from detectors.kernel import kernel
 
 SEEN = 4  # words of 64 bits: how many interval slots back a duplicate is recognised exactly
@@ -31,21 +31,34 @@ PULSE = np.dtype(
         ("pend_first", np.float64),  # the first of them
         ("episode", np.int64),  # start of an open register episode [ns]
         ("serial", np.uint64),
+        ("sure_time", np.int64),  # of the newest actual read, 0 = none yet [ns]
+        ("sure_value", np.float64),  # of a register: that read
         ("late", np.uint32),
         ("bad", np.uint32),
         ("ahead", np.uint32),
         ("duplicates", np.uint32),
         ("corrections", np.uint32),
         ("negative", np.uint32),
+        ("missing", np.uint32),
+        ("off_grid", np.uint32),
+        ("rollovers", np.uint16),
         ("odd", np.uint8),  # spacings in a row that were not the usual
         ("pend", np.uint8),  # readings in a row below the register's value
         ("open", np.uint8),  # bits of what is raised
         ("live", np.uint8),  # 1 = its newest reading was a live one
         ("newest", np.uint8),  # OTHER, BOOKED: an amount that was counted, FELL: one below zero that was not
         ("good", np.uint8),  # good amounts in a row since one fell
+        ("guessed", np.uint8),  # 1 = the newest reading is an estimate
     ],
     align=True,
 )
+
+
+def heard_for(pulse: Records, slots: I64, time: int) -> NDArray[np.bool_]:
+    """Which meters' readings span at least so long. [ns]"""
+    mine = pulse[slots]
+    long: NDArray[np.bool_] = mine["time"] - mine["first"] >= time
+    return long
 
 
 @kernel

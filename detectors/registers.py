@@ -65,6 +65,7 @@ def read(
         turned = capacity + amount
         if 0 <= turned <= turn_most * capacity:
             amount = turned
+            p.rollovers += 1
     if amount >= 0 or signed:
         if p.open & ROLLBACK_OPEN:
             # Back up: the readings in between were misread.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from detectors.base import BLOCK, CLEAR, RAISE, UPDATE, Column, State, named
 from detectors.batch import DAY, HOUR, I64, NS, U8, Batch, Records, Row
 from detectors.kernel import kernel
+from detectors.pulse import heard_for
 
 SILENCE = np.dtype(
     [
@@ -361,9 +362,8 @@ class Silence:
         return told
 
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """From the third reading on, when the spacing is known."""
-        ready: NDArray[np.bool_] = state.of("intervals", "pulse")["count"][slots] >= 3
-        return ready
+        """It needs no history, but does not make a meter known that others are still learning."""
+        return heard_for(state.of("intervals", "pulse"), slots, 14 * DAY)
 
     def parameters(self) -> dict[str, float]:
         """All of them."""

@@ -52,6 +52,8 @@ class Sizes:
     electricity_floor_kwh_d: float = 1.0
     heat_floor_kwh_d: float = 2.0
     gas_start_m3_h: float = 0.005  # what a household's gas meter begins to count at: start flow of a G4
+    #: Values that stand for an error beside the usual ones, as they are sent: −1, 65535, …
+    sentinels: tuple[float, ...] = ()
     gas_kwh_m3: float = 11.0  # gross calorific value, for gas billed in energy. [kWh/m³]
     #: Classes whose boilers run through winter nights: gas that never stops says nothing there.
     heated_by_night: tuple[str, ...] = ("commercial", "industrial")

@@ -13,6 +13,7 @@ from streams.columns import Columns
 from streams.messages import Quality, Reject
 from streams.outcome import Outcome
 from streams.registry import Meter
+from streams.sentinels import error_codes
 from streams.slots import BETWEEN, Slots, as_register
 from streams.units import factor
 from streams.zones import offsets
@@ -105,9 +106,10 @@ def prepare(
         start[row] = _float(attributes.get("start_read"))
     return Batch(
         slot, time, local, value, kind, quality, columns.marks, limit, serial, stop, start,
+        code=error_codes(columns.value, slots.sizes.sentinels),
         usage=np.empty(n), span=np.empty(n, np.int64), usual=np.empty(n, np.int64),
         since=np.zeros(n, np.int64), back=np.zeros(n),
-        status=np.zeros(n, np.uint8), live=np.zeros(n, np.uint8),
+        status=np.zeros(n, np.uint8), live=np.zeros(n, np.uint8), note=np.zeros(n, np.uint8),
     )  # fmt: skip
 
 

@@ -123,7 +123,8 @@ class Stream:
 #: What may go wrong at one reading.
 ACCIDENTS = (
     "gap", "nan", "bad", "again", "correction", "late", "jitter", "fall", "high", "turn", "swap", "told swap",
-    "history", "retained", "ahead", "burst", "zeros", "level", "half", "below", "misread", "misread down",
+    "history", "retained", "ahead", "burst", "zeros", "level", "half", "below", "misread", "misread down", "estimated",
+    "code",
 )  # fmt: skip
 
 Accident = tuple[float, str, int]  # where in the series, what, how much
@@ -229,8 +230,10 @@ def _series(
             rows[i] = row.but(time=row.time + min(much * 7 * NS, spacing // 3))
         elif what == "ahead":
             rows[i] = row.but(time=row.received + 2 * DAY)
-        elif what in ("history", "retained"):
-            mark = Mark.HISTORICAL if what == "history" else Mark.RETAINED
+        elif what == "code":
+            rows[i] = row.but(value=(16777215.0, 65.535, 4294967.295)[much % 3])
+        elif what in ("history", "retained", "estimated"):
+            mark = {"history": Mark.HISTORICAL, "retained": Mark.RETAINED}.get(what, Mark.ESTIMATED)
             for k in range(i, min(i + much, count)):
                 rows[k] = rows[k].but(marks=int(mark))
         elif meter.kind != "register" and what in ("below", "misread", "misread down"):

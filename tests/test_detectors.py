@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from detectors import ContinuousFlow, HighLow, Intervals, Spike
 from detectors.base import Column, Detector, State
-from detectors.batch import Batch, Records
+from detectors.batch import SENTINEL, TRUE_UP, Batch, Records
 from streams.bank import STEP
 from streams.constants import Sizes, constants
 from streams.messages import Flag, Kind, Mark, Quality
 from streams.registry import Meter
+from streams.sentinels import error_codes
 from tests import naive
 from tests.naive.continuous_flow import continuous_flow
 from tests.naive.high_low import Days, judge_days, periods
@@ -52,12 +53,13 @@ class Tap:
     columns: tuple[Column, ...] = ()
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, str, float, int, int, bool, int, float]] = []
+        self.rows: list[tuple[int, str, float, int, int, bool, int, float, int]] = []
 
     def update(self, state: State, batch: Batch, out: Records) -> int:
         self.rows += [
             (int(batch.time[i]), STATUS[batch.status[i]], float(batch.usage[i]), int(batch.span[i]),
-             int(batch.usual[i]), bool(batch.live[i]), int(batch.since[i]), float(batch.back[i]))
+             int(batch.usual[i]), bool(batch.live[i]), int(batch.since[i]), float(batch.back[i]),
+             int(batch.note[i]))
             for i in range(len(batch))
         ]  # fmt: skip
         return 0
@@ -97,6 +99,8 @@ def reading(row: Row, meter: Meter) -> naive.Reading:
         may=not row.marks & (Mark.RETAINED | Mark.HISTORICAL),
         limit=row.received + AHEAD if row.received else None,
         serial=row.sparse.get("serial", ""),
+        guess=bool(row.marks & Mark.ESTIMATED),
+        code=("", "weak", "sure")[int(error_codes(np.array([row.value]))[0])],
         stop=float(note["stop_read"]) if note else None,
         start=float(note["start_read"]) if note else None,
     )
@@ -237,6 +241,7 @@ def test_each_reading_is_what_the_obvious_loop_says(stream: Stream) -> None:
         assert ours[2] == pytest.approx(twin.usage, nan_ok=True, abs=1e-9), twin
         assert ours[4:7] == (twin.usual, twin.live, twin.since), twin
         assert ours[7] == pytest.approx(twin.back, abs=1e-9), twin
+        assert ours[8] == TRUE_UP * twin.true_up + SENTINEL * twin.sentinel, twin
         if not math.isnan(twin.usage):
             assert ours[3] == twin.span, twin
     assert_same(flags, [line for name, check in checks.items() for line in named(check.lines, name)])

@@ -44,6 +44,8 @@ class Reading:
     serial: str = ""
     stop: float | None = None
     start: float | None = None
+    guess: bool = False  # estimated
+    code: str = ""  # the value is an error code as sent: weak or sure
 
 
 @dataclass
@@ -58,6 +60,8 @@ class Taken:
     live: bool = False
     since: int = 0
     back: float = 0.0
+    true_up: bool = False
+    sentinel: bool = False
 
 
 @dataclass

@@ -34,12 +34,16 @@ class Intervals:
         self.owed = 0.0  # the amount below zero, where the newest reading is one
         self.booked = False  # the newest reading is an amount that was counted as it is
         self.good = 0
+        self.sure: tuple[int, float] | None = None  # the newest actual read
         self.negative = 0
         self.last_gauge: tuple[int, float] | None = None
 
     def take(self, r: Reading) -> Taken:
         if r.bad or not math.isfinite(r.value):
             return Taken(r, "bad", usual=self.usual)
+        if r.code and not (r.limit is not None and r.time > r.limit) and not self._could_be(r):
+            newest = self.newest is None or r.time > self.newest.time
+            return Taken(r, "bad", usual=self.usual, sentinel=r.may and newest)
         if r.limit is not None and r.time > r.limit:
             if r.may and not self.clock:
                 self.clock = True
@@ -57,6 +61,8 @@ class Intervals:
         if self.newest is not None:
             taken.since = r.time - self.newest.time
         self.newest = r
+        if not r.guess and not (r.kind == "register" and self.low):
+            self.sure = (r.time, r.value)
         self.count += 1
         if self.step:
             self.seen.add(r.time // self.step)
@@ -113,6 +119,8 @@ class Intervals:
         if r.kind == "register":
             time, value = self.past[-1]
             before = self.past[-2][1] if len(self.past) > 1 else value
+            if not r.guess and not self.low:
+                newest.guess = False
             if len(self.past) > 1 and (self.low or (r.value < before and not self.signed)):
                 return taken
             if len(self.past) > 1:
@@ -133,27 +141,32 @@ class Intervals:
                 taken.usage, taken.span = r.value - counted, self.usual
                 self.total += taken.usage
             self.past[-1] = (newest.time, r.value)
+            if not r.guess:
+                newest.guess, self.sure = False, (newest.time, r.value)
         newest.value = r.value
         return taken
 
     def _next(self, r: Reading, newest: Reading) -> Taken:
         gap, usual = r.time - newest.time, self.usual
         self._pace(gap)
+        true_up = newest.guess and not r.guess and r.kind != "gauge"
         if r.kind == "register":
-            return self._register(r)
+            return self._register(r, true_up)
         self.past.append((r.time, r.value))
         if r.kind == "gauge":
             return Taken(r, "level", span=gap)
         span = usual if usual > 0 and gap > 1.5 * usual else gap
         if self.signed:
             self.total += r.value
-            return Taken(r, "ok", r.value, span)
+            return Taken(r, "ok", r.value, span, true_up=true_up)
         before = 0
         if len(self.past) > 2:
             before = self.past[-2][0] - self.past[-3][0]
         if not before or (usual > 0 and before > 1.5 * usual):
             before = usual
-        return self._amount(r, newest, span, before)
+        taken = self._amount(r, newest, span, before)
+        taken.true_up = true_up
+        return taken
 
     def _odd(self, r: Reading) -> bool:
         """Below zero, which it must not be."""
@@ -215,11 +228,42 @@ class Intervals:
             if self.odd == 3:
                 self.usual, self.odd = gap, 0
 
-    def _register(self, r: Reading) -> Taken:
+    def _could_be(self, r: Reading) -> bool:
+        """Whether the newest reading explains a value that is an error code."""
+        newest = self.newest
+        if newest is None:
+            return r.code == "weak"
+        if r.time <= newest.time:
+            return r.value == self.past[-1][1] or r.code == "weak"
+        before = newest.value
+        if abs(r.value - before) <= abs(r.value) / 1000:
+            return True
+        if r.kind != "register":
+            return abs(before) * (50 if r.code == "weak" else 8) >= abs(r.value)
+        rate = self.floor / DAY
+        if not self.low and len(self.past) > 1:
+            (first, low), (last, high) = self.past[-2:]
+            rate = max(rate, (high - low) / (last - first))
+        return 0 <= r.value - before <= 20 * rate * (r.time - newest.time)
+
+    def _register(self, r: Reading, true_up: bool) -> Taken:
         time, value = self.past[-1]
         known, self.serial = self.serial, r.serial or self.serial
         if r.serial and known and r.serial != known:
             return self._swap(r, time, value)
+        estimated = 0.0
+        if true_up and not self.low and self.sure and (self.signed or r.value >= self.sure[1]):
+            estimated = value - self.sure[1]
+            self.past = [self.sure]
+            time, value = self.sure
+            self.total -= estimated
+        taken = self._difference(r, time, value)
+        taken.true_up = true_up
+        if estimated:
+            taken.back = estimated
+        return taken
+
+    def _difference(self, r: Reading, time: int, value: float) -> Taken:
         turned = self.capacity + r.value - value
         if (
             self.capacity

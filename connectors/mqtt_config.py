@@ -79,6 +79,29 @@ class Backoff:
         return full * chance.uniform(0.5, 1.0)
 
 
+class Waits:
+    """The waits of one link, one after each connection that was lost or not made.
+
+    They grow from failure to failure, and begin anew after a connection that held for twice the
+    wait before it. A broker that fails every few minutes is then found again as fast as one that
+    fails once; two clients of one name, which end each other's connections, still slow down.
+    """
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._chance = random.Random()
+        self._failures = 0
+        self._last_s = 0.0
+
+    def after(self, held_s: float) -> float:
+        """The wait after a connection that held so long; 0: the broker did not accept it. [s]"""
+        if held_s > min(2 * self._last_s, self._backoff.max_s):
+            self._failures = 0
+        self._failures += 1
+        self._last_s = self._backoff.delay(self._failures, self._chance)
+        return self._last_s
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much may be under way, so that memory stays flat behind a slow log.

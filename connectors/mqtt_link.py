@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Sequence
 
-from connectors.mqtt_config import MqttConfig, Tls
+from connectors.mqtt_config import MqttConfig, Tls, Waits
 from connectors.mqtt_connection import Connection, Lost
 from connectors.mqtt_frames import MalformedStream
 from connectors.mqtt_inbox import Inbox
@@ -103,21 +102,18 @@ class Link:
             self.wake()
 
     def _run(self) -> None:
-        chance = random.Random()
-        failures = 0
+        waits = Waits(self._config.backoff)
         told = ""
         stopping = self._shared.stopping
         while not stopping.is_set():
-            began = time.monotonic()
+            began, before = time.monotonic(), self.counters.connections
             reason = self._connect()
             if stopping.is_set():
                 break
             if not reason:
                 continue  # at once, with the other version of MQTT
-            if time.monotonic() - began > self._config.backoff.max_s:
-                failures = 0  # it had been stable
-            failures += 1
-            wait = self._config.backoff.delay(failures, chance)
+            accepted = self.counters.connections > before
+            wait = waits.after(time.monotonic() - began if accepted else 0.0)
             self.counters.last_error = reason
             self.counters.state = "waiting"
             # the same news every few seconds is no news

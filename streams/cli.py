@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, Never
 
@@ -15,7 +13,7 @@ import typer
 
 from streams.logs import configure
 from streams.settings import ConfigError, Settings, load
-from streams.supervise import CHILD, end_with_supervisor
+from streams.supervise import CHILD
 
 log = logging.getLogger(__name__)
 
@@ -53,22 +51,6 @@ def _warn_of_strangers() -> None:
             log.warning("%s", sentence)
 
 
-def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run ``main`` with an event that SIGTERM and SIGINT set."""
-    import uvloop
-
-    async def guarded() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        end_with_supervisor(stop)
-        await main(stop)
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(guarded())
-
-
 @app.command()
 def run(
     process: Annotated[str, typer.Argument(help="ingest, worker or web; without it all of them")] = "",
@@ -80,6 +62,8 @@ def run(
         _fail(f"expected ingest, worker or web, got {process!r}")
     configure(process or "run", settings.log_level, settings.log_json)
     _warn_of_strangers()
+    from streams.programs.ending import run_until_signal
+
     try:
         if process == "ingest":
             from streams.programs import ingest

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.mqtt import Backoff, Delivery, Limits, MqttConfig, MqttSource, Tls
+from connectors.mqtt_config import Waits
 from connectors.mqtt_frames import PUBACK, FrameSplitter
 from connectors.mqtt_inbox import Inbox, Window
 from connectors.mqtt_socket import FrameSocket, Receipts
@@ -269,3 +270,23 @@ def test_the_backoff_doubles_with_jitter_up_to_its_ceiling(failures: int, seed: 
     delay = Backoff(0.25, 10.0).delay(failures, random.Random(seed))
     full = min(10.0, 0.25 * 2 ** min(failures - 1, 10))
     assert full / 2 <= delay <= full
+
+
+def test_a_broker_that_fails_again_and_again_is_found_as_fast_each_time() -> None:
+    waits = Waits(Backoff(0.25, 10.0))
+    away = [waits.after(0.0) for _ in range(8)]
+    assert away[-1] >= 5.0, "a broker that is away is asked ever more rarely"
+    assert waits.after(3.0) >= 5.0, "which one short connection does not change"
+    assert waits.after(10.1) <= 0.25
+    assert all(waits.after(3.0) <= 0.25 for _ in range(50)), "connections that held: each is a first failure"
+
+
+def test_two_clients_of_one_name_slow_down() -> None:
+    """Each lives until the other has waited: neither may come back at once for ever."""
+    clients = [Waits(Backoff(0.25, 10.0)) for _ in range(2)]
+    now, turns, wait = 0.0, 0, clients[0].after(0.0)
+    while now < 600.0:
+        now += wait
+        turns += 1
+        wait = clients[turns % 2].after(wait)
+    assert turns < 600 / 2

@@ -22,6 +22,7 @@ from streams.messages import READINGS
 from streams.open_tickets import TicketOpener
 from streams.ports import Log, PortError
 from streams.programs import compose
+from streams.programs.ending import end_within
 from streams.programs.ingest import insist
 from streams.record import Recorder
 from streams.rules import Rules
@@ -29,6 +30,9 @@ from streams.settings import Settings
 from streams.topology import build, make_app
 
 log = logging.getLogger(__name__)
+
+STOP_S = 9.0  # for the apps' last checkpoint and commits
+FAILED_S = 20.0  # until a worker that has failed is gone
 
 
 class WorkerFailedError(Exception):
@@ -95,10 +99,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await app.maybe_start()
         try:
             await _until(stop, apps, tasks)
+        except BaseException as error:
+            # Nobody else would end it, and nobody starts another while it lives.
+            end_within(FAILED_S, error)
+            raise
         finally:
-            for app in apps:
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(app.stop(), 9.0)
+            await _stop(apps)
 
 
 async def _until(stop: asyncio.Event, apps: list[Any], tasks: list[asyncio.Task[None]]) -> None:
@@ -116,6 +122,20 @@ async def _until(stop: asyncio.Event, apps: list[Any], tasks: list[asyncio.Task[
     finally:
         for task in (stopping, *crashes):
             task.cancel()
+
+
+async def _stop(apps: list[Any]) -> None:
+    """Stop them within ``STOP_S``; what does not stop is left to the end of the process."""
+    stops = {asyncio.create_task(app.stop()): app.conf.id for app in apps}
+    # Not ``wait_for``: that waits for what it has cancelled, and an app may not let itself be.
+    done, late = await asyncio.wait(stops, timeout=STOP_S)
+    for task in late:
+        log.warning(
+            "%s did not stop within %g s; what it had not committed is read again", stops[task], STOP_S
+        )
+    for task in done:
+        if error := task.exception():
+            log.error("%s did not stop in order", stops[task], exc_info=error)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

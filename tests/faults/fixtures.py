@@ -106,7 +106,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Refer
             load = make_load(SEED, hours=hours)
             found = uninterrupted(tmp_path_factory.mktemp("reference"), load)
             kinds = {flag["kind"] for flag in found.flags.values()}
-            assert kinds == KINDS, "the load must raise flags of every detector"
+            assert kinds >= KINDS, f"the load must raise flags of {sorted(KINDS)}, got {sorted(kinds)}"
             assert found.readings == load.readings
             assert found.tickets
             assert not found.letters

@@ -241,15 +241,18 @@ outbox_s = 100000
         """Wait until nothing moves any more: all messages taken, no lag, no flag or event on its way.
 
         By what the processes tell of themselves; the proof is made afterwards, from what is durable.
+        An ingest that has no connection to its broker has nothing to do and yet is not done.
         """
         end = time.monotonic() + deadline_s
         last: list[object] = []
         since = time.monotonic()
         while True:
             self.alive()
-            ingest = [p.metrics() for p in self.processes.values() if p.role == "ingest"]
+            takers = [p for p in self.processes.values() if p.role == "ingest"]
+            idle = all(p.ready() for p in takers)
+            ingest = [p.metrics() for p in takers]
             worker = [p.metrics() for p in self.workers()]
-            idle = all(worker) and all(ingest) and bool(worker)
+            idle = idle and all(worker) and all(ingest) and bool(worker)
             for told in ingest:
                 idle = idle and told["forestall_mqtt_unacknowledged"] + told["forestall_mqtt_queued"] == 0
             for told in worker:

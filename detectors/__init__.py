@@ -4,21 +4,25 @@ A new detector is one file here and one line in ``CATALOGUE``.
 """
 
 from detectors.base import Detector
+from detectors.clock import Clock
 from detectors.continuous_flow import ContinuousFlow
 from detectors.estimates import Estimates
 from detectors.high_low import HighLow
 from detectors.intervals import Intervals
+from detectors.over_limit import OverLimit
 from detectors.sentinels import Sentinels
 from detectors.silence import Silence
 from detectors.spike import Spike
 
 __all__ = [
     "CATALOGUE",
+    "Clock",
     "ContinuousFlow",
     "Detector",
     "Estimates",
     "HighLow",
     "Intervals",
+    "OverLimit",
     "Sentinels",
     "Silence",
     "Spike",
@@ -35,6 +39,8 @@ CATALOGUE: tuple[type[Detector], ...] = (
     Silence,
     Sentinels,
     Estimates,
+    Clock,
+    OverLimit,
 )
 
 

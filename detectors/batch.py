@@ -73,6 +73,7 @@ METER = np.dtype(
         ("limit_ll", np.float32),
         ("deadband", np.float32),  # [unit], NaN = not stated
         ("delay", np.float32),  # [s], NaN = not stated
+        ("q_max", np.float32),  # most flow that the meter is made for [unit/h], 0 = not stated
         ("rank", np.uint32),  # hash of the name: an order of meters that hangs on no slot
         ("line", np.int32),  # index of the supply line in its partition, 0 = not stated
         ("transformer", np.int32),  # the same of the transformer

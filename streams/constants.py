@@ -101,6 +101,7 @@ def constants(meter: Meter, sizes: Sizes) -> dict[str, float]:
         "quiet": sizes.quiet(meter),
         "floor": sizes.floor(meter.commodity, meter.unit),
         "kind": KIND_CODES.get(meter.kind, 0),
+        "q_max": meter.q_max or 0.0,
         "concentrator": _hash(meter.concentrator),
         "signed": int(meter.direction in ("export", "both")),
         "role": ROLES.get(meter.balance_role, PART),

@@ -267,7 +267,7 @@ def test_inputs_are_unchanged(drawn: Log) -> None:
 
 #: Evidence that is no amount: it stays as it is in another unit.
 NO_AMOUNT = {
-    "days_since_actual", "usual_days",
+    "days_since_actual", "usual_days", "seconds_behind", "days_behind",
     "hours_silent", "usual_hours", "missing_readings", "concentrator_members", "members_silent",
     "seconds_ahead", "confirmed_by_reads", "billed_days", "area_move", "hours", "quiet_hours", "usual_quiet_share",
 }  # fmt: skip

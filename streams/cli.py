@@ -93,6 +93,10 @@ def replay(
     meters: Annotated[Path, typer.Option("--meters", help="the registry, METERS.csv")],
     flags: Annotated[Path, typer.Option("--flags", help="where the flags go, a JSON object a line")],
     config: Config = None,
+    quality: Annotated[
+        Path | None,
+        typer.Option("--quality", help="where counts of the data's quality go, CSV, by meter and area"),
+    ] = None,
 ) -> None:
     """Run files through the same code, with no broker, as fast as it goes; the same input gives the same flags."""
     from streams.programs.replay import replay_files
@@ -100,7 +104,7 @@ def replay(
     settings = _load(config)
     configure("replay", settings.log_level, settings.log_json)
     try:
-        told = replay_files(settings, readings, meters, flags, sys.stderr.isatty())
+        told = replay_files(settings, readings, meters, flags, sys.stderr.isatty(), quality)
     except (ConfigError, OSError, ValueError) as error:
         _fail(error)
     typer.echo(told, err=True)

@@ -98,7 +98,7 @@ def test_a_clock_that_falls_behind_is_flagged_after_three_days() -> None:
     flags = drift(days([0] * 6 + [20, 21, 22, 23, 24] + [0] * 4))
     assert [(f.kind, f.status) for f in flags] == [("clock_drift", "raised"), ("clock_drift", "cleared")]
     assert flags[0].evidence["seconds_behind"] == 22 * 60
-    assert 9 <= (instant(flags[0].at) - START) / DAY <= 10
+    assert 9 <= (instant(flags[0].at) - START) / DAY < 11
 
 
 def test_one_late_day_and_history_are_no_drift() -> None:

@@ -22,6 +22,7 @@ from streams.columns import NO_DIGEST, Columns
 from streams.messages import Flag, Reject
 from streams.partition import Partition
 from streams.programs import compose
+from streams.quality import write_quality
 from streams.registry import Meter, partition_of
 from streams.settings import Settings
 
@@ -117,9 +118,14 @@ def _columns(chunk: FileChunk) -> Columns:
 
 
 def replay_files(
-    settings: Settings, readings: Sequence[Path], meters: Path, flags: Path, progress: bool
+    settings: Settings,
+    readings: Sequence[Path],
+    meters: Path,
+    flags: Path,
+    progress: bool,
+    quality: Path | None = None,
 ) -> str:
-    """Replay; write the flags; say in a line what came of it.
+    """Replay; write the flags, and what was counted of the data's quality; say in a line what came of it.
 
     Raises OSError and ValueError where a file cannot be read at all; single bad rows are counted
     and told.
@@ -150,6 +156,9 @@ def replay_files(
             for flag in replay.take(chunk):
                 out.write(_json(flag) + b"\n")
                 written += 1
+    if quality is not None:
+        with quality.open("w", encoding="utf-8", newline="") as table:
+            write_quality(table, [partition.bank for partition in replay.partitions])
     seconds = time.perf_counter() - started
     rejects += replay.rejects
     for reject in rejects[:20]:

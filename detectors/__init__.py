@@ -3,29 +3,47 @@
 A new detector is one file here and one line in ``CATALOGUE``.
 """
 
+from detectors.balance import Balance
 from detectors.base import Detector
 from detectors.clock import Clock
 from detectors.continuous_flow import ContinuousFlow
 from detectors.estimates import Estimates
+from detectors.frozen import Frozen
+from detectors.gas_flow import GasFlow
 from detectors.high_low import HighLow
+from detectors.interruptions import Interruptions
 from detectors.intervals import Intervals
+from detectors.limits import Limits
+from detectors.night_minimum import NightMinimum
 from detectors.over_limit import OverLimit
+from detectors.rate import Rate
 from detectors.sentinels import Sentinels
 from detectors.silence import Silence
 from detectors.spike import Spike
+from detectors.transformer import Transformer
+from detectors.voltage import Voltage
 
 __all__ = [
     "CATALOGUE",
+    "Balance",
     "Clock",
     "ContinuousFlow",
     "Detector",
     "Estimates",
+    "Frozen",
+    "GasFlow",
     "HighLow",
+    "Interruptions",
     "Intervals",
+    "Limits",
+    "NightMinimum",
     "OverLimit",
+    "Rate",
     "Sentinels",
     "Silence",
     "Spike",
+    "Transformer",
+    "Voltage",
     "default",
 ]
 
@@ -37,6 +55,15 @@ CATALOGUE: tuple[type[Detector], ...] = (
     HighLow,
     ContinuousFlow,
     Silence,
+    GasFlow,
+    Limits,
+    Rate,
+    Frozen,
+    Voltage,
+    Interruptions,
+    Transformer,
+    Balance,
+    NightMinimum,
     Sentinels,
     Estimates,
     Clock,

@@ -20,6 +20,7 @@ from detectors.rate import Rate
 from detectors.sentinels import Sentinels
 from detectors.silence import Silence
 from detectors.spike import Spike
+from detectors.steps import Steps
 from detectors.transformer import Transformer
 from detectors.voltage import Voltage
 
@@ -42,6 +43,7 @@ __all__ = [
     "Sentinels",
     "Silence",
     "Spike",
+    "Steps",
     "Transformer",
     "Voltage",
     "default",
@@ -68,6 +70,7 @@ CATALOGUE: tuple[type[Detector], ...] = (
     Estimates,
     Clock,
     OverLimit,
+    Steps,
 )
 
 

@@ -274,7 +274,7 @@ NO_AMOUNT = {
     "seconds_beyond", "samples", "usual_longest_run", "minutes_without", "outages_of_line", "window_days",
     "silent_meters", "living_meters", "silent_share", "usual_silent_share", "loss_share", "usual_loss_share",
     "loss_limit", "nights",
-    "days_since_actual", "usual_days", "seconds_behind", "days_behind",
+    "factor", "ratio", "days_since_actual", "usual_days", "seconds_behind", "days_behind",
     "hours_silent", "usual_hours", "missing_readings", "concentrator_members", "members_silent",
     "seconds_ahead", "confirmed_by_reads", "billed_days", "area_move", "hours", "quiet_hours", "usual_quiet_share",
 }  # fmt: skip

@@ -282,6 +282,8 @@ EVIDENCE: dict[str, tuple[str, str, str]] = {
     "seconds_behind": ("时钟滞后", "Clock behind", "s"),
     "days_behind": ("连续天数", "Days in a row", "d"),
     "flow_per_hour": ("小时流量", "Flow an hour", "{u}/h"),
+    "factor": ("疑似倍率", "Factor", ""),
+    "ratio": ("用量之比", "Ratio", ""),
     "value_sent": ("上报值", "Value sent", "{u}"),
     "days_since_actual": ("距上次实抄天数", "Days since an actual read", "d"),
     "usual_days": ("平时抄表间隔", "Usual spacing", "d"),

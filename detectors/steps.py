@@ -1,0 +1,204 @@
+"""Use that is suddenly ten, a hundred, a thousand or 35.31 times what it was: a unit, not a customer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import CLEAR, RAISE, Column, State, named
+from detectors.batch import DAY, F64, HOUR, I64, OK, U8, Batch, Records
+from detectors.kernel import kernel
+from detectors.pulse import heard_for
+
+STEP = np.dtype(
+    [
+        ("amount", np.float32),  # used since the last judgement [unit]
+        ("hours", np.float32),  # time that it covers [h]
+        ("base", np.float32),  # usual use a day, the geometric mean [unit/d]
+        ("spread", np.float32),  # mean deviation from it [log10]
+        ("off", np.float32),  # sum of the deviations of the days that are off [log10]
+        ("since", np.int32),  # the day on which they began, since 1970
+        ("known", np.uint8),  # days that made the base, up to 255
+        ("held", np.uint8),  # days in a row that are off by one factor
+        ("factor", np.int8),  # place of that factor in FACTORS, below zero: divided by it; 0: none
+        ("open", np.uint8),
+    ],
+    align=True,
+)
+
+FACTORS = np.array([np.nan, 10.0, 35.3147, 100.0, 1000.0])  # 35.3147 ft³ are a m³
+PERIOD = 480.0  # an amount that covers 20 d and more is a bill [h]
+DOUBT = 0.05  # least tolerance [log10]
+WIDE = 0.4  # most tolerance of a single day [log10]
+HUGE = 99.0  # factors from here on are far beyond what a customer does
+CALM = 0.3  # so near to the base it is itself again [log10]
+
+
+@kernel
+def _nearest(off: float, spread: float, steady: float) -> int:
+    """The factor that explains a deviation, with its sign; 0 where none does."""
+    slack = min(max(DOUBT, 3.0 * spread), WIDE)
+    best, least = 0, slack
+    for k in range(1, FACTORS.size):
+        away = abs(abs(off) - np.log10(FACTORS[k]))
+        if spread <= (steady if FACTORS[k] < HUGE else 3.0 * steady) and away <= least:
+            best, least = k, away
+    return best if off > 0 else -best
+
+
+@kernel
+def _update(
+    step: Records, slot: I64, time: I64, usage: F64, span: I64, back: F64, status: U8, live: U8,
+    learn: int, days: int, reads: int, steady: float, most: float, forget: int, out: Records,
+) -> int:  # fmt: skip
+    n = 0
+    for i in range(slot.size):
+        if status[i] != OK or span[i] <= 0:
+            continue
+        j = slot[i]
+        s = step[j]
+        s.amount += usage[i] - back[i]
+        s.hours += span[i] / HOUR
+        if s.hours < 23.99:
+            continue
+        use, bill = s.amount / s.hours * 24.0, s.hours >= PERIOD
+        covered = s.hours
+        s.amount, s.hours = 0.0, 0.0
+        if not use > 0:
+            continue  # no use says nothing of units
+        off = np.log10(use / s.base) if s.known > 0 else 0.0
+        need, enough = (reads, 3) if bill else (days, learn)
+        if s.known < enough:
+            weight = 1.0 / (s.known + 1)
+            s.spread += weight * (abs(off) - s.spread)
+            s.base = s.base * 10.0 ** (weight * off) if s.known > 0 else use
+            s.known += 1
+            continue
+        factor = _nearest(off, s.spread, steady)
+        verb = 0
+        told = s.factor
+        if s.open:
+            s.held += s.held < 255
+            if abs(off) <= CALM or s.held >= forget:
+                verb = CLEAR
+        elif factor != 0:
+            if factor != s.factor or s.held == 0:
+                s.held, s.off, s.factor = 0, 0.0, factor
+                s.since = (time[i] - np.int64(covered * HOUR)) // DAY
+            s.held += 1
+            s.off += off
+            told = factor
+            exact = abs(abs(s.off / s.held) - np.log10(FACTORS[abs(factor)]))
+            doubt = max(DOUBT, 2.0 * s.spread / np.sqrt(float(s.held)))
+            allowed = most if FACTORS[abs(factor)] < HUGE else 3.0 * most
+            if s.held >= (need if factor > 0 else 2 * need) and exact <= min(doubt, allowed) and live[i]:
+                s.open, verb = 1, RAISE
+        else:
+            s.held, s.factor = 0, 0
+        if verb:
+            f = out[n]
+            f.slot, f.row, f.kind, f.verb = j, i, 0, verb
+            f.at = f.end = time[i]
+            f.start = min(s.since * DAY, time[i])
+            was = np.float64(s.base)
+            by = FACTORS[abs(told)]
+            f.score = min(1.0 + (abs(off) / max(4.0 * s.spread, 0.1)), 10.0)
+            f.observed, f.expected = use, was
+            f.e0, f.e1, f.e2, f.e3 = by if told > 0 else 1.0 / by, use / was, use, was
+            n += 1
+        if verb == CLEAR:
+            if abs(off) > CALM:
+                s.base = use
+            s.open, s.held, s.factor = 0, 0, 0
+        elif s.open == 0 and s.factor == 0:
+            s.spread += (min(abs(off), 1.0) - s.spread) / 16.0
+            s.base = s.base * 10.0 ** (off / 8.0)
+            s.known += s.known < 255
+    return n
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A use that jumps by exactly a factor between units or pulse weights, and stays there.
+
+    The statistic is the logarithm of a day's use, or of a bill's use a day, less its weighted
+    mean of late, against the logarithms of 10, 100, 1000 and 35.31 and their inverses [1]_. Within
+    three times the usual deviation the day is off by that factor; ``days`` in a row, or ``reads``
+    of a meter read every 20 days or less, whose mean is as near as chance allows, and within
+    ``most``, are a *unit_error*. A meter whose days deviate by more than ``steady`` is not judged:
+    its own ups and downs could be any factor. For factors of 100 and more both are three times as
+    wide. Days without use say nothing. It ends when the use is itself again, or after ``forget`` days, when the new
+    level is taken for normal.
+
+    learn   days that make the first mean; three bills. [-]
+    days    in a row; twice as many where the use has fallen, since homes stand empty. [-]
+    reads   the same of bills. [-]
+    steady  usual deviation of a meter that can be judged. [log10]
+    most    deviation of the mean from the factor at most. [log10]
+    forget  days or reads. [-]
+    Use     not as proof: a tenant may use ten times what the last one did. The factor is a
+            hypothesis, to be checked against the registry's unit and multiplier.
+    Cost    0.03 false flags per 1,000 meter-days on four sets of real meters (91,000 meter-days,
+            ``forestall replay``), one on the packaged demo meters. Of 121 meters of those sets whose
+            readings were multiplied from some day on, 63 are found within 20 days, 57 by the right
+            factor; of the others most are too unsteady to be judged.
+
+    .. [1] DETECTION §2, "unit / multiplier".
+    """
+
+    learn: int = 7
+    days: int = 4
+    reads: int = 2
+    steady: float = 0.13
+    most: float = 0.06
+    forget: int = 90
+
+    name = "steps"
+    version = 1
+    kinds = ("unit_error",)
+
+    def __post_init__(self) -> None:
+        counts = (self.learn, self.days, self.reads, self.forget)
+        if not (all(1 <= count <= 255 for count in counts) and 0 < self.steady < 1 and 0 < self.most < 0.3):
+            raise ValueError(
+                f"need learn, days, reads, forget from 1 to 255, 0 < steady < 1 and 0 < most < 0.3, got {self}"
+            )
+
+    @property
+    def evidence(self) -> Mapping[str, tuple[str, ...]]:
+        """The factor, and what it was found in."""
+        return {"unit_error": ("factor", "ratio", "use_a_day", "use_a_day_before")}
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The usual use, and the days that are off."""
+        return (Column("step", STEP, scales=("amount", "base")),)
+
+    def update(self, state: State, batch: Batch, out: Records) -> int:
+        """Judge each day, or each bill."""
+        b = batch
+        found: int = _update(
+            state.of(self.name, "step"), b.slot, b.time, b.usage, b.span, b.back, b.status, b.live,
+            self.learn, self.days, self.reads, self.steady, self.most, self.forget, out,
+        )  # fmt: skip
+        return found
+
+    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
+        """Nothing here hangs on the watermark."""
+        return 0
+
+    def explain(self, state: State, finding: Any) -> dict[str, object]:
+        """The numbers compared."""
+        return named(self.evidence, self.kinds[finding["kind"]], finding)
+
+    def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """When the first mean is made."""
+        return heard_for(state.of("intervals", "pulse"), slots, 14 * DAY)
+
+    def parameters(self) -> dict[str, float]:
+        """All of them."""
+        return asdict(self)

@@ -1,0 +1,83 @@
+"""Use that jumps by a factor between units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors import Intervals, Steps
+from streams.messages import Flag
+from streams.registry import Meter
+from tests.naive.steps import steps
+from tests.streams_of_readings import DAY, HOUR, Row, Stream, examples, feed, instant, make_bank
+from tests.test_detectors import assert_same, by_meter, named, run, validated
+
+START = instant("2024-01-01")
+FACTORS = (10.0, 100.0, 1000.0, 35.3147, 0.1, 0.01, 0.001, 3.0, 20.0)
+
+
+@st.composite
+def jumps(draw: st.DrawFn) -> Stream:
+    """Meters, steady or not, read by the hour, the day or the month, that jump and may come back."""
+    rng = np.random.default_rng(draw(st.integers(0, 100_000)))
+    meters, rows = [], []
+    for number, spacing in enumerate(draw(st.lists(st.sampled_from((6 * HOUR, DAY, 30 * DAY)), max_size=3))):
+        name = f"m{number}"
+        meters.append(Meter(meter_id=name, kind="interval", interval_s=spacing / 1e9, unit="m3"))
+        count = 40 if spacing > DAY else 60 * DAY // spacing
+        use = rng.uniform(5, 50) * np.exp(rng.normal(0, rng.choice([0.05, 0.3, 1.0]), count))
+        for _ in range(int(rng.integers(0, 3))):
+            first = int(rng.integers(0, count))
+            use[first : first + int(rng.integers(1, count))] *= rng.choice(FACTORS)
+        use[rng.random(count) < 0.02] = 0.0
+        rows += [Row(name, START + (i + 1) * spacing, float(use[i])) for i in range(count)]
+    rows.sort(key=lambda row: (row.time, row.meter))
+    return Stream(meters, rows)
+
+
+@examples(150)
+@given(jumps())
+def test_jumps_are_those_of_the_obvious_loop(stream: Stream) -> None:
+    flags = [f for f in run(stream, Steps()) if f.kind == "unit_error"]
+    parts = by_meter(stream, validated(stream)[0])
+    assert_same(flags, [line for name, part in parts.items() for line in named(steps(part), name)])
+
+
+def daily(values: Sequence[float], days: int = 1) -> list[Flag]:
+    meter = Meter(meter_id="m", kind="interval", interval_s=days * 86400, unit="m3")
+    rows = [Row("m", START + (i + 1) * days * DAY, value) for i, value in enumerate(values)]
+    return feed(make_bank([meter], (Intervals(), Steps())), rows).flags
+
+
+@pytest.mark.parametrize(
+    ("factor", "days"), [(10, 4), (35.3147, 4), (100, 4), (1000, 4), (0.1, 8), (0.001, 8)]
+)
+def test_a_factor_is_told_when_it_has_stayed(factor: float, days: int) -> None:
+    flags = daily([8.0, 8.2, 7.9, 8.1] * 5 + [8.1 * factor] * 20)
+    assert [(f.kind, f.status, (instant(f.at) - START) // DAY) for f in flags] == [
+        ("unit_error", "raised", 20 + days)
+    ]
+    assert flags[0].evidence["factor"] == pytest.approx(factor, rel=1e-6)
+    assert flags[0].start == "2024-01-21T00:00:00Z"
+
+
+def test_bills_need_two() -> None:
+    flags = daily([240.0, 250.0, 245.0, 240.0, 2450.0, 2400.0], 30)
+    assert [(f.status, (instant(f.at) - START) // (30 * DAY)) for f in flags] == [("raised", 6)]
+
+
+def test_what_is_not_a_factor_or_does_not_stay_is_none() -> None:
+    usual = [8.0, 8.2, 7.9, 8.1] * 5
+    assert daily(usual + [8.0 * 5] * 20) == []
+    assert daily(usual + [80.0] * 3 + usual) == []
+    assert daily([8.0, 80.0, 2.0, 30.0] * 5 + [80.0] * 10) == []
+
+
+def test_it_ends_when_the_unit_is_mended_or_the_level_stays() -> None:
+    usual = [8.0, 8.2, 7.9, 8.1] * 5
+    assert [f.status for f in daily([*usual, *[80.0] * 8, *usual])] == ["raised", "cleared"]
+    assert [f.status for f in daily([*usual, *[80.0] * 120])] == ["raised", "cleared"]

@@ -16,9 +16,19 @@ LARGEST = 16 << 20  # bytes of a record: a block of meters, a batch
 
 
 class App(faust.App):
-    """A Faust app that lets go of its state in order: last checkpoint first, consumer after."""
+    """A Faust app that lets go of its state in order: last checkpoint first, consumer after.
+
+    ``on_crash`` is called with the reason at the instant at which it, or a part of it, fails.
+    """
 
     before_stop: Any = None
+    on_crash: Any = None
+
+    def _crash(self, reason: BaseException) -> None:
+        """Faust marks an app so, whichever of its parts has failed; others then have to end it."""
+        if self.on_crash is not None and not self._crashed.is_set():
+            self.on_crash(reason)
+        super()._crash(reason)
 
     async def on_stop(self) -> None:
         """Checkpoint while the partitions are still ours."""

@@ -96,11 +96,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         ]
         stack.push_async_callback(_end, tasks)
         for app in apps:
-            await app.maybe_start()
+            # Nobody else would end it, and nobody starts another while it lives.
+            app.on_crash = lambda error: end_within(FAILED_S, error)
         try:
             await _until(stop, apps, tasks)
         except BaseException as error:
-            # Nobody else would end it, and nobody starts another while it lives.
             end_within(FAILED_S, error)
             raise
         finally:
@@ -108,11 +108,17 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _until(stop: asyncio.Event, apps: list[Any], tasks: list[asyncio.Task[None]]) -> None:
-    """Wait for ``stop``; raise if an app or a task ends before it."""
+    """Start the apps and wait for ``stop``; raise if an app or a task ends before it."""
+    starting = asyncio.create_task(_start(apps))
     stopping = asyncio.create_task(stop.wait())
     crashes = [asyncio.create_task(app._crashed.wait()) for app in apps]
+    ends = {stopping, *crashes, *tasks}
     try:
-        done, _ = await asyncio.wait({stopping, *crashes, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        # One may fail while the next is still starting, and that may wait for the log as long as it takes.
+        done, _ = await asyncio.wait({starting, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        if done == {starting}:
+            starting.result()
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
             for task in done:
                 if task in tasks:
@@ -120,8 +126,13 @@ async def _until(stop: asyncio.Event, apps: list[Any], tasks: list[asyncio.Task[
             reasons = [str(app._crash_reason) for app in apps if app._crash_reason]
             raise WorkerFailedError("; ".join(reasons) or "a part of the worker ended")
     finally:
-        for task in (stopping, *crashes):
+        for task in (starting, stopping, *crashes):
             task.cancel()
+
+
+async def _start(apps: list[Any]) -> None:
+    for app in apps:
+        await app.maybe_start()
 
 
 async def _stop(apps: list[Any]) -> None:

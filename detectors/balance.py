@@ -120,8 +120,8 @@ def _of_day(s: Row, p: Row, m: Row, day: int) -> float:
     if p.time + m.offset * NS < (day + 1) * DAY:
         return np.nan
     if s.day == day:
-        return s.now
-    return s.then if s.day == day + 1 else np.nan
+        return float(s.now)
+    return float(s.then) if s.day == day + 1 else np.nan
 
 
 @kernel

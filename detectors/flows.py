@@ -56,8 +56,8 @@ def is_energy(m: Row) -> bool:
 def per_unit(m: Row, hours: float) -> float:
     """What takes an amount of so many hours back to the meter's own unit; of a flow meter, to its mean."""
     if m.quantity == FLOW or m.quantity == POWER:
-        return 1.0 / (m.base * hours)
-    return 1.0 / m.base
+        return float(1.0 / (m.base * hours))
+    return float(1.0 / m.base)
 
 
 @kernel

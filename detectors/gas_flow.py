@@ -111,7 +111,8 @@ def _advance(
 
 @kernel
 def _key(m: Row) -> int:
-    return np.int64(m.area) * 256 + m.cohort
+    key: int = np.int64(m.area) * np.int64(256) + m.cohort
+    return key
 
 
 @kernel

@@ -47,15 +47,15 @@ def _line(m: Row, level: int) -> float:
     else:
         two, one = m.limit_ll, m.limit_l
     if abs(level) == 2:
-        return two if two == two else one
-    return one if one == one else two
+        return float(two if two == two else one)
+    return float(one if one == one else two)
 
 
 @kernel
 def _width(m: Row, side: int, share: float) -> float:
     """The deadband: as stated, else a share of the span between the limits, or of the limit. [unit]"""
     if m.deadband == m.deadband:
-        return m.deadband
+        return float(m.deadband)
     span = _line(m, 1) - _line(m, -1)
     return share * (span if span > 0 else abs(_line(m, side)))
 

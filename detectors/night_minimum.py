@@ -115,7 +115,7 @@ def _net(rows: Records, meters: Records, first: Row, head: I64, after: I64, day:
             return np.nan
         flow = np.int64(np.round(s.total / s.hours * MILLION))
         total += flow if m.role == INFLOW else -flow
-    return total / MILLION
+    return float(total / MILLION)
 
 
 @kernel

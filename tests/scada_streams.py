@@ -176,9 +176,14 @@ def _series(name: str, spacing: int, count: int, rng: np.random.Generator, volta
 def with_plant(stream: Stream, spacing: int, rng: np.random.Generator) -> Stream:
     """The same meters as customers of a district, and its points: inflow, tank, pressure, voltage."""
     roles = ["", "", "inflow", "outflow"]
+    one = {"area": "north", "commodity": "water"} if rng.random() < 0.6 else {}
     meters = [
         replace(
-            meter, transformer=str(rng.choice(["", "T"])), line="L", balance_role=str(rng.choice(roles)),
+            meter,
+            transformer=str(rng.choice(["", "T", "T"])),
+            line="L",
+            balance_role=str(rng.choice(roles)),
+            **one,
         )
         for meter in stream.meters
     ]  # fmt: skip

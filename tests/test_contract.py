@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import detectors
-from detectors import CATALOGUE, Intervals, default
+from detectors import CATALOGUE, Balance, GasFlow, Intervals, NightMinimum, Rate, Transformer, default
 from detectors.base import FINDING, ROOM, Detector
 from streams.bank import Bank, Outcome
 from streams.checkpoint import Ledger, restore
@@ -39,10 +39,18 @@ from tests.streams_of_readings import (
     examples,
     feed,
     instant,
-    make_bank,
     streams,
 )
+from tests.streams_of_readings import make_bank as plain_bank
 
+#: What needs weeks of history is given days, or no stream here would be long enough to hear it.
+SOON: tuple[Detector, ...] = (
+    Rate(moves=60, warm_days=1),
+    Transformer(warm_looks=6, usual=0.7),
+    Balance(warm_days=3),
+    NightMinimum(warm_days=3, nights=1),
+    GasFlow(warm_days=2, hours=12, long_days=2, habit=0.02),
+)
 NAMES = [type(detector).__name__ for detector in default()]
 
 
@@ -55,6 +63,12 @@ class Log:
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(f"log of {len(self.items)} items about {[meter.meter_id for meter in self.meters]}")
+
+
+def make_bank(meters: Iterable[Meter], detectors: Sequence[Detector] | None = None) -> Bank:
+    """A bank of all detectors, those of ``SOON`` as they are there."""
+    soon = {detector.name: detector for detector in SOON}
+    return plain_bank(meters, detectors or [soon.get(detector.name, detector) for detector in default()])
 
 
 def dumped(bank: Bank) -> bytes:

@@ -99,9 +99,12 @@ def _update(
                 s.open, verb = 1, RAISE
         else:
             s.held, s.factor = 0, 0
-        if verb:
+        # Said once: an episode that stayed open would hide a rollback, which is of the same family.
+        for what in (RAISE, CLEAR) if verb == RAISE else (0, 0):
+            if what == 0:
+                continue
             f = out[n]
-            f.slot, f.row, f.kind, f.verb = j, i, 0, verb
+            f.slot, f.row, f.kind, f.verb = j, i, 0, what
             f.at = f.end = time[i]
             f.start = min(s.since * DAY, time[i])
             was = np.float64(s.base)
@@ -131,7 +134,8 @@ class Steps:
     of a meter read every 20 days or less, whose mean is as near as chance allows, and within
     ``most``, are a *unit_error*. A meter whose days deviate by more than ``steady`` is not judged:
     its own ups and downs could be any factor. For factors of 100 and more both are three times as
-    wide. Days without use say nothing. It ends when the use is itself again, or after ``forget`` days, when the new
+    wide. Days without use say nothing. It is raised and cleared
+    at once, and not again until the use is itself again, or after ``forget`` days, when the new
     level is taken for normal.
 
     learn   days that make the first mean; three bills. [-]

@@ -59,7 +59,7 @@ def daily(values: Sequence[float], days: int = 1) -> list[Flag]:
 def test_a_factor_is_told_when_it_has_stayed(factor: float, days: int) -> None:
     flags = daily([8.0, 8.2, 7.9, 8.1] * 5 + [8.1 * factor] * 20)
     assert [(f.kind, f.status, (instant(f.at) - START) // DAY) for f in flags] == [
-        ("unit_error", "raised", 20 + days)
+        ("unit_error", status, 20 + days) for status in ("raised", "cleared")
     ]
     assert flags[0].evidence["factor"] == pytest.approx(factor, rel=1e-6)
     assert flags[0].start == "2024-01-21T00:00:00Z"
@@ -67,7 +67,10 @@ def test_a_factor_is_told_when_it_has_stayed(factor: float, days: int) -> None:
 
 def test_bills_need_two() -> None:
     flags = daily([240.0, 250.0, 245.0, 240.0, 2450.0, 2400.0], 30)
-    assert [(f.status, (instant(f.at) - START) // (30 * DAY)) for f in flags] == [("raised", 6)]
+    assert [(f.status, (instant(f.at) - START) // (30 * DAY)) for f in flags] == [
+        ("raised", 6),
+        ("cleared", 6),
+    ]
 
 
 def test_what_is_not_a_factor_or_does_not_stay_is_none() -> None:

@@ -72,10 +72,10 @@ def steps(taken: Iterable[Taken]) -> list[Line]:
                 is_open, status = True, "raised"
         else:
             held, current = 0, 0.0
-        if status:
+        if status == "raised":
             was = base
             more = {"factor": told, "ratio": use / was, "use_a_day": use, "use_a_day_before": was}
-            lines.append(Line(status, "unit_error", now, start, use, was, more))
+            lines += [Line(s, "unit_error", now, start, use, was, more) for s in ("raised", "cleared")]
         if status == "cleared":
             if abs(off) > 0.3:
                 base = single(use)

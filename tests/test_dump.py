@@ -57,7 +57,7 @@ def test_what_is_known_does_show() -> None:
     assert dumped(bank) != before
     assert [episode["id"] for episode in line["episodes"]] == [flags[0].id]
     assert line["episodes"][0]["active"] == ["intervals"]
-    assert line["ready"] == {"intervals": True, "spike": False, "high_low": False, "continuous_flow": False}
+    assert line["ready"] == {d.name: d.name == "intervals" for d in bank.detectors}
 
 
 def test_it_is_plain_data_in_which_not_known_is_null() -> None:

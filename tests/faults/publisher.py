@@ -109,7 +109,7 @@ class Publisher:
         waiting: deque[tuple[mqtt.MQTTMessageInfo, int]] = deque()
         due = time.monotonic()
         while not lost.is_set() and not self._stop.is_set():
-            while waiting and waiting[0][0].is_published():
+            while waiting and _published(waiting[0][0]):
                 self._confirmed_at[waiting.popleft()[1]] = time.monotonic()
             if self._next >= self._limit or len(waiting) >= IN_FLIGHT:
                 if self._next >= len(self._messages) and not waiting:
@@ -133,6 +133,14 @@ class Publisher:
         self.again += self._next - first
         self._confirmed_at[first : self._next] = [0.0] * (self._next - first)
         self._next = first
+
+
+def _published(message: mqtt.MQTTMessageInfo) -> bool:
+    """Whether the broker has confirmed it. paho raises where the connection was just lost as it was handed over."""
+    try:
+        return message.is_published()
+    except RuntimeError:
+        return False
 
 
 def _setter(event: threading.Event) -> Any:

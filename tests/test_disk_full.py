@@ -112,5 +112,5 @@ def test_a_full_disk_holds_readings_with_the_broker_and_passes(tmp_path: Path) -
     found = outcome(site)
     assert found.readings == publisher.readings == load.readings
     assert found.letters == []
-    assert {flag["kind"] for flag in found.flags.values()} == KINDS
+    assert {flag["kind"] for flag in found.flags.values()} >= KINDS
     assert len({ticket["dedup_key"] for ticket in found.tickets}) == len(found.tickets) > 0

@@ -10,6 +10,7 @@ from detectors.continuous_flow import ContinuousFlow
 from detectors.estimates import Estimates
 from detectors.frozen import Frozen
 from detectors.gas_flow import GasFlow
+from detectors.habit import Habit
 from detectors.high_low import HighLow
 from detectors.interruptions import Interruptions
 from detectors.intervals import Intervals
@@ -33,6 +34,7 @@ __all__ = [
     "Estimates",
     "Frozen",
     "GasFlow",
+    "Habit",
     "HighLow",
     "Interruptions",
     "Intervals",
@@ -53,6 +55,7 @@ __all__ = [
 #: gives the others usage, span and status.
 CATALOGUE: tuple[type[Detector], ...] = (
     Intervals,
+    Habit,
     Spike,
     HighLow,
     ContinuousFlow,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,6 +139,14 @@ class Detector(Protocol):
 
     def parameters(self) -> dict[str, float]:
         """What a person who checks a flag must know of the settings."""
+
+
+@runtime_checkable
+class Rescaled(Protocol):
+    """A detector with numbers in the meter's unit that stand packed, where ``Column.scales`` cannot reach them."""
+
+    def rescale(self, state: State, slot: int, scale: float) -> None:
+        """Multiply them."""
 
 
 def named(evidence: Mapping[str, tuple[str, ...]], kind: str, finding: Any) -> dict[str, object]:

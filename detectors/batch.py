@@ -17,6 +17,7 @@ Row = Any  # one record of such an array, as a kernel sees it
 NS = 1_000_000_000
 HOUR = 3600 * NS
 DAY = 24 * HOUR
+FINE = 2 * HOUR  # meters read at least so often are judged by their hours, the others by days or periods
 
 # Kinds of a value, as in streams.messages.Kind.
 REGISTER, INTERVAL, GAUGE = 1, 2, 3

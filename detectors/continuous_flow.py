@@ -111,7 +111,7 @@ class ContinuousFlow:
     hours: float = 72.0
     price: float = 12.0
     over: float = 3.0
-    habit: float = 0.05
+    habit: float = 0.25
     memory_days: float = 28.0
     warm_days: float = 14.0
 

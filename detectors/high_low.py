@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import BLOCK, Column, State, named
-from detectors.batch import CORRECTION, F64, FIRST, I64, LATE, NS, OK, SUSPECT, U8, Batch, Records
+from detectors.batch import CORRECTION, F64, FINE, FIRST, I64, LATE, NS, OK, SUSPECT, U8, Batch, Records
 from detectors.days import DAYS, REFERENCE, WEEK, Daily, amend, book, judge_days, speak
 from detectors.kernel import kernel
 from detectors.level import LEVEL
@@ -20,7 +20,7 @@ from detectors.periods import LONG, PERIOD, PERIODS, judge_period
 @kernel
 def _update(
     level: Records, ring: Records, daily: Daily, notes: Records, meters: Records, cold: U8,
-    slot: I64, time: I64, local: I64, usage: F64, span: I64, status: U8, live: U8,
+    slot: I64, time: I64, local: I64, usage: F64, span: I64, usual: I64, status: U8, live: U8,
     high: float, low: float, back: float, most: int, out: Records,
 ) -> int:  # fmt: skip
     n = 0
@@ -28,7 +28,7 @@ def _update(
         j = slot[i]
         if status[i] == OK or status[i] == FIRST or status[i] == SUSPECT:
             speak(level, j, local[i])
-        if span[i] <= 0 or not np.isfinite(usage[i]):
+        if span[i] <= 0 or usual[i] <= FINE or not np.isfinite(usage[i]):
             continue
         if status[i] == LATE or status[i] == CORRECTION:
             if span[i] < LONG:
@@ -123,7 +123,7 @@ class HighLow:
         notes = np.empty((len(out), PERIODS), PERIOD)
         found: int = _update(
             state.of(self.name, "level"), state.of(self.name, "periods"), state.of(self.name, "daily"), notes,
-            state.meters, state.cold, b.slot, b.time, b.local, b.usage, b.span, b.status, b.live,
+            state.meters, state.cold, b.slot, b.time, b.local, b.usage, b.span, b.usual, b.status, b.live,
             self.high, self.low, self.back, self.most_periods, out,
         )  # fmt: skip
         state.notes[self.name] = {_key(out[i]): notes[i] for i in range(found)}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import CLEAR, RAISE, Column, State, named
-from detectors.batch import DAY, F64, I64, OK, U8, Batch, Records, Row
+from detectors.batch import DAY, F64, FINE, I64, OK, U8, Batch, Records, Row
 from detectors.kernel import kernel
 
 PEAKS = 21  # daily peaks remembered
@@ -73,7 +73,7 @@ def _update(
     for i in range(slot.size):
         if status[i] != OK or span[i] <= 0 or span[i] > 3 * DAY:
             continue
-        if usual[i] <= 0 or usual[i] > DAY + DAY // 2:
+        if usual[i] <= FINE or usual[i] > DAY + DAY // 2:
             continue
         j = slot[i]
         s = spike[j]

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, Detector, State
+from detectors.base import BLOCK, Detector, Rescaled, State
 from detectors.batch import METER, Records
 from streams.constants import LIMITS, Sizes, constants
 from streams.messages import NS
@@ -291,6 +291,8 @@ class Slots:
         if scale == 1.0:
             return
         for detector in self.detectors:
+            if isinstance(detector, Rescaled):
+                detector.rescale(self.state, slot, scale)
             for column in detector.columns:
                 array = self.state.of(detector.name, column.name)
                 for name in column.scales:

@@ -18,13 +18,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detectors import default
 from detectors.base import Detector
 from streams.bank import Bank, BankConfig, Outcome
 from streams.columns import Columns, from_rows
 from streams.messages import Kind, Mark, Quality, Source
 from streams.ports import Rows
+from streams.programs import compose
 from streams.registry import Meter
+from streams.settings import load as load_settings
 
 NS = 1_000_000_000
 MINUTE, HOUR, DAY = 60 * NS, 3600 * NS, 86400 * NS
@@ -81,11 +82,16 @@ def as_columns(rows: Iterable[Row]) -> Columns:
     return from_rows(out, sources, np.arange(len(sources), dtype=np.uint32))
 
 
+def shipped() -> tuple[Detector, ...]:
+    """All detectors as the programs set them up, the trees of their heads among them."""
+    return compose.detectors(load_settings())
+
+
 def make_bank(
     meters: Iterable[Meter] = (), detectors: Sequence[Detector] | None = None, **config: Any
 ) -> Bank:
     """A bank that knows these meters."""
-    bank = Bank(BankConfig(tuple(detectors or default()), **config))
+    bank = Bank(BankConfig(tuple(detectors or shipped()), **config))
     bank.register(list(meters), Outcome())
     return bank
 

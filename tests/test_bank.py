@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.daybook import DAYS, MEAN
+from detectors.hours import HOURS
 from streams.bank import NEVER, Bank, Outcome
 from streams.dump import canonical
 from streams.episodes import Episode, Episodes, Found, flag_id, iso
@@ -17,6 +19,7 @@ from streams.messages import Kind, Mark, Quality
 from streams.recent import KEEP, Recent
 from streams.registry import Meter
 from streams.slots import BETWEEN, MOST_COHORTS
+from tests.books import book_of
 from tests.streams_of_readings import (
     DAY,
     HOUR,
@@ -38,9 +41,15 @@ def pulse(bank: Bank, channel: str) -> Any:
 
 
 def day_of(bank: Bank, channel: str, local_day: str) -> float:
-    """Use of a local day as the high/low check has booked it."""
-    ring = bank.state.of("high_low", "daily")[bank.slots[channel]]
-    return float(ring[instant(local_day) // DAY % len(ring)])
+    """Use of a local day as the habit has booked it: by the hour, or in its book once the hours are gone."""
+    slot, day = bank.slots[channel], instant(local_day) // DAY
+    newest = int(bank.state.of("habit", "habit")["hour"][slot])
+    if newest - HOURS < day * 24:
+        ring = bank.state.of("habit", "hours")[slot]
+        return float(
+            np.nansum(ring[[hour % HOURS for hour in range(day * 24, min(day * 24 + 24, newest + 1))]])
+        )
+    return float(book_of(bank.state.of("habit", "book")[slot])[day % DAYS, MEAN] * 24)
 
 
 # --- units, multipliers, stamps -----------------------------------------------------------------------
@@ -96,9 +105,9 @@ def test_the_registry_multiplies_and_so_may_a_payload() -> None:
 
 def test_an_interval_may_be_stamped_with_its_start() -> None:
     bank = make_bank([Meter(meter_id="m", kind="interval", interval_s=3600, stamp="start")])
-    feed(bank, [Row("m", START + 23 * HOUR, 5.0)])
+    feed(bank, [Row("m", START + i * HOUR, 5.0) for i in range(24)])
     assert int(pulse(bank, "m")["time"]) == START + DAY
-    assert day_of(bank, "m", "2024-01-01") == 5.0
+    assert day_of(bank, "m", "2024-01-01") == 120.0
 
 
 def test_what_nobody_says_is_cumulative_is_not_subtracted() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from streams.bank import Bank, Outcome
 from streams.dump import canonical
 from streams.registry import Meter
-from tests.streams_of_readings import HOUR, Row, feed, instant, make_bank
+from tests.streams_of_readings import DAY, HOUR, Row, feed, instant, make_bank
 
 START = instant("2024-01-01")
 
@@ -62,8 +62,8 @@ def test_what_is_known_does_show() -> None:
 
 def test_it_is_plain_data_in_which_not_known_is_null() -> None:
     """A day that nobody saw is NaN in the ring and null in the dump."""
-    bank = make_bank([Meter(meter_id="m", kind="interval", interval_s=3600)])
-    feed(bank, [Row("m", START + i * HOUR, 1.0) for i in (1, 2, 24 * 3 + 5)])
+    bank = make_bank([Meter(meter_id="m", kind="interval", interval_s=86400)])
+    feed(bank, [Row("m", START + i * DAY, 1.0) for i in (1, 2, 5)])
     assert np.isnan(bank.state.of("high_low", "daily")[0]).any()
     told = msgspec.json.decode(dumped(bank))
     assert None in told[0][1]["state"]["high_low.daily"]

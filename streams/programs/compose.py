@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from functools import cache
 from importlib.metadata import version
+from importlib.resources import files
 from typing import Any
 
 from connectors.desks.email import Email, EmailConfig
@@ -24,6 +27,7 @@ from connectors.sqlite_log import SqliteLog
 from connectors.store import Store
 from detectors import CATALOGUE
 from detectors.base import Detector
+from detectors.heads import Heads, read
 from streams import causes, routing, wording
 from streams.bank import BankConfig
 from streams.clock import Clock, FileClock, SystemClock
@@ -88,6 +92,12 @@ async def prepare_log(settings: Settings, log: Log) -> None:
         await log.ensure_topic(name, partitions, compact=compact, settings=more)
 
 
+@cache
+def heads() -> Heads:
+    """The trees of the habit detector, as ``python -m benchmarks.fit`` left them."""
+    return read(json.loads((files("detectors") / "heads.json").read_text("utf-8")))
+
+
 def detectors(settings: Settings) -> tuple[Detector, ...]:
     """All detectors, with the parameters that the configuration gives.
 
@@ -102,11 +112,13 @@ def detectors(settings: Settings) -> tuple[Detector, ...]:
     made: list[Detector] = []
     for name, make in names.items():
         given = settings.detectors.get(name, {})
-        known: dict[str, Any] = {f.name: f.default for f in fields(make)}
+        known: dict[str, Any] = {f.name: f.default for f in fields(make) if f.name != "heads"}
         for key, value in given.items():
             if key not in known:
                 raise ConfigError(f"detectors.{name}: expected one of {', '.join(known)}, got {key}")
             known[key] = int(value) if isinstance(known[key], int) else float(value)
+        if "heads" in {f.name for f in fields(make)}:
+            known["heads"] = heads()
         try:
             made.append(make(**known))
         except ValueError as error:

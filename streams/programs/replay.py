@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from connectors.reading_files import FileChunk, read_files
 from connectors.registry_csv import read_registry
-from streams.bank import NEVER, STEP, Outcome
+from streams.bank import NEVER, STEP, BankConfig, Outcome
 from streams.columns import NO_DIGEST, Columns
 from streams.messages import Flag, Reject
 from streams.partition import Partition
@@ -32,8 +32,10 @@ _json = msgspec.json.Encoder().encode
 class Replay:
     """All partitions in one process, fed in the order of time."""
 
-    def __init__(self, settings: Settings, meters: dict[str, Meter]) -> None:
-        config = compose.bank_config(settings)
+    def __init__(
+        self, settings: Settings, meters: dict[str, Meter], config: BankConfig | None = None
+    ) -> None:
+        config = config or compose.bank_config(settings)
         self._lateness = config.lateness_ns
         self.partitions = [Partition(config, number) for number in range(settings.partitions)]
         self._homes: dict[str, int] = {}

@@ -13,7 +13,7 @@ def continuous_flow(
     hours: float = 72,
     price: float = 12,
     over: float = 3,
-    habit: float = 0.05,
+    habit: float = 0.25,
 ) -> list[Line]:
     """Flow above ``limit`` that does not stop for so many hours, quiet ones counted off."""
     lines: list[Line] = []

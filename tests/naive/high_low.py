@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, pstdev
 
-from tests.naive import DAY, NAN, NS, Line, Taken, local, single
+from tests.naive import DAY, HOUR, NAN, NS, Line, Taken, local, single
 
 
 @dataclass
@@ -26,7 +26,7 @@ def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
     past: list[tuple[int, int, float]] = []  # (end, span, use a day), whole seconds as they are kept
     episode: Episode | None = None
     for t in taken:
-        if t.status != "ok" or t.span < 20 * DAY:
+        if t.status != "ok" or t.span < 20 * DAY or t.usual <= 2 * HOUR:
             continue
         at, days = t.reading.time, t.span / DAY
         rate = t.usage / days
@@ -81,8 +81,8 @@ class Days:
             self.live = t.live
         if t.status in ("ok", "first", "suspect"):
             self.spoken = max(self.spoken, t.reading.local // DAY)
-        if not 0 < t.span < 20 * DAY or not math.isfinite(t.usage):
-            return
+        if not 0 < t.span < 20 * DAY or t.usual <= 2 * HOUR or not math.isfinite(t.usage):
+            return  # what is read every two hours is judged by its hours
         end = t.reading.local
         begin = end - t.span
         day = (end - 1) // DAY

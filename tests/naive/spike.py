@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tests.naive import DAY, Line, Taken, single
+from tests.naive import DAY, HOUR, Line, Taken, single
 
 
 def spikes(taken: Iterable[Taken], floor: float, excess: float = 1.8, back: float = 0.6) -> list[Line]:
@@ -18,7 +18,7 @@ def spikes(taken: Iterable[Taken], floor: float, excess: float = 1.8, back: floa
     start = last = 0
     is_open = False
     for t in taken:
-        if t.status != "ok" or not 0 < t.span <= 3 * DAY or not 0 < t.usual <= 1.5 * DAY:
+        if t.status != "ok" or not 0 < t.span <= 3 * DAY or not 2 * HOUR < t.usual <= 1.5 * DAY:
             continue
         x = t.usage * t.usual / t.span if t.span > t.usual else t.usage
         this_day = (t.reading.local - 1) // DAY

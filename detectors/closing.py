@@ -1,0 +1,247 @@
+"""The watermark leaves a local day: every meter whose day is complete is judged beside its neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import BLOCK, CLEAR, RAISE
+from detectors.batch import DAY, I64, U8, Records, Row
+from detectors.daybook import DAYS, FIGURES, LEVELS, MEAN, PEAK1, PEAK6, PEAK6A, Book, keep, levels
+from detectors.features import NAMES, RUNS, WINDOWS, compare, describe
+from detectors.heads import weigh
+from detectors.hours import Ring, day_of, least, local_day
+from detectors.kernel import kernel
+from detectors.turning import SPAN, Profile, learn, residual_of, run_of, scale_of, turn
+
+HEADS = 4
+BEYOND = NAMES.index("day_over_most")
+PEERS = 8  # neighbours that a comparison needs, itself apart
+CHANGES = len(WINDOWS) * LEVELS
+
+F4 = NDArray[np.float32]
+F8 = NDArray[np.float64]
+
+
+@kernel
+def due_days(
+    habit: Records, ring: Ring, profile: Profile, book: Book, meters: Records, hot: U8, cold: U8, used: int,
+    watermark: int, scratch: F8, real: F4, bits: NDArray[np.uint32],
+) -> NDArray[np.int64]:  # fmt: skip
+    """Meters with a day to be judged; the days before it are written down."""
+    due = np.empty(used, np.int64)
+    count = 0
+    for j in range(used):
+        s = habit[j]
+        if s.known == 0:
+            continue
+        day = min(local_day(watermark, meters[j].offset), s.spoken) - 1
+        if day <= s.day:
+            continue
+        hot[j // BLOCK] = 1
+        cold[j // BLOCK] = 1
+        if day - s.day > DAYS:
+            s.day = day - DAYS - 1
+        for d in range(s.day + 1, day):
+            turn(s, ring, profile, book, j, d, scratch, real, bits)
+        due[count] = j
+        count += 1
+    return due[:count]
+
+
+@kernel
+def median_of(values: F8, n: int) -> float:
+    """Median of the first n numbers, 0 where there are too few; sorts them."""
+    if n <= PEERS:
+        return 0.0
+    part = values[:n]
+    part.sort()
+    return float(0.5 * (part[(n - 1) // 2] + part[n // 2]))
+
+
+@kernel
+def shared(values: F4, order: NDArray[np.int64], key: NDArray[np.int64], wide: NDArray[np.int64]) -> F4:
+    """For each row the median of its group, column by column; of its class where the group is small.
+
+    values  (n, columns), NaN = not known
+    key     (n,) code of the group; ``order`` sorts by it
+    wide    (n,) code of the class; groups of one class stand together in ``order``
+    """
+    n, columns = values.shape
+    out = np.zeros((n, columns), np.float32)
+    column = np.empty(n)
+    start = 0
+    while start < n:
+        stop = start
+        while stop < n and wide[order[stop]] == wide[order[start]]:
+            stop += 1
+        for c in range(columns):
+            count = 0
+            for i in range(start, stop):
+                x = values[order[i], c]
+                if x == x:
+                    column[count] = x
+                    count += 1
+            general = median_of(column, count)
+            first = start
+            while first < stop:
+                last = first
+                while last < stop and key[order[last]] == key[order[first]]:
+                    last += 1
+                count = 0
+                for i in range(first, last):
+                    x = values[order[i], c]
+                    if x == x:
+                        column[count] = x
+                        count += 1
+                middle = median_of(column, count) if count > PEERS else general
+                for i in range(first, last):
+                    out[order[i], c] = middle
+                first = last
+        start = stop
+    return out
+
+
+@kernel
+def close_days(
+    habit: Records, ring: Ring, profile: Profile, book: Book, start: I64, calm_days: U8, pulse: Records,
+    meters: Records, hot: U8, cold: U8, used: int, watermark: int, lines: F8, gross: float, margin: float, calm: int,
+    head: NDArray[np.int32], root: NDArray[np.int32], feature: NDArray[np.int16], cut: F4, missing: U8,
+    left: NDArray[np.int32], right: NDArray[np.int32], value: F4, base: F8, rate: F8,
+    out: Records, noted: F4, trace: F4,
+) -> tuple[int, F4]:  # fmt: skip
+    """Judge every meter whose local day is complete; findings to ``out``, their features to ``noted``."""
+    scratch, real = np.empty(128), np.zeros(1, np.float32)
+    bits = real.view(np.uint32)
+    due = due_days(habit, ring, profile, book, meters, hot, cold, used, watermark, scratch, real, bits)
+    n = due.size
+    if n == 0:
+        return 0, noted[:0]
+    figures, ordered = np.empty(DAYS), np.empty(DAYS)
+    hours, residual = np.empty((n, 24)), np.empty((n, SPAN), np.float32)
+    book_line, one = np.empty(FIGURES), np.empty(SPAN)
+    scale, days, known = np.empty(n), np.empty(n, np.int64), np.empty(n)
+    key, wide = np.empty(n, np.int64), np.empty(n, np.int64)
+    for i in range(n):
+        j = due[i]
+        s = habit[j]
+        days[i] = min(local_day(watermark, meters[j].offset), s.spoken) - 1
+        known[i] = day_of(ring, s, j, days[i], hours[i])
+        scale[i] = scale_of(s, book, j, days[i], figures, real, bits)
+        residual_of(s, ring, profile, j, days[i], scale[i], hours[i], one)
+        for h in range(SPAN):
+            residual[i, h] = one[h]
+        wide[i] = (days[i] % 4096) * 256 + meters[j].cohort
+        key[i] = wide[i] * (1 << 32) + meters[j].area
+    order = np.argsort(key, kind="mergesort")
+    usual = shared(residual, order, key, wide)
+
+    logs, steps = np.empty((n, CHANGES), np.float32), np.empty((n, CHANGES), np.float32)
+    log, step = np.empty((len(WINDOWS), LEVELS)), np.empty((len(WINDOWS), LEVELS))
+    runs = np.empty((n, 8))
+    for i in range(n):
+        j = due[i]
+        s = habit[j]
+        for h in range(SPAN):
+            one[h] = residual[i, h]
+        for w in range(4):
+            runs[i, w] = run_of(one, RUNS[w])
+        for h in range(SPAN):
+            one[h] = residual[i, h] - usual[i, h]
+        for w in range(4):
+            runs[i, 4 + w] = run_of(one, RUNS[w])
+        levels(hours[i], ordered, book_line)
+        if book_line[MEAN] == book_line[MEAN]:
+            book_line[PEAK1], book_line[PEAK6], book_line[PEAK6A] = runs[i, 0], runs[i, 2], runs[i, 6]
+        keep(book, j, days[i], book_line, real, bits)
+        learn(s, profile, j, days[i], scale[i], hours[i], book_line[MEAN])
+        compare(book, s, j, days[i], scale[i], log, step, figures, real, bits)
+        for c in range(CHANGES):
+            logs[i, c], steps[i, c] = log[c // LEVELS, c % LEVELS], step[c // LEVELS, c % LEVELS]
+    area_logs, area_steps = shared(logs, order, key, wide), shared(steps, order, key, wide)
+
+    x = np.empty(trace.shape[1] - 2, np.float32)
+    low = np.empty(3)
+    around, beside = np.empty((len(WINDOWS), LEVELS)), np.empty((len(WINDOWS), LEVELS))
+    found = written = 0
+    for i in range(n):
+        j = due[i]
+        s = habit[j]
+        for c in range(CHANGES):
+            w, k = c // LEVELS, c % LEVELS
+            log[w, k], step[w, k] = logs[i, c], steps[i, c]
+            around[w, k], beside[w, k] = area_logs[i, c], area_steps[i, c]
+        for d in range(3):
+            low[d] = least(ring, s, j, days[i], d + 1)
+        describe(
+            x, book, s, j, days[i], scale[i], known[i], log, step, around, beside, runs[i], low, figures, ordered,
+            real, bits,
+        )  # fmt: skip
+        if written < trace.shape[0]:
+            trace[written, 0], trace[written, 1] = j, days[i]
+            trace[written, 2:] = x
+            written += 1
+        if known[i] < 12:
+            continue
+        mean = _mean(hours[i])
+        beyond = x[BEYOND] - np.log(gross)
+        if not 24 * (mean - scale[i]) > meters[j].floor:
+            beyond = -np.inf
+        for h in range(head.size - 1):
+            weight = base[h] + weigh(x, head[h], head[h + 1], root, feature, cut, missing, left, right, value)
+            if h == 0 and beyond > 0:
+                weight = max(
+                    weight, lines[h] + beyond
+                )  # no tree has seen the like: what is this far out is said
+            verb = _decide(s, calm_days[j], h, weight, lines[h], margin, calm, pulse[j].live == 1)
+            if verb == 0:
+                continue
+            if verb == RAISE:
+                start[j, h] = days[i] * DAY - meters[j].offset * 1_000_000_000
+            if found == noted.shape[0]:
+                longer = np.empty((2 * found, noted.shape[1]), np.float32)
+                longer[:found] = noted
+                noted = longer
+            noted[found] = x
+            f = out[found]
+            cost = np.exp(rate[h, 0] - rate[h, 1] * weight)
+            f.slot, f.row, f.kind, f.verb = j, -1, h, verb
+            f.at, f.start, f.end = watermark, start[j, h], watermark
+            f.score = max(-np.log10(cost), 0.0)
+            f.observed, f.expected = 24 * mean, 24 * scale[i]
+            f.e0, f.e1, f.e2 = 24 * mean, 24 * scale[i], np.exp(around[0, LEVELS - 1])
+            f.e3, f.e4, f.e5 = weight, lines[h], cost
+            found += 1
+    return found, noted[:found]
+
+
+@kernel
+def _mean(hours: F8) -> float:
+    total, n = 0.0, 0
+    for h in range(24):
+        if hours[h] == hours[h]:
+            total += hours[h]
+            n += 1
+    return total / n if n else np.nan
+
+
+@kernel
+def _decide(
+    s: Row, calm_days: U8, h: int, weight: float, line: float, margin: float, calm: int, live: bool
+) -> int:
+    """Raise above the line; clear after ``calm`` days below it by the margin; else nothing."""
+    bit = 1 << h
+    if s.open & bit:
+        if weight > line - margin:
+            calm_days[h] = 0
+            return 0
+        calm_days[h] += 1
+        if calm_days[h] < calm:
+            return 0
+        s.open = s.open & ~bit
+        return CLEAR
+    if live and weight > line:
+        s.open = s.open | bit
+        calm_days[h] = 0
+        return RAISE
+    return 0

@@ -1,0 +1,242 @@
+"""A meter's days against its own habit and its neighbours': spikes, leaks, standstills, lost use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import Column, State, named
+from detectors.batch import CORRECTION, F64, FINE, FIRST, HOUR, I64, LATE, OK, SUSPECT, U8, Batch, Records
+from detectors.closing import HEADS, close_days
+from detectors.daybook import DAYS, FIGURES, MEAN, MOST, UNKNOWN, Book
+from detectors.features import NAMES
+from detectors.heads import NONE, Heads, shares
+from detectors.hours import HOLE, HOURS, Ring, add, reach
+from detectors.kernel import kernel
+from detectors.turning import turn
+
+RESERVE = 1.4  # of the budget is spent: rates are those of the fitted half, each quarter weighed by the other
+
+MUCH = 4.0  # times the mean use of an hour: so much after a hole may be the hole's
+
+HABIT = np.dtype(
+    [
+        ("hour", np.int32),  # newest local hour booked [h since 1970]
+        ("known", np.int32),  # first whole day, 0 = none yet [d since 1970]
+        ("day", np.int32),  # newest day in the book
+        ("spoken", np.int32),  # days before this one are complete
+        ("slow", np.float32),  # mean use of an hour over the last three months [unit/h]
+        ("zero_run", np.float32),  # hours at rest in a row, as of the newest day's end [h]
+        ("zero_past", np.float32),  # longest such run that has ended, forgotten over months [h]
+        ("flat_run", np.float32),  # hours in a row that equalled the hour before [h]
+        ("flat_last", np.float32),  # the newest of them [unit/h]
+        ("working", np.uint16),  # working days in the profile
+        ("off", np.uint16),  # days off in it
+        ("open", np.uint8),  # bit by head
+    ],
+    align=True,
+)
+
+
+@kernel
+def _update(
+    habit: Records, ring: Ring, profile: NDArray[np.float32], book: Book,
+    slot: I64, local: I64, usage: F64, span: I64, usual: I64, since: I64, back: F64, kind: U8, status: U8,
+    scratch: F64, real: NDArray[np.float32], bits: NDArray[np.uint32],
+) -> None:  # fmt: skip
+    for i in range(slot.size):
+        code = status[i]
+        if code not in (OK, FIRST, SUSPECT, LATE, CORRECTION):
+            continue
+        j = slot[i]
+        s = habit[j]
+        if usual[i] > FINE:
+            continue
+        if code in (OK, FIRST, SUSPECT):
+            s.spoken = max(s.spoken, local[i] // (24 * HOUR))
+        if span[i] <= 0 or not np.isfinite(usage[i]):
+            continue
+        end = local[i]
+        hour = (end - 1) // HOUR
+        if s.known == 0:
+            if code != OK or span[i] > HOLE:
+                continue
+            begin = (end - span[i]) // HOUR
+            s.known = begin // 24 + (1 if begin % 24 else 0)
+            s.day = s.known - 1
+            s.hour = begin - 1
+        if code in (LATE, CORRECTION):
+            add(s, ring, j, end, span[i], usage[i], s.day * 24 + 23)
+            continue
+        while hour - HOURS >= (s.day + 1) * 24:
+            # The ring is about to lose a day that no watermark has closed: write it down unjudged.
+            turn(s, ring, profile, book, j, s.day + 1, scratch, real, bits)
+        reach(s, ring, j, hour)
+        hole = since[i] > usual[i] + usual[i] // 2 and usual[i] > 0
+        rate = usage[i] * HOUR / span[i]
+        if span[i] > HOLE or (hole and span[i] < since[i] and back[i] == 0.0 and rate > MUCH * s.slow):
+            continue  # it may be what the whole hole used: that says nothing of an hour
+        if back[i] != 0.0:
+            add(s, ring, j, end - since[i], usual[i], -back[i], s.day * 24 + 23)
+        add(s, ring, j, end, span[i], usage[i], s.day * 24 + 23)
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """The day that has closed, weighed by four heads of boosted trees.
+
+    For meters that are read at least every two hours. When the watermark leaves a local day, its
+    24 hours become quantiles, sums and runs; the last 1, 3, 7 and 14 days are held against the
+    28 before them, as ratios to the meter's own use, once as they are and once less the median of
+    the neighbours (area, commodity, class, unit; at least eight) [1]_. Each head adds up what
+    the features say (``detectors.heads``): *spike* (hours far above the usual), *leak* (all
+    hours raised alike, flow that never rests), *stuck* (rest that this meter does not know),
+    *low* (all of the use has fallen: theft, drift, under-registration).
+
+    A head's weight is turned into the false flags per 1,000 meter-days that it cost, at that
+    weight, on meters and months without known faults (docs/adr/0010): the ``score`` of a flag is
+    −log10 of it, so that scores of all kinds compare, and ``budget`` is all there is to set.
+
+    budget    false flags per 1,000 meter-days that all heads together may raise. [-]
+    gross     a day of more than so many times the highest of six weeks is a spike whatever the trees
+              say: they know only what they were fitted on. [-]
+    margin    a flag is cleared once the weight has been below the line by this much … [ln]
+    calm      … for so many days. [d]
+    heads     the trees; without them nothing is raised (the programs give those of ``heads.json``)
+
+    Not for     meters read daily or more rarely (HighLow), or gauges.
+    Cost        the table of docs/detection.md (``make bench ARGS=detection``).
+
+    .. [1] Facts and first study: DETECTION §3. Trees: J. Friedman, *Greedy function
+       approximation: a gradient boosting machine*, Annals of Statistics 29 (2001).
+    """
+
+    budget: float = 1.0
+    gross: float = 4.0
+    margin: float = 2.0
+    calm: int = 2
+    heads: Heads = field(default=NONE, repr=False)
+
+    name = "habit"
+    version = 1
+    kinds = ("spike", "leak", "stuck", "low_usage")
+
+    def __post_init__(self) -> None:
+        if not (self.budget > 0 and self.gross > 1 and self.margin >= 0 and 1 <= self.calm <= 30):
+            raise ValueError(
+                "need budget > 0, gross > 1, margin >= 0 and 1 <= calm <= 30, "
+                f"got {self.budget}, {self.gross}, {self.margin} and {self.calm}"
+            )
+        if self.heads.features and self.heads.features != NAMES:
+            raise ValueError(
+                f"expected heads fitted on {len(NAMES)} features as this version has them, got "
+                f"{len(self.heads.features)}; fit them anew with python -m benchmarks fit"
+            )
+
+    @property
+    def evidence(self) -> Mapping[str, tuple[str, ...]]:
+        """The day's mean and what was usual, the neighbours' move; the rest is in ``explain``."""
+        told = ("day_mean", "usual_mean", "area_move", "weight", "line", "false_per_1000_days")
+        return dict.fromkeys(self.kinds, told)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Habit, hours, profile of the day, book of days; of each head the open episode's start and days of calm."""
+        return (
+            Column("habit", HABIT, scales=("slow", "flat_last")),
+            Column("hours", np.dtype(np.float32), HOURS, fill=np.nan, scales=("",)),
+            Column("profile", np.dtype(np.float32), 48, cold=True, scales=("",)),
+            Column("book", np.dtype(np.uint16), DAYS * FIGURES, cold=True),
+            Column("start", np.dtype(np.int64), HEADS, cold=True),
+            Column("calm", np.dtype(np.uint8), HEADS, cold=True),
+        )
+
+    def update(self, state: State, batch: Batch, out: Records) -> int:
+        """Book amounts by the hour."""
+        b = batch
+        real = np.zeros(1, np.float32)
+        _update(
+            state.of(self.name, "habit"), state.of(self.name, "hours"), state.of(self.name, "profile"),
+            state.of(self.name, "book"), b.slot, b.local, b.usage, b.span, b.usual, b.since, b.back, b.kind,
+            b.status, np.empty(128), real, real.view(np.uint32),
+        )  # fmt: skip
+        return 0
+
+    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
+        """Close the local days that have ended."""
+        return self.close(state, meters, watermark, out, np.empty((0, len(NAMES) + 2), np.float32))
+
+    def close(
+        self, state: State, meters: int, watermark: int, out: Records, trace: NDArray[np.float32]
+    ) -> int:
+        """As ``advance``; features of every day closed go to ``trace`` (slot, day, features …) while it has room."""
+        h = self.heads
+        lines = np.full(HEADS, h.line(RESERVE * self.budget) if h.names else np.inf)
+        raised = np.empty((64, len(NAMES)), np.float32)
+        found, raised = close_days(
+            state.of(self.name, "habit"), state.of(self.name, "hours"), state.of(self.name, "profile"),
+            state.of(self.name, "book"), state.of(self.name, "start"), state.of(self.name, "calm"),
+            state.of("intervals", "pulse"), state.meters, state.hot, state.cold,
+            meters, watermark, lines, self.gross, self.margin, self.calm,
+            h.first, h.root, h.feature, h.cut, h.missing, h.left, h.right, h.value, h.base, h.rate,
+            out, raised, trace,
+        )  # fmt: skip
+        state.notes[self.name] = {
+            (int(f["slot"]), int(f["kind"])): row for f, row in zip(out[:found], raised, strict=True)
+        }
+        return int(found)
+
+    def explain(self, state: State, finding: Any) -> dict[str, object]:
+        """The last fortnight's daily use, and what moved the head most: feature, value, change of weight."""
+        told = named(self.evidence, self.kinds[finding["kind"]], finding)
+        slot, head = int(finding["slot"]), int(finding["kind"])
+        habit = state.of(self.name, "habit")[slot]
+        book = state.of(self.name, "book")[slot].reshape(DAYS, FIGURES)[:, MEAN]
+        days = [int(habit["day"]) - back for back in range(13, -1, -1)]
+        means = (book[[day % DAYS for day in days]].astype(np.uint32) << 16).view(np.float32) * 24.0
+        seen = [
+            day >= int(habit["known"]) and bool(mean == mean) for day, mean in zip(days, means, strict=True)
+        ]
+        told["daily_use"] = [
+            round(float(mean), 3) if known else None for mean, known in zip(means, seen, strict=True)
+        ]
+        row = state.notes.get(self.name, {}).get((slot, head))
+        if row is not None:
+            h, share = self.heads, np.zeros(len(NAMES))
+            shares(
+                row, h.first[head], h.first[head + 1], h.root, h.feature, h.cut, h.missing, h.left, h.right, h.value,
+                share,
+            )  # fmt: skip
+            most = np.argsort(-np.abs(share), kind="stable")[:5]
+            told["because"] = [
+                {"feature": NAMES[i], "value": _short(row[i]), "weight": _short(share[i])}
+                for i in most.tolist()
+            ]
+        return told
+
+    def rescale(self, state: State, slot: int, scale: float) -> None:
+        """The meter's unit has changed: what stands in its book goes on in the new one."""
+        book = state.of(self.name, "book")[slot].reshape(DAYS, FIGURES)
+        own = [*range(MOST + 1)]
+        numbers = (book[:, own].astype(np.uint32) << 16).view(np.float32) * np.float32(scale)
+        known = numbers == numbers
+        rounded = (numbers.view(np.uint32) + 0x8000) >> 16
+        book[:, own] = np.where(known, rounded, UNKNOWN).astype(np.uint16)
+
+    def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """After five weeks of days."""
+        habit = state.of(self.name, "habit")[slots]
+        ready: NDArray[np.bool_] = (habit["known"] > 0) & (habit["day"] - habit["known"] >= 35)
+        return ready
+
+    def parameters(self) -> dict[str, float]:
+        """All of them but the trees."""
+        return {"budget": self.budget, "gross": self.gross, "margin": self.margin, "calm": self.calm}
+
+
+def _short(x: float) -> float | None:
+    return float(f"{x:.4g}") if x == x else None

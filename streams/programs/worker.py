@@ -24,6 +24,7 @@ from streams.ports import Log, PortError
 from streams.programs import compose
 from streams.programs.ending import end_within
 from streams.programs.ingest import insist
+from streams.programs.warm_up import warm_up
 from streams.record import Recorder
 from streams.rules import Rules
 from streams.settings import Settings
@@ -55,9 +56,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         store = Store(settings.store_url, wanted_by(desks))
         stack.callback(store.close)
         topology = build(settings)
+        config = compose.bank_config(settings)
+        doing = "compiling the detectors"
         keeper = Keeper(
             topology,
-            compose.bank_config(settings),
+            config,
             durable,
             settings.worker.checkpoint_s,
             settings.worker.checkpoint_share,
@@ -83,7 +86,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             settings.metrics.worker_port,
             settings.metrics.token.get_secret_value(),
             lambda: _metrics(keeper, opener, recorder, lag),
-            lambda: (keeper.ready, "" if keeper.ready else "recovering: no partitions are ready yet"),
+            lambda: (keeper.ready, "" if keeper.ready else f"{doing}: no partitions are ready yet"),
         )
         if settings.metrics.worker_port:
             await probe.start()
@@ -95,6 +98,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             asyncio.create_task(lag.run()),
         ]
         stack.push_async_callback(_end, tasks)
+        # Beside the event loop: heartbeats and the answer to /ready go on.
+        compiled = asyncio.create_task(asyncio.to_thread(warm_up, config))
+        await asyncio.wait({compiled, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            return
+        await compiled
+        doing = "recovering"
         for app in apps:
             # Nobody else would end it, and nobody starts another while it lives.
             app.on_crash = lambda error: end_within(FAILED_S, error)

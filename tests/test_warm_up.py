@@ -1,0 +1,51 @@
+"""All kernels are compiled by the warm-up: what comes after it compiles nothing more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+# A process of its own: in this one other tests have used the kernels.
+SCRIPT = """
+import pkgutil
+import sys
+from importlib import import_module
+
+import detectors
+from streams.programs import compose
+from streams.programs.warm_up import warm_up
+from streams.registry import Meter
+from streams.settings import load
+from tests.streams_of_readings import HOUR, Row, feed, instant, make_bank
+
+
+def compiled():
+    modules = [import_module(f"detectors.{found.name}") for found in pkgutil.iter_modules(detectors.__path__)]
+    kernels = {id(cell): cell for module in modules for cell in vars(module).values() if hasattr(cell, "overloads")}
+    return {f"{kernel.py_func.__name__}{signature}" for kernel in kernels.values() for signature in kernel.overloads}
+
+
+if "cold" not in sys.argv:
+    warm_up(compose.bank_config(load()))
+before = compiled()
+start = instant("2024-01-01")
+kinds = (("register", "gas", "m3"), ("interval", "electricity", "kW.h"), ("gauge", "electricity", "V"))
+meters = [
+    Meter(meter_id=kind, kind=kind, interval_s=3600.0, commodity=commodity, unit=unit, area="a", tz="Europe/Madrid")
+    for kind, commodity, unit in kinds
+]
+feed(make_bank(meters), [Row(m.meter_id, start + i * HOUR, float(i % 50)) for i in range(24 * 4) for m in meters])
+print(len(compiled() - before))
+"""
+
+
+def left_to_compile(*arguments: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def test_nothing_is_left_to_be_compiled() -> None:
+    assert left_to_compile() == 0
+    assert left_to_compile("cold") > 10

@@ -19,7 +19,7 @@ def reach(s: Row, ring: Ring, j: int, hour: int) -> None:
     """Move the newest hour on; hours between are not known until something covers them."""
     for h in range(max(s.hour + 1, hour - HOURS + 1), hour + 1):
         ring[j, h % HOURS] = np.nan
-    s.hour = hour
+    s.hour = max(s.hour, hour)  # where summer time ends, the clock goes back
 
 
 @kernel

@@ -1,0 +1,345 @@
+"""Days against their habit: the features by the obvious twin, and days of which anybody can say what they are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from detectors import Habit, Intervals
+from detectors.base import State
+from detectors.batch import Records
+from detectors.daybook import DAYS as KEPT
+from detectors.daybook import MEAN
+from detectors.features import NAMES
+from detectors.heads import NONE, Heads, shares, weigh
+from streams.bank import STEP
+from streams.messages import Flag
+from streams.programs import compose
+from streams.registry import Meter
+from tests.books import book_of
+from tests.naive.habit import Book, Figures, close, leaf
+from tests.streams_of_readings import (
+    DAY,
+    HOUR,
+    NS,
+    ZONES,
+    Row,
+    Stream,
+    _series,
+    accidents,
+    examples,
+    feed,
+    instant,
+    make_bank,
+)
+from tests.test_detectors import validated
+
+Seen = dict[tuple[str, int], NDArray[np.float32]]
+
+
+class Watched(Habit):
+    """The detector, with the features of every day laid aside."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self, heads: Heads) -> None:
+        super().__init__(heads=heads)
+        object.__setattr__(self, "seen", [])
+
+    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
+        """Close the days, and keep what was seen."""
+        trace = np.full((meters, len(NAMES) + 2), -1, np.float32)
+        found = self.close(state, meters, watermark, out, trace)
+        self.seen.extend(trace[trace[:, 0] >= 0])  # type: ignore[attr-defined]
+        return found
+
+
+def watch(stream: Stream, heads: Heads = NONE) -> tuple[Seen, list[Flag]]:
+    """Features by meter and day, and the flags."""
+    habit = Watched(heads)
+    bank = make_bank(stream.meters, (Intervals(), habit))
+    flags = [f for f in feed(bank, stream.rows).flags if f.kind in Habit.kinds]
+    rows: list[NDArray[np.float32]] = habit.seen  # type: ignore[attr-defined]
+    return {(bank.channels[int(row[0])], int(row[1])): row[2:] for row in rows}, flags
+
+
+def obvious(stream: Stream) -> dict[tuple[str, int], Figures]:
+    """The same by the twin: days close when the watermark enters a new hour."""
+    taken, _ = validated(stream)
+    books = {
+        m.meter_id: Book(m.meter_id, m.tz, (m.home_area,), (m.commodity, m.meter_class, m.unit))
+        for m in stream.meters
+    }
+    seen: dict[tuple[str, int], Figures] = {}
+    newest: int | None = None
+    for row, one in zip(stream.rows, taken, strict=True):
+        believed = one.reading.limit is None or row.time <= one.reading.limit
+        if believed and (newest is None or row.time > newest):
+            if newest is not None and (row.time - 1) // STEP != (newest - 1) // STEP:
+                seen |= close(list(books.values()), row.time)
+            newest = row.time
+        books[row.meter].take(one)
+    return seen
+
+
+@st.composite
+def districts(draw: st.DrawFn) -> Stream:
+    """An area large enough to be compared with, a small one of its class, and one shop; with accidents."""
+    start = instant(draw(st.sampled_from(("2023-02-20", "2023-09-20"))))
+    days = draw(st.integers(45, 70))
+    zone = draw(st.sampled_from(ZONES))
+    meters, rows = [], []
+    for number in range(draw(st.integers(13, 15))):
+        spacing = draw(st.sampled_from((HOUR, HOUR, HOUR // 2)))
+        meter = Meter(
+            meter_id=f"m{number}",
+            commodity="water",
+            unit="m3",
+            kind=draw(st.sampled_from(("register", "interval"))),
+            interval_s=draw(st.sampled_from((None, spacing / NS))),
+            area="large" if number < 10 else "small",
+            meter_class="shop" if number == 12 else "home",
+            tz=zone,
+        )
+        meters.append(meter)
+        seed = draw(st.integers(0, 10_000))
+        rows += _series(meter, start, spacing, days * DAY // spacing, seed, draw(accidents()))
+    rows.sort(key=lambda row: row.received)
+    return Stream(meters, rows)
+
+
+@examples(3)
+@given(districts())
+def test_features_are_those_of_the_obvious_twin(stream: Stream) -> None:
+    ours, _ = watch(stream)
+    twins = obvious(stream)
+    assert ours.keys() == twins.keys()
+    assert len(ours) > 400
+    for day, row in ours.items():
+        twin = np.array([twins[day][name] for name in NAMES])
+        assert twins[day].keys() == set(NAMES)
+        off = ~np.isclose(row, twin, rtol=2e-2, atol=2e-2, equal_nan=True)
+        assert not off.any(), (day, [(NAMES[i], row[i], twin[i]) for i in np.flatnonzero(off)])
+
+
+def test_the_hour_that_comes_twice_loses_nothing() -> None:
+    """Half hours through the end of summer time: the clock shows 2:30, then 2:00 once more."""
+    meter = Meter(
+        meter_id="m", commodity="water", unit="m3", kind="interval", interval_s=1800.0, tz="Europe/Madrid"
+    )
+    begin, last = instant("2023-10-25"), instant("2023-10-29")
+    bank = make_bank([meter], (Intervals(), Habit()))
+    feed(bank, [Row("m", begin + i * HOUR // 2, 1.0) for i in range(6 * 48)])
+    mean = book_of(bank.state.of("habit", "book"))[0, last // DAY % KEPT, MEAN]
+    assert mean * 24 == pytest.approx(50, rel=4e-3)  # half a number; less one reading it were 49
+
+
+def trees() -> Any:
+    return json.loads((files("detectors") / "heads.json").read_text("utf-8"))
+
+
+@examples(20)
+@given(st.integers(0, 10_000), st.floats(0, 0.5))
+def test_a_weight_is_the_sum_of_the_leaves(seed: int, unknown: float) -> None:
+    """Rows drawn around the cuts of all trees, some numbers not known."""
+    heads, told = compose.heads(), trees()
+    rng = np.random.default_rng(seed)
+    row = np.full(len(NAMES), np.nan, np.float32)
+    for i in range(len(NAMES)):
+        cuts = heads.cut[heads.feature == i]
+        if len(cuts) and rng.random() >= unknown:
+            row[i] = rng.choice(cuts) + rng.choice([0.0, 1e-3, -1e-3, 10.0, -10.0])  # on a cut is left of it
+    numbers = dict(enumerate(row.tolist()))
+    for h, head in enumerate(told["heads"]):
+        weight = weigh(
+            row, heads.first[h], heads.first[h + 1], heads.root, heads.feature, heads.cut, heads.missing,
+            heads.left, heads.right, heads.value,
+        )  # fmt: skip
+        assert weight == pytest.approx(sum(leaf(tree, numbers) for tree in head["trees"]), abs=1e-4)
+
+
+# --- days of which anybody can say what they are ----------------------------------------------
+
+BEGIN = instant("2024-01-01")
+DAYS = 70
+
+
+def home(seed: int = 1) -> NDArray[np.float64]:
+    """Use of a water home by day and hour [m³]: none by night, breakfast and dinner, about .35 a day."""
+    shape = np.zeros(24)
+    shape[[6, 7, 8, 12, 17, 18, 19, 20, 21]] = (3, 5, 2, 2, 2, 4, 5, 3, 2)
+    even = np.random.default_rng(seed).uniform(0.7, 1.3, (DAYS, 24))
+    use: NDArray[np.float64] = even * 0.35 * shape / shape.sum()
+    return use
+
+
+def flat(seed: int = 0) -> NDArray[np.float64]:
+    """Electricity of a household [kWh]: a base that never rests, mornings and evenings, about 12 a day."""
+    rng = np.random.default_rng(seed)
+    shape = np.full(24, 0.25)
+    shape[6:9], shape[17:22] = 0.7, 1.2
+    use: NDArray[np.float64] = shape * rng.uniform(0.6, 1.4, (DAYS, 24)) * rng.uniform(0.8, 1.2, (DAYS, 1))
+    return use
+
+
+def household(use: NDArray[np.float64], commodity: str = "water", unit: str = "m3") -> Stream:
+    """A meter that sends what each hour used."""
+    meter = Meter(
+        meter_id="home", commodity=commodity, unit=unit, kind="interval", interval_s=3600.0, area="a",
+        meter_class="residential",
+    )  # fmt: skip
+    rows = [Row("home", BEGIN + (i + 1) * HOUR, x) for i, x in enumerate(use.ravel().tolist())]
+    return Stream([meter], rows)
+
+
+def judged(stream: Stream, **given: Any) -> list[Flag]:
+    """Flags of the heads that ship."""
+    bank = make_bank(stream.meters, (Intervals(), Habit(**{"heads": compose.heads(), **given})))
+    return [f for f in feed(bank, stream.rows).flags if f.kind in Habit.kinds]
+
+
+def days_of(flags: list[Flag], kind: str, status: str) -> list[float]:
+    """When such flags came, in days since the first."""
+    return [(instant(f.at) - BEGIN) / DAY for f in flags if (f.kind, f.status) == (kind, status)]
+
+
+def raised(flags: list[Flag]) -> list[str]:
+    return [f.kind for f in flags if f.status == "raised"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_steady_meter_raises_nothing(seed: int) -> None:
+    assert judged(household(home(seed))) == []
+    assert judged(household(flat(seed), "electricity", "kW.h")) == []
+
+
+def burst() -> NDArray[np.float64]:
+    """Ten days' use within three hours of day 50."""
+    use = home()
+    use[50, 13:16] += 10 * 0.35 / 3
+    return use
+
+
+def test_ten_days_use_in_three_hours_is_a_spike_at_the_close_of_the_day() -> None:
+    use = burst()
+    flags = judged(household(use))
+    assert raised(flags) == ["spike"]
+    assert days_of(flags, "spike", "raised") == [pytest.approx(51, abs=1 / 24 + 1e-9)]
+    assert 51 < days_of(flags, "spike", "cleared")[0] <= 51 + 14
+    flag = flags[0]
+    assert instant(flag.start) == BEGIN + 50 * DAY
+    assert flag.observed == pytest.approx(use[50].sum(), rel=1e-4)
+    assert flag.expected == pytest.approx(use[16:44].sum() / 28, rel=1e-2)
+    assert flag.evidence["daily_use"] == pytest.approx(use[37:51].sum(1).tolist(), rel=1e-2)
+    assert flag.evidence["weight"] > flag.evidence["line"]
+    assert flag.score == pytest.approx(-np.log10(flag.evidence["false_per_1000_days"]), abs=1e-4)
+    assert flag.evidence["area_move"] == 1  # there are no neighbours
+
+
+@pytest.mark.parametrize("litres", [3, 5, 10])
+def test_flow_that_never_stops_is_a_leak(litres: int) -> None:
+    use = home()
+    use[48:] += litres / 1000
+    flags = judged(household(use))
+    assert raised(flags) == ["leak"]
+    assert 49 < days_of(flags, "leak", "raised")[0] <= 48 + 7
+
+
+def test_a_stuck_meter_is_told_and_clears_when_it_counts_again() -> None:
+    use = home()
+    use[46:58] = 0
+    flags = judged(household(use))
+    assert raised(flags) == ["stuck"]
+    assert 47 < days_of(flags, "stuck", "raised")[0] <= 49
+    assert 59 < days_of(flags, "stuck", "cleared")[0] <= 62
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fifth_of_the_use_is_low_within_two_weeks(seed: int) -> None:
+    use = flat(seed)
+    use[48:] *= 0.2
+    flags = judged(household(use, "electricity", "kW.h"))
+    assert raised(flags) == ["low_usage"]
+    assert 49 < days_of(flags, "low_usage", "raised")[0] <= 48 + 14
+
+
+def test_litres_say_the_same_as_cubic_metres() -> None:
+    use = burst()
+    use[46:49] = 0
+    cubic, litres = judged(household(use)), judged(household(use * 1000, unit="L"))
+    assert sorted(raised(cubic)) == ["spike", "stuck"]
+    assert [(f.kind, f.status, f.at) for f in cubic] == [(f.kind, f.status, f.at) for f in litres]
+    for one, other in zip(cubic, litres, strict=True):
+        assert other.evidence["weight"] == pytest.approx(one.evidence["weight"], abs=0.05)
+        assert other.observed == pytest.approx(1000 * (one.observed or 0), rel=1e-4, abs=1e-3)
+
+
+def mute() -> Heads:
+    """The heads that ship, without a tree: their weight is 0 on every day."""
+    heads = compose.heads()
+    return replace(heads, first=np.zeros_like(heads.first))
+
+
+def test_a_gross_day_is_raised_though_the_trees_say_nothing() -> None:
+    use = flat()
+    highest, little = use[8:50].sum(1).max(), 0.05 * use[16:44].sum() / 28
+    for times, told in ((3.5, []), (4.5, ["spike"])):
+        use[50] *= times * highest / use[50].sum()
+        stream = household(use, "electricity", "kW.h")
+        flags = judged(stream, heads=mute())
+        assert raised(flags) == told
+    assert days_of(flags, "spike", "raised") == [pytest.approx(51, abs=1 / 24 + 1e-9)]
+    beyond = np.log((4.5 * highest + little) / (highest + little) / 4)  # 5 % of the usual is added to both
+    assert flags[0].evidence["weight"] - flags[0].evidence["line"] == pytest.approx(beyond, abs=0.02)
+    assert raised(judged(stream, heads=mute(), gross=5.0)) == []
+
+
+def test_what_is_not_worth_a_day_is_not_gross() -> None:
+    """Five times the highest day, of a meter that uses a tenth of what matters."""
+    use = flat() / 200
+    use[50] *= 10
+    assert judged(household(use, "electricity", "kW.h"), heads=mute()) == []
+
+
+def test_a_flag_names_what_moved_it_and_the_shares_add_up() -> None:
+    stream = household(burst())
+    seen, flags = watch(stream, compose.heads())
+    flag, heads = flags[0], compose.heads()
+    row = seen["home", instant(flag.start) // DAY]
+    share = np.zeros(len(NAMES))
+    shares(
+        row, heads.first[0], heads.first[1], heads.root, heads.feature, heads.cut, heads.missing, heads.left,
+        heads.right, heads.value, share,
+    )  # fmt: skip
+    roots = heads.value[heads.root[heads.first[0] : heads.first[1]]].sum()
+    told = trees()["heads"][0]["trees"]
+    assert roots == pytest.approx(sum(tree[0][5] for tree in told), abs=1e-4)
+    weight = sum(leaf(tree, dict(enumerate(row.tolist()))) for tree in told)
+    assert share.sum() == pytest.approx(weight - roots, abs=1e-4)
+    because = flag.evidence["because"]
+    assert len(because) == 5
+    places = [NAMES.index(one["feature"]) for one in because]
+    assert set(places) == set(np.argsort(-np.abs(share))[:5].tolist())
+    for one, place in zip(because, places, strict=True):
+        assert one["weight"] == pytest.approx(share[place], rel=1e-3)
+        assert one["value"] == pytest.approx(float(row[place]), rel=1e-3)
+    rest = np.delete(share, places).sum()
+    assert sum(one["weight"] for one in because) + rest == pytest.approx(weight - roots, abs=1e-2)
+
+
+def test_the_weight_of_a_flag_is_that_of_its_trees() -> None:
+    use = flat(1)
+    use[48:] *= 0.2
+    seen, flags = watch(household(use, "electricity", "kW.h"), compose.heads())
+    told = trees()["heads"][Habit.kinds.index("low_usage")]["trees"]
+    row = seen["home", instant(flags[0].start) // DAY]
+    weight = sum(leaf(tree, dict(enumerate(row.tolist()))) for tree in told)
+    assert flags[0].evidence["weight"] == pytest.approx(weight, abs=1e-4)

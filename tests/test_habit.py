@@ -241,7 +241,7 @@ def test_ten_days_use_in_three_hours_is_a_spike_at_the_close_of_the_day() -> Non
     assert flag.observed == pytest.approx(use[50].sum(), rel=1e-4)
     assert flag.expected == pytest.approx(use[16:44].sum() / 28, rel=1e-2)
     assert flag.evidence["daily_use"] == pytest.approx(use[37:51].sum(1).tolist(), rel=1e-2)
-    assert flag.evidence["weight"] > flag.evidence["line"]
+    assert flag.evidence["weight"] > flag.evidence["threshold"]
     assert flag.score == pytest.approx(-np.log10(flag.evidence["false_per_1000_days"]), abs=1e-4)
     assert flag.evidence["area_move"] == 1  # there are no neighbours
 
@@ -300,7 +300,7 @@ def test_a_gross_day_is_raised_though_the_trees_say_nothing() -> None:
         assert raised(flags) == told
     assert days_of(flags, "spike", "raised") == [pytest.approx(51, abs=1 / 24 + 1e-9)]
     beyond = np.log((4.5 * highest + little) / (highest + little) / 4)  # 5 % of the usual is added to both
-    assert flags[0].evidence["weight"] - flags[0].evidence["line"] == pytest.approx(beyond, abs=0.02)
+    assert flags[0].evidence["weight"] - flags[0].evidence["threshold"] == pytest.approx(beyond, abs=0.02)
     assert raised(judged(stream, heads=mute(), gross=5.0)) == []
 
 

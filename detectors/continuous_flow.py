@@ -70,7 +70,8 @@ def _update(
             s.least = min(s.least, rate)
             if s.open == 0:
                 s.rested -= weight * s.rested
-                if s.hours >= need and live[i] and s.watched >= warm and s.rested >= habit:
+                known = 1.0 - np.exp(-s.watched / memory)  # of the memory, while the meter is young
+                if s.hours >= need and live[i] and s.watched >= warm and s.rested >= habit * known:
                     s.open = 1
                     mean = s.total * HOUR / (time[i] - s.start)
                     n = _say(s, n, i, j, RAISE, time[i], min(s.least / limit, 10.0), mean, limit, out)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detectors.batch import Row
 from detectors.kernel import kernel
 
-DAYS = 46  # days remembered, a ring by local day modulo 46
+DAYS = 44  # days remembered, a ring by local day modulo 44
 Q10, Q25, Q50, Q75, Q90, MEAN, LEAST, MOST, PEAK1, PEAK6, PEAK6A, ZEROS = range(12)
 FIGURES = 12
 LEVELS = 6  # the first of them: quantiles and mean, which rise and fall together when all of the use does

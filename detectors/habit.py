@@ -140,7 +140,7 @@ class Habit:
     @property
     def evidence(self) -> Mapping[str, tuple[str, ...]]:
         """The day's mean and what was usual, the neighbours' move; the rest is in ``explain``."""
-        told = ("day_mean", "usual_mean", "area_move", "weight", "line", "false_per_1000_days")
+        told = ("day_mean", "usual_mean", "area_move", "weight", "threshold", "false_per_1000_days")
         return dict.fromkeys(self.kinds, told)
 
     @property

@@ -58,6 +58,8 @@ def install(bank: Bank, raw: bytes) -> None:
         slot = bank.slots.get(channel.channel)
         if slot is None:
             slot = bank.add(channel.channel, channel.meter)
+        else:
+            bank.clear(slot)  # columns of zeros alone do not come along
         try:
             changed = adopt(bank, channel.arrays, slot, 1)
         except LayoutError as error:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Column, Detector
-from streams.slots import Slots
+from streams.slots import Slots, written
 
 _NUMBER = re.compile(r"[<|][biuf][1248]")
 
@@ -47,7 +47,10 @@ def columns_of(slots: Slots, part: str) -> Iterator[tuple[Detector, Column, NDAr
 
 
 def write(slots: Slots, part: str, first: int, last: int) -> list[ArrayRecord]:
-    """The hot or cold columns of the slots first … last − 1."""
+    """The hot or cold columns of the slots first … last − 1; a column of zeros alone is left out.
+
+    Most meters use few of the detectors: what they do not use costs their records nothing.
+    """
     return [
         ArrayRecord(
             detector.name,
@@ -58,6 +61,7 @@ def write(slots: Slots, part: str, first: int, last: int) -> list[ArrayRecord]:
             array[first:last].tobytes(),
         )
         for detector, column, array in columns_of(slots, part)
+        if column.fill != 0 or written(array[first:last])
     ]
 
 

@@ -66,9 +66,14 @@ def _pack(meter: Meter) -> bytes:
     return msgspec.msgpack.encode(msgspec.structs.replace(meter, meter_id=""))
 
 
+def written(array: NDArray[Any]) -> bool:
+    """Whether any of an array's bytes is not zero."""
+    return bool(array.view(np.uint8).any())
+
+
 def _longer(old: NDArray[Any] | None, new: NDArray[Any]) -> NDArray[Any]:
-    """The old rows at the head of the new array."""
-    if old is not None:
+    """The old rows at the head of the new array. What nobody has written to goes on taking no memory."""
+    if old is not None and (written(old) or written(new)):
         new[: len(old)] = old
     return new
 

@@ -448,7 +448,7 @@ def test_a_truncated_or_altered_block_is_a_checkpoint_error_or_nothing(data: st.
     if data.draw(st.booleans()):
         raw = raw[: data.draw(st.integers(0, len(raw) - 1))]
     else:
-        raw[data.draw(st.integers(0, 300))] = data.draw(st.integers(0, 255))
+        raw[data.draw(st.integers(0, min(300, len(raw) - 1)))] = data.draw(st.integers(0, 255))
     table[key] = bytes(raw)
     try:
         restore(CONFIG, 0, table)

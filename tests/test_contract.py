@@ -292,7 +292,8 @@ NO_AMOUNT = {
     "loss_limit", "nights",
     "factor", "ratio", "days_since_actual", "usual_days", "seconds_behind", "days_behind",
     "hours_silent", "usual_hours", "missing_readings", "concentrator_members", "members_silent",
-    "seconds_ahead", "confirmed_by_reads", "billed_days", "area_move", "hours", "quiet_hours", "usual_quiet_share",
+    "seconds_ahead", "confirmed_by_reads", "billed_days", "area_move", "hours",
+    "weight", "threshold", "false_per_1000_days", "quiet_hours", "usual_quiet_share",
 }  # fmt: skip
 
 
@@ -329,14 +330,15 @@ def test_another_unit_scales_the_evidence_and_nothing_else(
             b.start,
             b.end,
         )
-        assert a.score == pytest.approx(b.score, rel=1e-3)
+        assert a.score == pytest.approx(b.score, rel=1e-2)
         amounts, others = _numbers(a)
         amounts_there, others_there = _numbers(b)
-        assert others_there == pytest.approx(others, rel=1e-4, abs=1e-6), a.kind
+        close = 2e-2 if a.evidence["detector"] == "habit" else 1e-4  # half numbers
+        assert others_there == pytest.approx(others, rel=close, abs=1e-6), a.kind
         if a.kind not in ("clock_drift", "transformer_outage"):
             scale = 1000 if a.meter_id in volumes else 1
             told = {name: scale * cell for name, cell in amounts.items()}
-            assert amounts_there == pytest.approx(told, rel=1e-4, abs=1e-2), a.kind
+            assert amounts_there == pytest.approx(told, rel=close, abs=1e-2), a.kind
     _assert_scaled(one, other, np.array([1000.0 if m in volumes else 1.0 for m in one.channels]))
 
 
@@ -375,8 +377,10 @@ def _assert_scaled(one: Bank, other: Bank, factors: NDArray[np.float64]) -> None
                 x, y = (a[name], b[name]) if name else (a, b)
                 factor = factors.reshape(-1, *[1] * (x.ndim - 1))
                 if name in column.scales:
+                    # What the habit learns stands on the half numbers of its book.
+                    close = 1e-2 if detector.name == "habit" else 1e-4
                     np.testing.assert_allclose(
-                        x * factor, y, rtol=1e-4, atol=1e-2, err_msg=f"{column.name}.{name}"
+                        x * factor, y, rtol=close, atol=1e-2, err_msg=f"{column.name}.{name}"
                     )
                 elif x.dtype.kind == "f":
                     np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5, err_msg=f"{column.name}.{name}")

@@ -232,6 +232,7 @@ EVIDENCE: dict[str, tuple[str, str, str]] = {
     "day_mean": ("当日用量", "Use of the day", "{u}/d"),
     "usual_mean": ("平时日均", "Usual use a day", "{u}/d"),
     "weight": ("判定权重", "Weight", ""),
+    "threshold": ("判定阈值", "Threshold", ""),
     "false_per_1000_days": ("每千表日误报", "False flags per 1,000 meter-days", ""),
     "interval_usage": ("时段用量", "Use in the interval", "{u}"),
     "line": ("判定线", "Line", "{u}"),

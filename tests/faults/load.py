@@ -22,9 +22,7 @@ DAYS = 56
 #: The wall clock of all runs: after every reading, and it stands still, so that tickets are comparable.
 NOW_NS = round(datetime(2024, 7, 1, tzinfo=UTC).timestamp()) * 1_000_000_000
 #: What the load is made to raise.
-KINDS = frozenset(
-    {"spike", "high_usage", "low_usage", "continuous_flow", "rollback", "misread", "meter_swap"}
-)
+KINDS = frozenset({"spike", "leak", "high_usage", "low_usage", "rollback", "misread", "meter_swap"})
 
 Row = dict[str, object]
 
@@ -161,9 +159,9 @@ def _hourly(rng: random.Random, count: int, most: int) -> list[tuple[float, Mess
 
 def _litres(rng: random.Random, i: int, hour: int) -> float:
     day, of_day = divmod(hour - 1, 24)
-    value = 0.0 if of_day < 5 else rng.uniform(5, 25) * (2.0 if of_day in (7, 19) else 1.0)
-    if i % 10 == 1 and hour == 24 * 24 + 12:
-        value = 900.0 + i
+    value = 0.0 if of_day < 8 else rng.uniform(5, 25) * (2.0 if of_day in (9, 19) else 1.0)
+    if i % 10 == 1 and hour == 50 * 24 + 12:
+        value = 3000.0 + i
     if i % 10 == 2 and 30 <= day < 36:
         value += 8.0
     if i % 10 == 3 and day >= 40:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from tests.naive import HOUR, Line, Taken, single
@@ -38,7 +39,8 @@ def continuous_flow(
             flows.append(rate)
             if not is_open:
                 rested = single(rested - weight * rested)
-                if left >= hours and t.live and watched >= 14 * 24 and rested >= habit:
+                known = 1 - math.exp(-watched / (28 * 24))
+                if left >= hours and t.live and watched >= 14 * 24 and rested >= habit * known:
                     is_open = True
                     mean = total / ((at - start) / HOUR)
                     lines.append(_flow("raised", at, start, mean, limit, flows, rest, rested))

@@ -1,6 +1,6 @@
 """Faults of known kind, size and time, put into real readings: to fit on, and to measure against.
 
-The kinds and sizes are those of the trade's own complaints (docs/detection.md). Amounts are made
+The kinds and sizes are those of the trade's own complaints (docs/adr/0010). Amounts are made
 of the meter's own use: ``mean`` is its mean use of an hour.
 
     spike     2 to 10 days' use more within 1, 3 or 6 hours; or a day at 2 to 10 times its use

@@ -109,7 +109,7 @@ class Habit:
     heads     the trees; without them nothing is raised (the programs give those of ``heads.json``)
 
     Not for     meters read daily or more rarely (HighLow), or gauges.
-    Cost        the table of docs/detection.md (``make bench ARGS=detection``).
+    Cost        the table of docs/adr/0010.
 
     .. [1] Facts and first study: DETECTION §3. Trees: J. Friedman, *Greedy function
        approximation: a gradient boosting machine*, Annals of Statistics 29 (2001).

@@ -255,7 +255,8 @@ def test_a_fast_sender_is_held_back(url: str) -> None:
             for _ in range(200):
                 sent.append(log.submit("t", bytes(2**20)))
                 await log.room()
-                assert sum(1 for future in sent if not future.done()) <= 66
+                # 64 MiB may wait; what was written a moment ago may not know of it yet.
+                assert sum(1 for future in sent if not future.done()) <= 80
             await log.flush()
             assert [future.result() for future in sent] == list(range(200))
 

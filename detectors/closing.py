@@ -190,9 +190,8 @@ def close_days(
         for h in range(head.size - 1):
             weight = base[h] + weigh(x, head[h], head[h + 1], root, feature, cut, missing, left, right, value)
             if h == 0 and beyond > 0:
-                weight = max(
-                    weight, lines[h] + beyond
-                )  # no tree has seen the like: what is this far out is said
+                # No tree has seen the like: what is this far out is said.
+                weight = max(weight, lines[h] + beyond)
             verb = _decide(s, calm_days[j], h, weight, lines[h], margin, calm, pulse[j].live == 1)
             if verb == 0:
                 continue

@@ -48,22 +48,6 @@ def quantile(ordered: NDArray[np.float64], n: int, q: float) -> float:
 
 
 @kernel
-def peak(hours: NDArray[np.float64], width: int) -> float:
-    """Largest sum of ``width`` hours in a row, those that are not known left out; NaN if none are."""
-    best, seen = -np.inf, False
-    for first in range(24 - width + 1):
-        total, known = 0.0, 0
-        for h in range(first, first + width):
-            if hours[h] == hours[h]:
-                total += hours[h]
-                known += 1
-        if 2 * known > width or (known > 0 and width == 1):
-            best = max(best, total)
-            seen = True
-    return best if seen else np.nan
-
-
-@kernel
 def levels(hours: NDArray[np.float64], ordered: NDArray[np.float64], out: NDArray[np.float64]) -> int:
     """Quantiles, mean, least, most and share of zeros of a day's known hours; how many those are."""
     n, total, zeros = 0, 0.0, 0

@@ -45,7 +45,7 @@ HABIT = np.dtype(
 @kernel
 def _update(
     habit: Records, ring: Ring, profile: NDArray[np.float32], book: Book,
-    slot: I64, local: I64, usage: F64, span: I64, usual: I64, since: I64, back: F64, kind: U8, status: U8,
+    slot: I64, local: I64, usage: F64, span: I64, usual: I64, since: I64, back: F64, status: U8,
     scratch: F64, real: NDArray[np.float32], bits: NDArray[np.uint32],
 ) -> None:  # fmt: skip
     for i in range(slot.size):
@@ -134,7 +134,7 @@ class Habit:
         if self.heads.features and self.heads.features != NAMES:
             raise ValueError(
                 f"expected heads fitted on {len(NAMES)} features as this version has them, got "
-                f"{len(self.heads.features)}; fit them anew with python -m benchmarks fit"
+                f"{len(self.heads.features)}; fit them anew with python -m benchmarks.fit"
             )
 
     @property
@@ -161,8 +161,8 @@ class Habit:
         real = np.zeros(1, np.float32)
         _update(
             state.of(self.name, "habit"), state.of(self.name, "hours"), state.of(self.name, "profile"),
-            state.of(self.name, "book"), b.slot, b.local, b.usage, b.span, b.usual, b.since, b.back, b.kind,
-            b.status, np.empty(128), real, real.view(np.uint32),
+            state.of(self.name, "book"), b.slot, b.local, b.usage, b.span, b.usual, b.since, b.back, b.status,
+            np.empty(128), real, real.view(np.uint32),
         )  # fmt: skip
         return 0
 

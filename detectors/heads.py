@@ -1,6 +1,6 @@
 """Boosted trees that weigh a day's features: one head for each kind of fault.
 
-The trees were fitted by ``python -m benchmarks fit`` (docs/adr/0010) and stand in ``heads.json``
+The trees were fitted by ``python -m benchmarks.fit`` (docs/adr/0010) and stand in ``heads.json``
 beside this file, as text: what a head says can be read, and added up, by hand.
 """
 

@@ -63,6 +63,11 @@ class InOrder:
             if tp.topic == self._topic and tp.partition not in self._rewinding:
                 self._rewinding[tp.partition] = asyncio.create_task(self._guarded(tp.partition, self._look))
 
+    def committed(self) -> dict[int, int]:
+        """What was committed of each partition as it was given to us; without any, 0."""
+        mine = [tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topic]
+        return {partition: self._committed(partition) for partition in mine}
+
     def _committed(self, partition: int) -> int:
         """As Faust found it when the partition was given to us; without any, all is to be read."""
         consumer: Any = self._app.consumer

@@ -262,10 +262,17 @@ async def _follow_units(registry: RegistryFile, units: dict[str, str]) -> None:
 
 
 async def serve_web(
-    settings: Settings, store: Store, clock: Clock, stop: asyncio.Event, missing: Callable[[], str]
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    stop: asyncio.Event,
+    started: asyncio.Event,
+    missing: Callable[[], str],
 ) -> None:
     """API and pages, until ``stop``. Raises PortTaken.
 
+    started : set once requests are answered. No other thread may work before: as it starts, NiceGUI
+        goes through all objects there are, and a tuple that a thread is filling cannot bear to be held
     missing : why the store cannot be asked yet; empty: it can
     """
     from connectors.web import Sources, Vocabulary, WebConfig, make_app, serve
@@ -275,9 +282,15 @@ async def serve_web(
     )
     history = HistoryReader(settings.history_path) if settings.history.keep_days > 0 else None
     units: dict[str, str] = {}
-    following = None
-    if settings.ingest.registry is not None:
-        following = asyncio.create_task(_follow_units(RegistryFile(settings.ingest.registry), units))
+    following = []
+
+    def ready(port: int) -> None:
+        log.info("pages on http://%s:%d/", settings.web.host, port)
+        if settings.ingest.registry is not None:
+            registry = RegistryFile(settings.ingest.registry)
+            following.append(asyncio.create_task(_follow_units(registry, units)))
+        started.set()
+
     sources = Sources(
         store=store,
         history=history,
@@ -301,15 +314,9 @@ async def serve_web(
     )
     app = make_app(sources, config)
     try:
-        await serve(
-            app,
-            settings.web.host,
-            settings.web.port,
-            stop,
-            lambda port: log.info("pages on http://%s:%d/", settings.web.host, port),
-        )
+        await serve(app, settings.web.host, settings.web.port, stop, ready)
     finally:
-        if following is not None:
-            following.cancel()
+        for task in following:
+            task.cancel()
         if history is not None:
             await history.close()

@@ -24,16 +24,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Until ``stop``. Serves at once; the ticket store is upgraded beside it, as soon as it answers."""
     clock = compose.make_clock(settings)
     durable = compose.open_log(settings)
-    opened = asyncio.Event()
+    started, opened = asyncio.Event(), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(durable.close)
         store = Store(settings.store_url, wanted_by(compose.desks(settings, durable, clock)))
         stack.callback(store.close)
         missing = "it is not there yet: it has not answered since this process was started"
         serving = asyncio.create_task(
-            compose.serve_web(settings, store, clock, stop, lambda: "" if opened.is_set() else missing)
+            compose.serve_web(
+                settings, store, clock, stop, started, lambda: "" if opened.is_set() else missing
+            )
         )
-        beside = asyncio.create_task(_beside(settings, store, clock, stop, opened))
+        beside = asyncio.create_task(_beside(settings, store, clock, stop, started, opened))
         try:
             await asyncio.wait({serving, beside}, return_when=asyncio.FIRST_COMPLETED)
             # what runs beside ends by itself only when told to stop, or by a fault that ends us
@@ -47,9 +49,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _beside(
-    settings: Settings, store: Store, clock: Clock, stop: asyncio.Event, opened: asyncio.Event
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    stop: asyncio.Event,
+    started: asyncio.Event,
+    opened: asyncio.Event,
 ) -> None:
-    """Wait for the store and give it its tables; then heartbeats, and the watch on ourselves."""
+    """Once pages are served, wait for the store and give it its tables; then heartbeats, and the watch on ourselves."""
+    await started.wait()
     await insist("the ticket store", lambda: asyncio.to_thread(upgrade, settings.store_url), stop)
     if stop.is_set():
         return

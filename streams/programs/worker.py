@@ -18,9 +18,8 @@ from streams.deliver import Deliverer, wanted_by
 from streams.dispatch import Dispatcher
 from streams.heart import Heart
 from streams.keeper import Keeper
-from streams.messages import READINGS
+from streams.lag import Lag
 from streams.open_tickets import TicketOpener
-from streams.ports import Log, PortError
 from streams.programs import compose
 from streams.programs.ending import end_within
 from streams.programs.ingest import insist
@@ -78,7 +77,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             apps.append(recording)
             for history in histories:
                 stack.push_async_callback(history.close)
-        lag = Lag(durable, keeper, settings.partitions)
+        lag = Lag(durable, keeper, opener)
         deliverer = Deliverer(store, desks, clock)
         heart = Heart(store, "worker", lambda: _figures(keeper, opener, recorder, lag, clock), clock)
         probe = Probe(
@@ -175,37 +174,6 @@ def _labels(keeper: Keeper, meter_id: str) -> Labels:
     return Labels()
 
 
-class Lag:
-    """How far behind the log's end this worker is, looked up now and then."""
-
-    def __init__(self, durable: Log, keeper: Keeper, partitions: int) -> None:
-        self._log = durable
-        self._keeper = keeper
-        self._partitions = partitions
-        self.messages = 0
-        self._clear = time.monotonic()  # when it was last seen with nothing to do
-
-    @property
-    def seconds(self) -> float:
-        """How long it has not been up to date. [s]"""
-        return 0.0 if self.messages == 0 else time.monotonic() - self._clear
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            behind = 0
-            try:
-                for number, kept in list(self._keeper.kept.items()):
-                    end = await self._log.end(READINGS, number)
-                    behind += max(0, end - max(kept.partition.next_offset, 0))
-                before, self.messages = self.messages, behind
-                if behind == 0 or behind < before:
-                    self._clear = time.monotonic()
-            except PortError as error:
-                log.warning("lag unknown: %s", error)
-            await asyncio.sleep(2.0)
-
-
 def _figures(
     keeper: Keeper, opener: TicketOpener, recorder: Recorder | None, lag: Lag, clock: Clock
 ) -> dict[str, Any]:
@@ -249,6 +217,8 @@ def _metrics(keeper: Keeper, opener: TicketOpener, recorder: Recorder | None, la
             "forestall_worker_dead_letters_total", "What the worker could not read", "counter", s.dead_letters
         ),
         Metric("forestall_lag_messages", "Messages of readings.v1 not taken yet", "gauge", lag.messages),
+        Metric("forestall_lag_flags", "Messages of flags.v1 not on tickets yet", "gauge", lag.flags),
+        Metric("forestall_partitions", "Partitions that this worker has", "gauge", len(keeper.kept)),
         Metric("forestall_lag_seconds", "Time since the worker was up to date", "gauge", lag.seconds),
         Metric("forestall_checkpoints_total", "Checkpoints accepted", "counter", s.checkpoints),
         Metric(

@@ -256,7 +256,9 @@ outbox_s = 100000
             for told in ingest:
                 idle = idle and told["forestall_mqtt_unacknowledged"] + told["forestall_mqtt_queued"] == 0
             for told in worker:
-                idle = idle and told["forestall_lag_messages"] == 0
+                idle = idle and told["forestall_lag_messages"] + told["forestall_lag_flags"] == 0
+            # a partition that nobody has, in the middle of a rebalance, is in nobody's lag
+            idle = idle and sum(told["forestall_partitions"] for told in worker) == self.settings.partitions
             now = [
                 [m.get("forestall_messages_in_total") for m in ingest],
                 [

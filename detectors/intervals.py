@@ -17,7 +17,6 @@ from detectors.base import CLEAR, RAISE, Column, State, named
 from detectors.batch import (
     AHEAD,
     BAD,
-    CORRECTION,
     ESTIMATED,
     F64,
     GAUGE,
@@ -98,8 +97,8 @@ def _update(
                 # Devices stamp one interval a little differently from time to time.
                 same = same or (t // step == p.time // step and t > p.time - step // 2)
             if same:
-                status[i], usage[i] = again(p, v, kind[i], signed)
-                if status[i] == CORRECTION and not guess and p.pend == 0:
+                status[i], usage[i], won = again(p, v, kind[i], signed)
+                if won and not guess:
                     p.guessed, p.sure_time, p.sure_value = 0, p.time, p.value
             else:
                 status[i], usage[i] = behind(p, seen, j, t, v, kind[i], step, signed)
@@ -215,7 +214,9 @@ class Intervals:
     anyway, is a correction. A meter that counts out or both ways (``direction``) falls by right.
 
     Estimated readings count until there is an actual one. That counts from the actual one before
-    them, over all the time between; ``back`` is what was estimated, ``note`` says TRUE_UP. A
+    them, over all the time between; ``back`` is what was estimated, ``note`` says TRUE_UP. An
+    actual reading that corrects an estimate, the first of all among them, is such a one from then on,
+    unless it is not believed (a register below the reading before): then all stays as it was. A
     value that is an error code as sent is bad, unless the reading before it explains it: a
     register within 20 times its last step, or an amount of that size.
 

@@ -31,12 +31,16 @@ def first(p: Row, t: int, v: float, kind: int, serial: int, step: int, signed: b
 
 
 @kernel
-def again(p: Row, v: float, kind: int, signed: bool) -> tuple[int, float]:
-    """The time of the newest reading once more: a duplicate, or a correction where the later wins."""
+def again(p: Row, v: float, kind: int, signed: bool) -> tuple[int, float, bool]:
+    """The time of the newest reading once more: a duplicate, or a correction where the later wins.
+
+    Returns status, amount (NaN = none), and whether the new value has taken the old one's place.
+    """
     amount = np.nan
+    won = True
     if v == (p.pend_value if p.pend > 0 else p.value):
         p.duplicates += 1
-        return DUPLICATE, amount
+        return DUPLICATE, amount, False
     p.corrections += 1
     if kind == INTERVAL:
         if v < 0 and not signed:
@@ -48,17 +52,20 @@ def again(p: Row, v: float, kind: int, signed: bool) -> tuple[int, float]:
         else:
             amount = v - p.value
             p.usage += amount
-        if amount == amount or p.newest == FELL:
+        won = amount == amount or p.newest == FELL
+        if won:
             p.value = v
     elif kind != REGISTER:
         p.value = v
-    elif p.prev_time == p.time:
+    elif p.prev_time == p.time and p.pend == 0:
         p.value = p.prev_value = v  # where counting begins: nothing was counted up to it
     elif p.pend == 0 and (v >= p.prev_value or signed):
         amount = v - p.value
         p.usage += amount
         p.value = v
-    return CORRECTION, amount
+    else:
+        won = False
+    return CORRECTION, amount, won
 
 
 @kernel

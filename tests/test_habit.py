@@ -111,9 +111,7 @@ def districts(draw: st.DrawFn) -> Stream:
         )
         meters.append(meter)
         seed = draw(st.integers(0, 10_000))
-        # A first reading that is corrected and then guessed at is a matter of validation, not of habits.
-        mishaps = [one for one in draw(accidents()) if one[0] > 0.01]
-        rows += _series(meter, start, spacing, days * DAY // spacing, seed, mishaps)
+        rows += _series(meter, start, spacing, days * DAY // spacing, seed, draw(accidents()))
     rows.sort(key=lambda row: row.received)
     return Stream(meters, rows)
 

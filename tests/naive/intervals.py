@@ -119,15 +119,12 @@ class Intervals:
         if r.kind == "register":
             time, value = self.past[-1]
             before = self.past[-2][1] if len(self.past) > 1 else value
-            if not r.guess and not self.low:
-                newest.guess = False
-            if len(self.past) > 1 and (self.low or (r.value < before and not self.signed)):
-                return taken
-            if len(self.past) > 1:
+            booked = len(self.past) > 1  # else counting begins here: there is nothing to amend
+            if self.low or (booked and r.value < before and not self.signed):
+                return taken  # it is not believed, so the one that stands is no surer than it was
+            if booked:
                 taken.usage, taken.span = r.value - value, time - self.past[-2][0]
                 self.total += taken.usage
-            elif self.low:
-                return taken
             self.past[-1] = (time, r.value)
         else:
             if r.kind == "interval" and self._odd(r):
@@ -141,8 +138,8 @@ class Intervals:
                 taken.usage, taken.span = r.value - counted, self.usual
                 self.total += taken.usage
             self.past[-1] = (newest.time, r.value)
-            if not r.guess:
-                newest.guess, self.sure = False, (newest.time, r.value)
+        if not r.guess:
+            newest.guess, self.sure = False, (newest.time, r.value)
         newest.value = r.value
         return taken
 

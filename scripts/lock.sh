@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Write requirements.txt (runtime) and requirements-dev.txt (that and the tools), with hashes and
+# Write requirements.txt (runtime), requirements-dev.txt (that and the tools) and requirements-peers.txt
+# (that and what detectors are compared with), with hashes and
 # without addresses: who installs decides where from. They hold for Python 3.11 and newer.
 #   scripts/lock.sh              keep the versions that still fit
 #   scripts/lock.sh --upgrade    take the newest
@@ -20,3 +21,5 @@ lock() {
 lock requirements.txt --extra build "$@"
 # the runtime's versions are the ones that are tested
 lock requirements-dev.txt --extra build --extra dev --extra bench --constraint requirements.txt "$@"
+# what only the comparison of detectors needs, over the versions that are tested
+lock requirements-peers.txt --extra build --extra dev --extra bench --extra peers --constraint requirements-dev.txt "$@"

@@ -2,6 +2,7 @@
 # Make .venv with the locked dependencies, from nothing but Python 3.11 or newer and pip.
 #   scripts/setup.sh runtime    what `forestall` needs to run
 #   scripts/setup.sh dev        that, and the tools for tests and checks
+#   scripts/setup.sh peers      that, and what `make bench ARGS=detection` compares with
 # PYTHON names another interpreter. Called by make, which remembers that it is done.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,7 +10,8 @@ cd "$(dirname "$0")/.."
 case "${1:-}" in
     runtime) requirements=requirements.txt ;;
     dev) requirements=requirements-dev.txt ;;
-    *) echo "setup.sh: expected runtime or dev, got '${1:-}'" >&2; exit 2 ;;
+    peers) requirements=requirements-peers.txt ;;
+    *) echo "setup.sh: expected runtime, dev or peers, got '${1:-}'" >&2; exit 2 ;;
 esac
 
 fail() {
@@ -62,5 +64,5 @@ pip install --quiet --require-hashes -r "$requirements"
 # what it builds with came with the requirements: nothing is fetched here
 pip install --quiet --no-deps --no-build-isolation -e .
 touch .venv/.runtime
-if [ "$requirements" = requirements-dev.txt ]; then touch .venv/.dev; fi
+if [ "$requirements" != requirements.txt ]; then touch .venv/.dev; fi
 echo "setup: done"

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("connectors", "detectors", "streams")
-LOCKS = ("requirements.txt", "requirements-dev.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-peers.txt")
 VERBS = ("setup", "demo", "test", "check", "bench", "soak", "services", "help")
 
 MAX_LINES = 400
@@ -80,13 +80,16 @@ def test_a_lock_names_no_address_and_no_path(lock: str) -> None:
 
 def test_what_is_tested_is_what_runs() -> None:
     assert locked("requirements.txt").items() <= locked("requirements-dev.txt").items()
+    assert locked("requirements-dev.txt").items() <= locked("requirements-peers.txt").items()
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_the_locks_hold_what_the_project_asks_for(lock: str) -> None:
     wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["build"]]
-    if lock == "requirements-dev.txt":
+    if lock != "requirements.txt":
         wanted += PROJECT["optional-dependencies"]["dev"] + PROJECT["optional-dependencies"]["bench"]
+    if lock == "requirements-peers.txt":
+        wanted += PROJECT["optional-dependencies"]["peers"]
     pins: dict[str, list[str]] = {}
     for line in locked(lock):
         pin = Requirement(line)

@@ -76,6 +76,18 @@ class Replay:
         self.rejects += outcome.rejects
         return sorted(outcome.flags, key=lambda flag: flag.at)
 
+    @property
+    def state_bytes(self) -> float:
+        """Memory of what is known of a meter. Columns that nothing was ever written to take none. [bytes]"""
+        total = meters = 0
+        for partition in self.partitions:
+            bank = partition.bank
+            meters += len(bank)
+            for column in (bank.state.meters, bank.frame, *bank.state.arrays.values()):
+                rows = np.ascontiguousarray(column[: len(bank)])
+                total += rows.nbytes if rows.view(np.uint8).any() else 0
+        return total / max(meters, 1)
+
     def _run(
         self,
         partition: Partition,
@@ -166,5 +178,6 @@ def replay_files(
     for reject in rejects[:20]:
         sys.stderr.write(f"not read: {reject.reason}\n")
     told = f"{total:,} readings, {written:,} flag events, {len(rejects):,} rows not read, {seconds:.2f} s"
+    state = f"; {replay.state_bytes:,.0f} B of state a meter"
     odd = ", ".join(f"{n:,} {what}" for what, n in sorted(replay.counts.items()) if what != "readings")
-    return f"{told} ({total / max(seconds, 1e-9):,.0f} readings/s)" + (f"; {odd}" if odd else "")
+    return f"{told} ({total / max(seconds, 1e-9):,.0f} readings/s){state}" + (f"; {odd}" if odd else "")

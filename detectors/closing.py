@@ -60,6 +60,18 @@ def median_of(values: F8, n: int) -> float:
 
 
 @kernel
+def _general(values: F4, order: NDArray[np.int64], c: int, start: int, stop: int) -> float:
+    column = np.empty(stop - start)
+    count = 0
+    for i in range(start, stop):
+        x = values[order[i], c]
+        if x == x:
+            column[count] = x
+            count += 1
+    return median_of(column, count)
+
+
+@kernel
 def shared(values: F4, order: NDArray[np.int64], key: NDArray[np.int64], wide: NDArray[np.int64]) -> F4:
     """For each row the median of its group, column by column; of its class where the group is small.
 
@@ -76,13 +88,7 @@ def shared(values: F4, order: NDArray[np.int64], key: NDArray[np.int64], wide: N
         while stop < n and wide[order[stop]] == wide[order[start]]:
             stop += 1
         for c in range(columns):
-            count = 0
-            for i in range(start, stop):
-                x = values[order[i], c]
-                if x == x:
-                    column[count] = x
-                    count += 1
-            general = median_of(column, count)
+            general, asked = 0.0, False
             first = start
             while first < stop:
                 last = first
@@ -94,7 +100,12 @@ def shared(values: F4, order: NDArray[np.int64], key: NDArray[np.int64], wide: N
                     if x == x:
                         column[count] = x
                         count += 1
-                middle = median_of(column, count) if count > PEERS else general
+                if count > PEERS:
+                    middle = median_of(column, count)
+                else:
+                    if not asked:
+                        general, asked = _general(values, order, c, start, stop), True
+                    middle = general
                 for i in range(first, last):
                     out[order[i], c] = middle
                 first = last
@@ -106,8 +117,8 @@ def shared(values: F4, order: NDArray[np.int64], key: NDArray[np.int64], wide: N
 def close_days(
     habit: Records, ring: Ring, profile: Profile, book: Book, start: I64, calm_days: U8, pulse: Records,
     meters: Records, hot: U8, cold: U8, used: int, watermark: int, lines: F8, gross: float, margin: float, calm: int,
-    head: NDArray[np.int32], root: NDArray[np.int32], feature: NDArray[np.int16], cut: F4, missing: U8,
-    left: NDArray[np.int32], right: NDArray[np.int32], value: F4, base: F8, rate: F8,
+    head: NDArray[np.int32], root: NDArray[np.int32], depth: NDArray[np.int32], node: Records, leaf: F4, rest: F8,
+    base: F8, rate: F8,
     out: Records, noted: F4, trace: F4,
 ) -> tuple[int, F4]:  # fmt: skip
     """Judge every meter whose local day is complete; findings to ``out``, their features to ``noted``."""
@@ -188,7 +199,9 @@ def close_days(
         if not 24 * (mean - scale[i]) > meters[j].floor:
             beyond = -np.inf
         for h in range(head.size - 1):
-            weight = base[h] + weigh(x, head[h], head[h + 1], root, feature, cut, missing, left, right, value)
+            # An open flag's weight is told when it is cleared; else only what is above the line counts.
+            enough = -np.inf if s.open & (1 << h) else lines[h] - base[h]
+            weight = base[h] + weigh(x, head[h], head[h + 1], root, depth, node, leaf, rest, enough)
             if h == 0 and beyond > 0:
                 # No tree has seen the like: what is this far out is said.
                 weight = max(weight, lines[h] + beyond)

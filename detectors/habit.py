@@ -182,7 +182,7 @@ class Habit:
             state.of(self.name, "book"), state.of(self.name, "start"), state.of(self.name, "calm"),
             state.of("intervals", "pulse"), state.meters, state.hot, state.cold,
             meters, watermark, lines, self.gross, self.margin, self.calm,
-            h.first, h.root, h.feature, h.cut, h.missing, h.left, h.right, h.value, h.base, h.rate,
+            h.first, h.root, h.depth, h.node, h.leaf, h.rest, h.base, h.rate,
             out, raised, trace,
         )  # fmt: skip
         state.notes[self.name] = {

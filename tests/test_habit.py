@@ -111,7 +111,9 @@ def districts(draw: st.DrawFn) -> Stream:
         )
         meters.append(meter)
         seed = draw(st.integers(0, 10_000))
-        rows += _series(meter, start, spacing, days * DAY // spacing, seed, draw(accidents()))
+        # A first reading that is corrected and then guessed at is a matter of validation, not of habits.
+        mishaps = [one for one in draw(accidents()) if one[0] > 0.01]
+        rows += _series(meter, start, spacing, days * DAY // spacing, seed, mishaps)
     rows.sort(key=lambda row: row.received)
     return Stream(meters, rows)
 
@@ -147,9 +149,9 @@ def trees() -> Any:
 
 
 @examples(20)
-@given(st.integers(0, 10_000), st.floats(0, 0.5))
-def test_a_weight_is_the_sum_of_the_leaves(seed: int, unknown: float) -> None:
-    """Rows drawn around the cuts of all trees, some numbers not known."""
+@given(st.integers(0, 10_000), st.floats(0, 0.5), st.sampled_from([-np.inf, -3.0, 0.0, 3.0]))
+def test_a_weight_is_the_sum_of_the_leaves(seed: int, unknown: float, enough: float) -> None:
+    """Rows drawn around the cuts of all trees, some numbers not known; −inf for what is not enough."""
     heads, told = compose.heads(), trees()
     rng = np.random.default_rng(seed)
     row = np.full(len(NAMES), np.nan, np.float32)
@@ -160,10 +162,11 @@ def test_a_weight_is_the_sum_of_the_leaves(seed: int, unknown: float) -> None:
     numbers = dict(enumerate(row.tolist()))
     for h, head in enumerate(told["heads"]):
         weight = weigh(
-            row, heads.first[h], heads.first[h + 1], heads.root, heads.feature, heads.cut, heads.missing,
-            heads.left, heads.right, heads.value,
+            row, heads.first[h], heads.first[h + 1], heads.root, heads.depth, heads.node, heads.leaf, heads.rest,
+            enough,
         )  # fmt: skip
-        assert weight == pytest.approx(sum(leaf(tree, numbers) for tree in head["trees"]), abs=1e-4)
+        whole = sum(leaf(tree, numbers) for tree in head["trees"])
+        assert weight == pytest.approx(whole, abs=1e-4) or (weight == -np.inf and whole < enough)
 
 
 # --- days of which anybody can say what they are ----------------------------------------------

@@ -113,6 +113,8 @@ READERS: dict[str, Callable[[str], Any]] = {
     "direction": _one_of("import", "export", "both"),
     "bill_day": _whole(1, 31),
     "tariff": _text,
+    "contract": _one_of("active", "vacant", "terminated"),
+    "valve_order": _one_of("open", "closed"),
 }
 HEADINGS = {"class": "meter_class"} | {name: name for name in READERS if name != "meter_class"}
 

@@ -19,9 +19,11 @@ from detectors.night_minimum import NightMinimum
 from detectors.over_limit import OverLimit
 from detectors.rate import Rate
 from detectors.sentinels import Sentinels
+from detectors.shut_off import ShutOff
 from detectors.silence import Silence
 from detectors.spike import Spike
 from detectors.steps import Steps
+from detectors.tampering import Tampering
 from detectors.transformer import Transformer
 from detectors.voltage import Voltage
 
@@ -43,9 +45,11 @@ __all__ = [
     "OverLimit",
     "Rate",
     "Sentinels",
+    "ShutOff",
     "Silence",
     "Spike",
     "Steps",
+    "Tampering",
     "Transformer",
     "Voltage",
     "default",
@@ -74,6 +78,8 @@ CATALOGUE: tuple[type[Detector], ...] = (
     Clock,
     OverLimit,
     Steps,
+    Tampering,
+    ShutOff,
 )
 
 

@@ -45,6 +45,13 @@ WEAK, SURE = 1, 2
 # Bits of ``note``.
 TRUE_UP, SENTINEL = 1, 2
 
+# Bits of ``events``: what a device says beside its value.
+VALVE_OPEN, VALVE_CLOSED, TAMPERED, UNTAMPERED, OUTAGE, RESTORED = 1, 2, 4, 8, 16, 32
+
+# What the registry says of a supply contract; SHUT of a valve that staff have closed.
+ACTIVE, VACANT, TERMINATED = 0, 1, 2
+SHUT = 1
+
 # Bits of a reading's marks that matter to arithmetic, as in streams.messages.Mark.
 RETAINED, HISTORICAL, ESTIMATED = 1, 2, 4
 
@@ -78,6 +85,8 @@ METER = np.dtype(
         ("rank", np.uint32),  # hash of the name: an order of meters that hangs on no slot
         ("line", np.int32),  # index of the supply line in its partition, 0 = not stated
         ("transformer", np.int32),  # the same of the transformer
+        ("contract", np.uint8),  # ACTIVE, VACANT or TERMINATED
+        ("valve", np.uint8),  # SHUT where the registry says so, else 0
     ],
     align=True,
 )
@@ -98,6 +107,8 @@ class Batch:
     serial  hash of the device's serial number, 0 = not stated
     stop, start  reads of the old and the new device at a swap [unit], NaN = none
     code    WEAK or SURE where the value as sent is a known error code, else 0
+    events  bits, VALVE_OPEN …
+    period  length of the interval as stated with it, 0 = not stated [ns]
 
     Validation fills in:
     usage   amount used since the meter's last reading, NaN = none [unit]
@@ -124,6 +135,8 @@ class Batch:
     stop: F64
     start: F64
     code: U8
+    events: U8
+    period: I64
     usage: F64
     span: I64
     usual: I64

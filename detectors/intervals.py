@@ -48,7 +48,7 @@ from detectors.pulse import (
     pace,
     see,
 )
-from detectors.registers import find, read, swapped
+from detectors.registers import exchanged, find, read, swapped
 
 CLOCK = 3  # index of Intervals.kinds
 TOLERANCE = 180 * NS  # a stamp may be this far beside its interval's end
@@ -58,7 +58,7 @@ TOLERANCE = 180 * NS  # a stamp may be this far beside its interval's end
 def _update(
     pulse: Records, seen: NDArray[np.uint64], meters: Records,
     slot: I64, time: I64, value: F64, kind: U8, quality: U8, marks: NDArray[np.uint16], limit: I64,
-    serial: NDArray[np.uint64], stop: F64, begin: F64, code: U8,
+    serial: NDArray[np.uint64], stop: F64, begin: F64, code: U8, period: I64,
     usage: F64, span: I64, usual: I64, since: I64, back: F64, status: U8, live: U8, note: U8,
     confirm: int, long_gap: float, turn_near: float, turn_most: float, out: Records,
 ) -> int:  # fmt: skip
@@ -103,7 +103,8 @@ def _update(
             else:
                 status[i], usage[i] = behind(p, seen, j, t, v, kind[i], step, signed)
             if usage[i] == usage[i]:
-                span[i] = p.spacing if kind[i] != REGISTER else p.time - p.prev_time
+                own = period[i] if period[i] > 0 else p.spacing
+                span[i] = own if kind[i] != REGISTER else p.time - p.prev_time
             continue
 
         # The newest reading of its meter.
@@ -113,13 +114,14 @@ def _update(
         p.live = may
         live[i] = may
         if p.count == 0:
-            status[i], usage[i] = first(p, t, v, kind[i], serial[i], step, signed)
+            covered = period[i] if period[i] > 0 else step
+            status[i], usage[i] = first(p, t, v, kind[i], serial[i], step, covered, signed)
             if step > 0:
                 see(seen, j, t // step)
             p.guessed = guess
             if not guess:
                 p.sure_time, p.sure_value = t, v
-            span[i] = step if status[i] == OK else 0
+            span[i] = covered if status[i] == OK else 0
             usual[i] = step
             continue
         gap = t - p.time
@@ -128,8 +130,9 @@ def _update(
         pace(p, gap, step, long_gap)
         usual[i] = p.spacing
         p.count += 1
-        if before > 0 and 2 * gap > 3 * before:
-            p.missing += (gap + before // 2) // before - 1
+        hole = gap - max(period[i] - before, 0)  # a longer interval than usual covers some of it
+        if before > 0 and 2 * hole > 3 * before:
+            p.missing += (hole + before // 2) // before - 1
         if step > 2 * TOLERANCE and min(t % step, step - t % step) > TOLERANCE:
             p.off_grid += 1
         guessed = p.guessed != 0
@@ -144,7 +147,10 @@ def _update(
             device = p.serial
             if serial[i] != 0:
                 p.serial = serial[i]
-            if serial[i] != 0 and device != 0 and serial[i] != device:
+            stated = serial[i] != 0
+            other = stated and device != 0 and serial[i] != device
+            same = stated and serial[i] == device
+            if other or (not same and exchanged(p, v, stop[i], begin[i])):
                 n, status[i], usage[i], span[i], back[i] = swapped(
                     p, i, j, t, v, stop[i], begin[i], may, out, n
                 )
@@ -173,6 +179,8 @@ def _update(
             # An interval without a period covers the time since the last reading, but after a hole
             # only the usual spacing: the missing bill is missing, this one did not cover it.
             span[i] = before if before > 0 and gap > long_gap * before else gap
+            if period[i] > 0:
+                span[i] = period[i]
             if signed:
                 status[i], usage[i] = OK, v
                 p.usage += v
@@ -203,7 +211,8 @@ class Intervals:
     below its predecessor: the successor then counts from the predecessor, and ``back`` is what
     had been booked too much. Near 10^digits a
     fall by an amount that is plausible is a rollover: usage, no alarm. A new serial number is
-    a *meter_swap*: no usage across it unless the stop and start reads came with it.
+    a *meter_swap*: no usage across it unless the stop and start reads came with it. These
+    tell of a swap by themselves where no serial number does, if the register does not follow without.
 
     Meters that send amounts have them from a register, so an amount below zero tells the same.
     With the amount before it, if that stands, it comes to a whole. A whole of zero or more but
@@ -219,6 +228,9 @@ class Intervals:
     unless it is not believed (a register below the reading before): then all stays as it was. A
     value that is an error code as sent is bad, unless the reading before it explains it: a
     register within 20 times its last step, or an amount of that size.
+
+    An interval covers the period stated with it; without one, the time since the meter's last reading,
+    or after a hole the usual spacing.
 
     A reading is placed by its meter's own order. The time of the newest once more is a
     duplicate or, with another value, a correction; an older one is late unless its interval
@@ -298,7 +310,7 @@ class Intervals:
         b = batch
         found: int = _update(
             state.of(self.name, "pulse"), state.of(self.name, "seen"), state.meters,
-            b.slot, b.time, b.value, b.kind, b.quality, b.marks, b.limit, b.serial, b.stop, b.start, b.code,
+            b.slot, b.time, b.value, b.kind, b.quality, b.marks, b.limit, b.serial, b.stop, b.start, b.code, b.period,
             b.usage, b.span, b.usual, b.since, b.back, b.status, b.live, b.note,
             self.confirm, self.long_gap, self.turn_near, self.turn_most, out,
         )  # fmt: skip

@@ -11,22 +11,27 @@ from detectors.pulse import BOOKED, FELL, KNOWN, OTHER, see, seen_before
 
 
 @kernel
-def first(p: Row, t: int, v: float, kind: int, serial: int, step: int, signed: bool) -> tuple[int, float]:
-    """The first reading of a meter: nothing to subtract from."""
+def first(
+    p: Row, t: int, v: float, kind: int, serial: int, step: int, covered: int, signed: bool
+) -> tuple[int, float]:
+    """The first reading of a meter: nothing to subtract from.
+
+    ``covered``: the time that it covers if it is an interval, 0 = not known. [ns]
+    """
     p.first = p.time = p.prev_time = t
     p.value = p.prev_value = v
     p.count = 1
     p.serial = serial
     p.spacing = step
     if kind == INTERVAL:
-        # An interval without a predecessor covers the stated spacing, if there is one.
+        # An interval without a predecessor covers the stated period or spacing, if there is one.
         if v < 0 and not signed:
             p.negative += 1
             p.newest = FELL
             return FIRST, np.nan
         p.usage = v
-        p.newest = BOOKED if step > 0 else OTHER
-        return (OK, v) if step > 0 else (FIRST, np.nan)
+        p.newest = BOOKED if covered > 0 else OTHER
+        return (OK, v) if covered > 0 else (FIRST, np.nan)
     return (FIRST if kind == REGISTER else LEVEL), np.nan
 
 

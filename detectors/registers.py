@@ -31,6 +31,15 @@ def find(
 
 
 @kernel
+def exchanged(p: Row, v: float, stop: float, begin: float) -> bool:
+    """Whether stop and start reads (NaN = none) explain a reading that does not follow the one before.
+
+    Devices that go on sending them after the swap do not swap again.
+    """
+    return bool(stop >= p.value and v >= begin and (v < p.value or begin > p.value))
+
+
+@kernel
 def swapped(
     p: Row, i: int, j: int, t: int, v: float, stop: float, begin: float, may: bool, out: Records, n: int
 ) -> Answer:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from detectors.batch import (
+    ACTIVE,
     CONSUMER,
     ENERGY,
     FLOW,
@@ -15,7 +16,10 @@ from detectors.batch import (
     PART,
     POWER,
     PRESSURE,
+    SHUT,
     STORAGE,
+    TERMINATED,
+    VACANT,
     VOLTAGE,
     VOLUME,
 )
@@ -26,6 +30,7 @@ from streams.units import factor, quantity
 KIND_CODES = {"register": int(Kind.REGISTER), "interval": int(Kind.INTERVAL), "gauge": int(Kind.GAUGE)}
 LIMITS = ("limit_hh", "limit_h", "limit_l", "limit_ll", "deadband")
 ROLES = {"": CONSUMER, "inflow": INFLOW, "outflow": OUTFLOW, "storage": STORAGE}
+CONTRACTS = {"vacant": VACANT, "terminated": TERMINATED}
 #: quantity → its code, and the unit in which the detectors that ask for it count
 QUANTITIES = {
     "voltage": (VOLTAGE, "V"),
@@ -110,6 +115,8 @@ def constants(meter: Meter, sizes: Sizes) -> dict[str, float]:
         **_measured(meter.unit),
         **{name: _stated(getattr(meter, name)) for name in LIMITS},
         "delay": _stated(meter.delay_s),
+        "contract": CONTRACTS.get(meter.contract, ACTIVE),
+        "valve": SHUT if meter.valve_order == "closed" else 0,
     }
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.batch import GAUGE, Batch
 from streams.columns import Columns
+from streams.events import events_of
 from streams.messages import Quality, Reject
 from streams.outcome import Outcome
 from streams.registry import Meter
@@ -101,12 +102,16 @@ def prepare(
     for row, name in columns.sparse.get("serial", {}).items():
         serial[row] = _code(str(name))
     stop, start = np.full(n, np.nan), np.full(n, np.nan)
+    events, period = np.zeros(n, np.uint8), np.zeros(n, np.int64)
+    for row, begin in columns.sparse.get("period_start_ns", {}).items():
+        period[row] = max(int(columns.time_ns[row]) - begin, 0)
     for row, attributes in columns.sparse.get("attributes", {}).items():
+        events[row] = events_of(attributes)
         stop[row] = _float(attributes.get("stop_read"))
         start[row] = _float(attributes.get("start_read"))
     return Batch(
         slot, time, local, value, kind, quality, columns.marks, limit, serial, stop, start,
-        code=error_codes(columns.value, slots.sizes.sentinels),
+        code=error_codes(columns.value, slots.sizes.sentinels), events=events, period=period,
         usage=np.empty(n), span=np.empty(n, np.int64), usual=np.empty(n, np.int64),
         since=np.zeros(n, np.int64), back=np.zeros(n),
         status=np.zeros(n, np.uint8), live=np.zeros(n, np.uint8), note=np.zeros(n, np.uint8),

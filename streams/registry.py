@@ -42,6 +42,8 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     direction: str = ""  # import, export, both
     bill_day: int | None = None
     tariff: str = ""
+    contract: str = ""  # active, vacant, terminated
+    valve_order: str = ""  # closed: staff have closed it, so that nothing may flow; open
     known: bool = True  # False: it spoke before the registry named it
 
     @property

@@ -41,9 +41,9 @@ def as_register(meter: Meter, unit: str) -> Meter:
     """The row of one register beside the main one, which may measure something else (volts beside kWh).
 
     Then the registry's unit, kind and limits are not its own: it keeps the unit that it speaks in.
-    In the balance of a district only the main register counts.
+    In the balance of a district, and for a closed valve or an ended contract, only the main register counts.
     """
-    meter = msgspec.structs.replace(meter, balance_role=PART_OF)
+    meter = msgspec.structs.replace(meter, balance_role=PART_OF, contract="", valve_order="")
     if not unit or not meter.unit or same_quantity(unit, meter.unit):
         return meter
     limits = dict.fromkeys(LIMITS)

@@ -130,8 +130,18 @@ class Stream:
 ACCIDENTS = (
     "gap", "nan", "bad", "again", "correction", "late", "jitter", "fall", "high", "turn", "swap", "told swap",
     "history", "retained", "ahead", "burst", "zeros", "level", "half", "below", "misread", "misread down", "estimated",
-    "code",
+    "code", "period", "closed", "opened", "tampered", "untampered", "outage", "restored", "exchange",
 )  # fmt: skip
+
+#: Accident → the attribute that tells of it.
+EVENTS = {
+    "closed": ("valve", "closed"),
+    "opened": ("valve", "open"),
+    "tampered": ("tamper", "true"),
+    "untampered": ("tamper", "false"),
+    "outage": ("event", "power_outage"),
+    "restored": ("event", "power_restored"),
+}
 
 Accident = tuple[float, str, int]  # where in the series, what, how much
 
@@ -236,6 +246,12 @@ def _series(
             rows[i] = row.but(time=row.time + min(much * 7 * NS, spacing // 3))
         elif what == "ahead":
             rows[i] = row.but(time=row.received + 2 * DAY)
+        elif what == "period":
+            rows[i] = row.but(sparse={**row.sparse, "period_start_ns": row.time - much * HOUR})
+        elif what in EVENTS:
+            name, word = EVENTS[what]
+            note = {**row.sparse.get("attributes", {}), name: word}
+            rows[i] = row.but(sparse={**row.sparse, "attributes": note})
         elif what == "code":
             rows[i] = row.but(value=(16777215.0, 65.535, 4294967.295)[much % 3])
         elif what in ("history", "retained", "estimated"):
@@ -254,15 +270,19 @@ def _series(
                 rows[k] = rows[k].but(value=max(rows[k].value - 50 - much, 0.0))
         elif meter.kind == "register" and what == "high":
             rows[i] = row.but(value=row.value + 10 * much)
-        elif meter.kind == "register" and what in ("swap", "told swap"):
-            serial = f"{serial}{much}"
+        elif meter.kind == "register" and what in ("swap", "told swap", "exchange"):
+            serial = f"{serial}{much}" if what != "exchange" else serial
             base = row.value - much
-            note: dict[str, Any] = {}
-            if what == "told swap":
-                note = {"attributes": {"stop_read": str(row.value - 0.5), "start_read": str(much - 0.5)}}
+            told: dict[str, Any] = {}
+            if what != "swap":
+                told = {"attributes": {"stop_read": str(row.value - 0.5), "start_read": str(much - 0.5)}}
             for k in range(i, count):
-                own = note if k == i else {}
-                rows[k] = rows[k].but(value=rows[k].value - base, sparse={"serial": serial, **own})
+                own = told if k == i else {}
+                if what != "exchange":
+                    own = {"serial": serial, **own}
+                elif seed % 3:
+                    own = {**rows[k].sparse, **own}
+                rows[k] = rows[k].but(value=rows[k].value - base, sparse=own)
     out: list[Row] = []
     for i, row in enumerate(rows):
         if i not in dropped:

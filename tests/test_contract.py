@@ -292,7 +292,7 @@ NO_AMOUNT = {
     "loss_limit", "nights",
     "factor", "ratio", "days_since_actual", "usual_days", "seconds_behind", "days_behind",
     "hours_silent", "usual_hours", "missing_readings", "concentrator_members", "members_silent",
-    "seconds_ahead", "confirmed_by_reads", "billed_days", "area_move", "hours",
+    "seconds_ahead", "times_told", "hours_since_shut", "confirmed_by_reads", "billed_days", "area_move", "hours",
     "weight", "threshold", "false_per_1000_days", "quiet_hours", "usual_quiet_share",
 }  # fmt: skip
 
@@ -343,7 +343,10 @@ def test_another_unit_scales_the_evidence_and_nothing_else(
 
 
 def _in_litres(row: Row) -> Row:
-    note = {name: str(float(cell) * 1000) for name, cell in row.sparse.get("attributes", {}).items()}
+    note = {
+        name: str(float(cell) * 1000) if name.endswith("_read") else cell
+        for name, cell in row.sparse.get("attributes", {}).items()
+    }
     sparse = {**row.sparse, **({"attributes": note} if note else {})}
     return row.but(value=row.value * 1000, sparse=sparse)
 

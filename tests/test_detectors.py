@@ -86,6 +86,21 @@ def sizes(meter: Meter) -> dict[str, float]:
     return {name: naive.single(told[name]) for name in ("capacity", "quiet", "floor")}
 
 
+#: Events of readings as the twins name them; streams use these words alone (tests/test_events.py has all).
+EVENTS = {
+    ("valve", "closed"): "closed",
+    ("valve", "open"): "open",
+    ("tamper", "true"): "tampered",
+    ("tamper", "false"): "untampered",
+    ("event", "power_outage"): "outage",
+    ("event", "power_restored"): "restored",
+}
+
+
+def words_of(note: Mapping[str, str]) -> set[str]:
+    return {EVENTS[item] for item in note.items() if item in EVENTS}
+
+
 def reading(row: Row, meter: Meter) -> naive.Reading:
     note = row.sparse.get("attributes", {})
     return naive.Reading(
@@ -100,9 +115,11 @@ def reading(row: Row, meter: Meter) -> naive.Reading:
         limit=row.received + AHEAD if row.received else None,
         serial=row.sparse.get("serial", ""),
         guess=bool(row.marks & Mark.ESTIMATED),
+        period=max(row.time - row.sparse.get("period_start_ns", row.time), 0),
+        events=frozenset(words_of(note)),
         code=("", "weak", "sure")[int(error_codes(np.array([row.value]))[0])],
-        stop=float(note["stop_read"]) if note else None,
-        start=float(note["start_read"]) if note else None,
+        stop=float(note["stop_read"]) if "stop_read" in note else None,
+        start=float(note["start_read"]) if "start_read" in note else None,
     )
 
 

@@ -45,6 +45,8 @@ class Reading:
     stop: float | None = None
     start: float | None = None
     guess: bool = False  # estimated
+    period: int = 0  # stated length of an interval
+    events: frozenset[str] = frozenset()  # valve_open, tampered, …
     code: str = ""  # the value is an error code as sent: weak or sure
 
 

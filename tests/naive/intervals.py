@@ -80,9 +80,10 @@ class Intervals:
                 self.owed = -r.value
                 return Taken(r, "first")
             self.total = r.value
-            self.booked = bool(self.step)
-            if self.step:
-                return Taken(r, "ok", r.value, self.step)
+            covered = r.period or self.step
+            self.booked = bool(covered)
+            if covered:
+                return Taken(r, "ok", r.value, covered)
         return Taken(r, "first")
 
     def _older(self, r: Reading, newest: Reading) -> Taken:
@@ -109,7 +110,7 @@ class Intervals:
         if self._odd(r):
             return Taken(r, "late", usual=self.usual)
         self.total += r.value
-        return Taken(r, "late", r.value, self.usual, self.usual)
+        return Taken(r, "late", r.value, r.period or self.usual, self.usual)
 
     def _again(self, r: Reading, newest: Reading) -> Taken:
         if r.value == newest.value:
@@ -135,7 +136,7 @@ class Intervals:
                 counted = 0.0 if self.owed else newest.value
                 if self.owed:
                     self.owed, self.booked = 0.0, True
-                taken.usage, taken.span = r.value - counted, self.usual
+                taken.usage, taken.span = r.value - counted, r.period or self.usual
                 self.total += taken.usage
             self.past[-1] = (newest.time, r.value)
         if not r.guess:
@@ -152,7 +153,7 @@ class Intervals:
         self.past.append((r.time, r.value))
         if r.kind == "gauge":
             return Taken(r, "level", span=gap)
-        span = usual if usual > 0 and gap > 1.5 * usual else gap
+        span = r.period or (usual if usual > 0 and gap > 1.5 * usual else gap)
         if self.signed:
             self.total += r.value
             return Taken(r, "ok", r.value, span, true_up=true_up)
@@ -247,6 +248,10 @@ class Intervals:
         time, value = self.past[-1]
         known, self.serial = self.serial, r.serial or self.serial
         if r.serial and known and r.serial != known:
+            return self._swap(r, time, value)
+        told = r.stop is not None and r.start is not None and r.stop >= value and r.value >= r.start
+        odd = r.value < value or (r.start is not None and r.start > value)
+        if told and odd and not (r.serial and r.serial == known):
             return self._swap(r, time, value)
         estimated = 0.0
         if true_up and not self.low and self.sure and (self.signed or r.value >= self.sure[1]):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import BLOCK, CLEAR, RAISE, Column, State, named
-from detectors.batch import F64, I64, LEVEL, NS, U8, VOLTAGE, Batch, Records, Row
+from detectors.batch import F64, I64, LEVEL, NS, OK, OUTAGE, RESTORED, U8, VOLTAGE, Batch, Records, Row
 from detectors.finding import STALE, due, tell
 from detectors.kernel import kernel
 from detectors.voltage import NEAR, near
@@ -113,16 +113,46 @@ def _say(
 
 
 @kernel
+def _told(
+    told: U8, rows: Records, meters: Records, hot: NDArray[np.uint8], n: int, i: int, j: int, at: int, lost: bool,
+    back: bool, least: float, merge: float, window: float, out: Records,
+) -> int:  # fmt: skip
+    """Follow what a device says of its supply: ``lost``, or ``back`` by its word or because it measures again."""
+    s, t, nan = rows[j], at // NS, np.nan
+    if lost:
+        if s.pend == 0 and s.open == 0:
+            s.pend, s.since = 1, t
+        told[j] = 1
+    elif back:
+        if s.open == 0 and told[j] and t - s.since > least:
+            n = _raise(rows, meters, hot, n, i, j, at, nan, nan, merge, window, out)
+        if s.open:
+            n = _say(s, n, i, j, CLEAR, at, nan, nan, 1.0, nan, window, out)
+        s.open, s.pend, told[j] = 0, 0, 0
+    return n
+
+
+@kernel
 def _update(
-    rows: Records, meters: Records, hot: NDArray[np.uint8], slot: I64, time: I64, value: F64, status: U8,
-    live: U8, nominal: float, dead: float, least: float, merge: float, window: float, out: Records,
+    told: U8, rows: Records, meters: Records, hot: NDArray[np.uint8], slot: I64, time: I64, value: F64, usage: F64,
+    status: U8, live: U8, events: U8,
+    nominal: float, dead: float, least: float, merge: float, window: float, out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
-        if status[i] != LEVEL:
-            continue
         j = slot[i]
-        if meters[j].quantity != VOLTAGE:
+        said = events[i] & (OUTAGE | RESTORED)
+        if status[i] != LEVEL and said == 0 and told[j] == 0:
+            continue
+        volts = status[i] == LEVEL and meters[j].quantity == VOLTAGE
+        if live[i] and (said or told[j]):
+            again = volts and value[i] * meters[j].base >= BACK * nominal
+            measures = again or (status[i] == OK and usage[i] > 0)
+            back = said == RESTORED or (told[j] != 0 and measures)
+            n = _told(
+                told, rows, meters, hot, n, i, j, time[i], said == OUTAGE, back, least, merge, window, out
+            )
+        if not volts or told[j]:
             continue
         s = rows[j]
         base = float(meters[j].base)
@@ -145,7 +175,7 @@ def _update(
 
 @kernel
 def _advance(
-    rows: Records, pulse: Records, meters: Records, hot: NDArray[np.uint8], used: int, watermark: int,
+    told: U8, rows: Records, pulse: Records, meters: Records, hot: NDArray[np.uint8], used: int, watermark: int,
     nominal: float, dead: float, least: float, merge: float, window: float, out: Records,
 ) -> int:  # fmt: skip
     found = np.empty(used, np.int64)
@@ -153,7 +183,12 @@ def _advance(
     count = 0
     for j in range(used):
         s = rows[j]
-        if s.pend == 0 or s.open != 0 or s.near < NEAR:
+        if s.pend == 0 or s.open != 0 or (s.near < NEAR and told[j] == 0):
+            continue
+        if told[j]:
+            if due(s.since, least, watermark):
+                found[count], first[count] = j, s.since * 4294967296.0 + meters[j].rank
+                count += 1
             continue
         p = pulse[j]
         base = float(meters[j].base)
@@ -172,8 +207,9 @@ def _advance(
     for i in np.argsort(first[:count], kind="mergesort"):
         j = found[i]
         hot[j // BLOCK] = 1
-        x = pulse[j].value * meters[j].base
-        n = _raise(rows, meters, hot, n, -1, j, watermark, x, nominal, merge, window, out)
+        x = pulse[j].value * meters[j].base if told[j] == 0 else np.nan
+        expected = nominal if told[j] == 0 else np.nan
+        n = _raise(rows, meters, hot, n, -1, j, watermark, x, expected, merge, window, out)
     return n
 
 
@@ -183,7 +219,9 @@ class Interruptions:
 
     An *outage* is raised when a point that is otherwise read near the nominal voltage is below
     ``dead`` for longer than ``minutes``, at a reading or by the watermark, and cleared when half of
-    the voltage is back. Outages are counted by the registry's ``line`` (a meter without one is a
+    the voltage is back. A device of any kind may say so itself (attributes of its readings: an outage,
+    a last gasp): then it lasts until the device says that supply is back, or measures a use or a voltage
+    again. Outages are counted by the registry's ``line`` (a meter without one is a
     line of its own), by event time, over a year: however many meters see it, an outage counts once,
     as long as they see it begin within ``merge_min`` of each other or one is still without voltage.
     The second within the year is a *repeated_outage* at stage ``warning`` (预警, 提级管控), the third and
@@ -195,7 +233,7 @@ class Interruptions:
     merge_min outages of a line that begin within this time of each other are one. [min]
     days      over which a line's outages are counted. [d]
     Use       lines within one partition: a line whose areas are kept apart is counted in each.
-    Cost      no flag on points that measure no voltage.
+    Cost      no flag on points that measure no voltage and send no such events.
 
     .. [1] DETECTION §4, from the utility's own rule for frequent outages.
     """
@@ -224,28 +262,26 @@ class Interruptions:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """A meter's own interruption, and in one row of each line that line's last three."""
-        return (Column("out", OUT),)
+        """A meter's own interruption, in one row of each line that line's last three; whether it was told of."""
+        return Column("out", OUT), Column("told", np.dtype(np.uint8))
 
     def _sizes(self) -> tuple[float, float, float, float, float]:
         return self.nominal, self.dead, self.minutes * 60, self.merge_min * 60, self.days * 86400
 
     def update(self, state: State, batch: Batch, out: Records) -> int:
-        """Follow voltages that go and come back."""
+        """Follow supply that goes and comes back, by voltages and by what devices say."""
         b = batch
-        if LEVEL not in b.status:
-            return 0
         found: int = _update(
-            state.of(self.name, "out"), state.meters, state.hot, b.slot, b.time, b.value, b.status, b.live,
-            *self._sizes(), out,
+            state.of(self.name, "told"), state.of(self.name, "out"), state.meters, state.hot, b.slot, b.time,
+            b.value, b.usage, b.status, b.live, b.events, *self._sizes(), out,
         )  # fmt: skip
         return found
 
     def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
         """Raise what has been without voltage for long enough, though nothing more was heard."""
         found: int = _advance(
-            state.of(self.name, "out"), state.of("intervals", "pulse"), state.meters, state.hot, meters,
-            watermark, *self._sizes(), out,
+            state.of(self.name, "told"), state.of(self.name, "out"), state.of("intervals", "pulse"), state.meters,
+            state.hot, meters, watermark, *self._sizes(), out,
         )  # fmt: skip
         return found
 

@@ -168,6 +168,9 @@ def _series(name: str, spacing: int, count: int, rng: np.random.Generator, volta
             out += [row, out[-4].but(time=out[-4].time + 1, received=row.received)]
         elif chance < 0.03:
             out.append(row.but(marks=int(Mark.HISTORICAL)))
+        elif voltage and chance < 0.034:
+            word = "power_restored" if chance < 0.032 else "power_outage"
+            out.append(row.but(sparse={"attributes": {"event": word}}))
         else:
             out.append(row)
     return out

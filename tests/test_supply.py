@@ -117,6 +117,53 @@ def test_the_last_word_before_the_silence_was_no_voltage() -> None:
     ]
 
 
+def energy(name: str = "m") -> Meter:
+    return Meter(
+        meter_id=name, commodity="electricity", unit="kW.h", kind="register", interval_s=900, line=LINE
+    )
+
+
+def counts(events: dict[int, dict[str, str]], minutes: int = 240, rest: range = range(0)) -> list[Row]:
+    """A quarter-hourly register that counts, but for the minutes of ``rest``; events come as further readings."""
+    rows, total = [], 100.0
+    for minute in range(minutes):
+        total += 0.0 if minute in rest else 0.0625
+        if minute in events or (minute % 15 == 0 and minute not in rest):
+            note = {"attributes": events[minute]} if minute in events else {}
+            rows.append(Row("m", START + minute * MINUTE, total, sparse=note))
+    return rows
+
+
+def test_an_outage_that_a_meter_tells_of_counts_though_it_measures_no_voltage() -> None:
+    """A last gasp at 00:50, nothing until 02:00: told at the next hour; the next use ends it."""
+    rows = counts({50: {"event": "last_gasp"}}, rest=range(50, 130))
+    clock = [Row("q", START + i * MINUTE, 221.0) for i in range(240)]
+    flags = interruptions([energy(), volts("q")], rows + clock)
+    assert [(f.meter_id, f.kind, f.status, f.at, f.start) for f in flags] == [
+        ("m", "outage", "raised", "2024-03-01T01:01:00Z", "2024-03-01T00:50:00Z"),
+        ("m", "outage", "cleared", "2024-03-01T02:15:00Z", "2024-03-01T00:50:00Z"),
+    ]
+    assert flags[0].observed is None
+    assert flags[0].evidence["outages_of_line"] == 1.0
+
+
+def test_events_of_a_line_escalate_as_voltages_do() -> None:
+    """Ten minutes on three days, told by its meter alone, each at its end; a minute counts nowhere."""
+    out, back = {"outage": "true"}, {"outage": "false"}
+    rows = [
+        row.but(time=row.time + day * DAY, value=row.value + 50.0 * day)
+        for day in range(3)
+        for row in counts({65: out, 75: back}, minutes=115, rest=range(65, 75))
+    ]
+    flags = interruptions([energy()], rows)
+    assert [(f.kind, f.evidence.get("stage")) for f in flags if f.status == "raised"] == [
+        ("outage", None),
+        ("repeated_outage", "warning"),
+        ("repeated_outage", "study"),
+    ]
+    assert interruptions([energy()], counts({65: out, 66: back}, minutes=115, rest=range(65, 66))) == []
+
+
 # -- transformers ------------------------------------------------------------------------------------
 
 

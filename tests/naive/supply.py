@@ -19,6 +19,7 @@ class Supply:
     near: int = 0
     gone: int | None = None  # second since which there is no voltage
     open: str = ""
+    told: bool = False  # by the device itself
 
 
 @dataclass
@@ -30,11 +31,22 @@ class Interruptions:
     outages: dict[str, list[int]] = field(default_factory=dict)
 
     def take(self, meter: str, t: Taken) -> None:
-        if t.status != "level":
-            return
         p = self.points[meter]
-        p.last = t
-        x, now = t.reading.value, t.reading.time // NS
+        at, x, now = t.reading.time, t.reading.value, t.reading.time // NS
+        measures = (t.status == "level" and x >= 110) or (t.status == "ok" and t.usage > 0)
+        if t.live and "outage" in t.reading.events:
+            p.gone = now if p.gone is None and not p.open else p.gone
+            p.told = True
+        elif t.live and ("restored" in t.reading.events or (p.told and measures)):
+            if not p.open and p.told and p.gone is not None and now - p.gone > 60:
+                self.begin(p, at, NAN)
+            if p.open:
+                self.say(p, "cleared", at, NAN, NAN)
+            p.open, p.gone, p.told = "", None, False
+        if t.status == "level":
+            p.last = t
+        if t.status != "level" or p.told:
+            return
         p.near += abs(x - 220) < 66
         if x < 22:
             if p.gone is None:
@@ -51,6 +63,10 @@ class Interruptions:
         due = []
         for p in self.points.values():
             t = p.last
+            if p.told and p.gone is not None and not p.open:
+                if now > (p.gone + 60) * NS:
+                    due.append((p.gone, zlib.crc32(p.meter.encode()), p, NAN))
+                continue
             if t is None or p.gone is None or p.open or p.near < 12 or t.reading.value >= 22:
                 continue
             proven = (p.gone + 60) * NS
@@ -77,7 +93,7 @@ class Interruptions:
         told = {"minutes_without": (at - p.gone * NS) / (60 * NS), "window_days": 365.0}
         if count == count:
             told["outages_of_line"] = count
-        self.lines.append(Line(status, p.open, at, p.gone * NS, x, 220.0, told, p.meter))
+        self.lines.append(Line(status, p.open, at, p.gone * NS, x, 220.0 if x == x else NAN, told, p.meter))
 
 
 @dataclass

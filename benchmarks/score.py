@@ -166,6 +166,8 @@ def counted(of: Scoring, flags: pd.DataFrame) -> pd.DataFrame:
 def match(of: Scoring, meter: NDArray[Any], at: I8) -> I8:
     """For each flag the fault that it hits (row of ``faults``), or FALSE, or NOT_COUNTED."""
     out = np.full(len(at), FALSE, np.int64)
+    if not len(at):
+        return out
     zones, faults = _by_meter(of.gaps), _by_meter(of.faults)
     order = np.argsort(meter, kind="stable")
     names, begins = np.unique(meter[order], return_index=True)
@@ -247,7 +249,7 @@ def score(of: Scoring, flags: pd.DataFrame) -> dict[str, Any]:
         if large.any():
             rows = np.flatnonzero(large.to_numpy()).tolist()
             told["recall_spike_x5_or_more"] = round(float(np.mean([row in first for row in rows])), 3)
-    if of.hourly:
+    if of.hourly and of.first:
         told.update(_fleet_days(of, flags["at"][hit == FALSE]))
     return told
 

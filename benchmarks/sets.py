@@ -141,15 +141,17 @@ def put_in_line(
                 continue
             k = 1 + int(rng.choice(np.flatnonzero(free)))
             size = float(length) / 24
+            day = max(float(np.nansum(value[max(0, k - 24 * 28) : k])) / 28, 1.0)
             if kind == "misread":
-                size = float(rng.choice([100, 1000])) * (1 if rng.random() < 0.5 else -1)
+                # A wrong digit of the register, the lowest that is worth a day's use.
+                size = float(10 ** np.ceil(np.log10(day))) * (1 if rng.random() < 0.5 else -1)
                 value[k], value[k + 1] = value[k] + size, value[k + 1] - size
             elif kind == "rollback":
                 size = float(rng.choice([7, 30]))  # days' use that the register falls by
-                value[k] -= size * max(float(np.nansum(value[max(0, k - 24 * 28) : k])) / 28, 1.0)
+                value[k] -= size * day
                 length = 0
             else:
-                keep[k + 1 : k + length] = False
+                keep[k + 1 : k + length + 1] = False
             rows.append((str(name), kind, size, time[k], time[k + length]))
             low, high = np.append(low, time[k] - AWAY), np.append(high, time[k + length] + AWAY)
         frame["value"] = value

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detectors import ContinuousFlow, HighLow, Intervals, Spike
+from detectors import HighLow, Intervals, Spike
 from detectors.base import Column, Detector, State
 from detectors.batch import SENTINEL, TRUE_UP, Batch, Records
 from streams.bank import STEP
@@ -21,7 +21,6 @@ from streams.messages import Flag, Kind, Mark, Quality
 from streams.registry import Meter
 from streams.sentinels import error_codes
 from tests import naive
-from tests.naive.continuous_flow import continuous_flow
 from tests.naive.high_low import Days, judge_days, periods
 from tests.naive.intervals import Intervals as NaiveIntervals
 from tests.naive.spike import spikes
@@ -275,13 +274,6 @@ def test_spikes_are_those_of_the_obvious_loop(stream: Stream) -> None:
     assert_same(
         (f for f in run(stream, Spike()) if f.kind == "spike"), of_each_meter(stream, spikes, "floor")
     )
-
-
-@examples(25)
-@given(streams(spacings=(HOUR // 2, HOUR, 2 * HOUR), kinds=("interval", "register")))
-def test_continuous_flow_is_that_of_the_obvious_loop(stream: Stream) -> None:
-    flags = [f for f in run(stream, ContinuousFlow()) if f.kind == "continuous_flow"]
-    assert_same(flags, of_each_meter(stream, continuous_flow, "quiet"))
 
 
 @examples(25)

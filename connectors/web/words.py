@@ -241,6 +241,7 @@ EVIDENCE: dict[str, tuple[str, str, str]] = {
     "limit_per_hour": ("小时流量限值", "Limit an hour", "{u}/h"),
     "hours": ("持续小时数", "Hours", "h"),
     "quiet_hours": ("其间静默小时数", "Quiet hours within", "h"),
+    "usual_flow_per_hour": ("平时平均流量", "Usual mean flow an hour", "{u}/h"),
     "usual_quiet_share": ("平时静默占比", "Usual share of quiet hours", ""),
     "deadband": ("回差", "Deadband", "{u}"),
     "seconds_beyond": ("越限时长", "Beyond for", "s"),

@@ -1,0 +1,99 @@
+"""Flow that does not stop: the obvious loop, and homes that rest often, seldom, or out of sight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+
+from detectors import ContinuousFlow
+from streams.messages import Flag
+from streams.registry import Meter
+from tests.naive.continuous_flow import continuous_flow
+from tests.streams_of_readings import DAY, HOUR, Row, Stream, examples, instant, streams
+from tests.test_detectors import assert_same, of_each_meter, run
+
+START = instant("2024-03-01")
+HOME = Meter(meter_id="h", commodity="water", unit="L", kind="register", digits=7, interval_s=3600)
+
+#: Litres an hour of a day: at rest 16 hours of 24, and 5.
+OFTEN = [0.0] * 6 + [20.0, 40, 15, 5] + [0.0] * 7 + [30.0, 25, 20, 10] + [0.0] * 3
+SELDOM = [0.0] * 5 + [20.0, 40, 15, 5, 10, 15, 10, 10, 5, 5, 10, 15, 30, 25, 20, 10, 15, 10, 5]
+
+
+@examples(25)
+@given(streams(days=60, spacings=(HOUR // 2, HOUR, 2 * HOUR), kinds=("interval", "register")))
+def test_continuous_flow_is_that_of_the_obvious_loop(stream: Stream) -> None:
+    rule = ContinuousFlow(enough=2)  # so that these short streams have something to tell
+    flags = [f for f in run(stream, rule) if f.kind == "continuous_flow"]
+    assert_same(
+        flags, of_each_meter(stream, lambda taken, limit: continuous_flow(taken, limit, 36, 2), "quiet")
+    )
+
+
+def told(
+    amounts: Sequence[float], hidden: Sequence[int] = (), rule: ContinuousFlow | None = None
+) -> list[Flag]:
+    """Flags of a home with these amounts an hour; the readings of hours in ``hidden`` never come."""
+    total, rows = 0.0, [Row("h", START, 0.0)]
+    for hour, amount in enumerate(amounts, 1):
+        total += amount
+        if hour not in hidden:
+            rows.append(Row("h", START + hour * HOUR, total))
+    return run(Stream([HOME], rows), rule or ContinuousFlow())
+
+
+def leaking(day: Sequence[float], flow: float) -> list[float]:
+    return [use + flow for use in day]
+
+
+def hours_until(flags: Sequence[Flag], days: int) -> int:
+    """Hours from the leak's begin to the first flag."""
+    return (instant(flags[0].at) - START - days * DAY) // HOUR
+
+
+def test_a_home_that_rests_often_is_told_after_a_day_and_a_half() -> None:
+    flags = told(OFTEN * 42 + leaking(OFTEN, 6) * 6 + OFTEN)
+    assert [(f.status, f.kind) for f in flags] == [
+        ("raised", "continuous_flow"),
+        ("cleared", "continuous_flow"),
+    ]
+    assert hours_until(flags, 42) == 36
+    seen = flags[0].evidence
+    assert seen["least_flow_per_hour"] == 6.0
+    assert seen["limit_per_hour"] == 2.0
+    assert seen["hours"] == 36.0
+    assert seen["usual_quiet_share"] == pytest.approx(16 / 24 * 0.77, abs=0.05)
+
+
+def test_a_home_that_seldom_rests_is_told_later_and_a_day_of_guests_never() -> None:
+    assert hours_until(told(SELDOM * 42 + leaking(SELDOM, 10) * 14), 42) > 100
+    guests = [max(use, 3.0) for use in SELDOM]
+    assert told(SELDOM * 42 + guests * 3 + SELDOM * 3) == []
+
+
+def test_a_flow_that_is_small_beside_the_usual_use_is_told_later() -> None:
+    large, faint = (told(OFTEN * 42 + leaking(OFTEN, flow) * 14) for flow in (6.0, 2.1))
+    assert hours_until(large, 42) < hours_until(faint, 42) < 6 * 24
+
+
+def test_hours_without_a_reading_count_by_half_where_the_register_shows_flow() -> None:
+    hidden = range(42 * 24 + 10, 42 * 24 + 30)
+    assert hours_until(told(OFTEN * 42 + leaking(OFTEN, 6) * 6, hidden), 42) == 47  # 9, half of 21, 17
+    # and end the run where it shows rest
+    rested = leaking(OFTEN, 6)[:10] + [0.0] * 20 + leaking(OFTEN, 6)[6:] + leaking(OFTEN, 6) * 3
+    assert hours_until(told(OFTEN * 42 + rested, hidden), 42) == 30 + 36
+
+
+def test_a_larger_budget_tells_sooner_and_days_tell_nothing() -> None:
+    assert hours_until(told(OFTEN * 42 + leaking(OFTEN, 6) * 6, rule=ContinuousFlow(budget=5)), 42) < 24
+    daily = [hour for hour in range(60 * 24) if hour % 24]
+    assert told(leaking(OFTEN, 6) * 60, daily) == []
+
+
+def test_parameters_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="need budget"):
+        ContinuousFlow(budget=0)
+    with pytest.raises(ValueError, match="faint"):
+        ContinuousFlow(faint=0)

@@ -30,19 +30,15 @@ def day(number: float) -> str:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Set:
     """Two meters that use 2.0 an hour for 60 days, stamped at the hours' ends, and six things that happen."""
     directory = tmp_path_factory.mktemp("small")
-    rows = {}
-    for name in ("a", "d"):
-        value = np.full(HOURS, 2.0)
-        rows[name] = pd.DataFrame(
-            {"meter_id": name, "time": START + pd.to_timedelta(np.arange(1, HOURS + 1), "h"), "value": value}
-        )
-    a, d = rows["a"], rows["d"]
-    d.loc[45 * 24 : 46 * 24 - 1, "value"] *= 10  # a day of ten times the use
-    a.loc[50 * 24, "value"] = -500.0  # a register that falls
-    a.loc[52 * 24, "value"] += 100.0  # a wrong digit, right again an hour later
-    a.loc[52 * 24 + 1, "value"] -= 100.0
-    d = d.drop(index=range(54 * 24, 54 * 24 + 12))  # twelve hours without a word
-    a.loc[57 * 24 : 58 * 24 - 1, "value"] *= 10  # nobody's fault: a false flag
+    a, d = np.full(HOURS, 2.0), np.full(HOURS, 2.0)
+    d[45 * 24 : 46 * 24] *= 10  # a day of ten times the use
+    a[50 * 24] = -500.0  # a register that falls
+    a[52 * 24] += 100.0  # a wrong digit, right again an hour later
+    a[52 * 24 + 1] -= 100.0
+    a[57 * 24 : 58 * 24] *= 10  # nobody's fault: a false flag
+    times = START + pd.to_timedelta(np.arange(1, HOURS + 1), "h")
+    one, two = (pd.DataFrame({"meter_id": n, "time": times, "value": v}) for n, v in (("a", a), ("d", d)))
+    two = two.drop(index=list(range(54 * 24, 54 * 24 + 12)))  # twelve hours without a word
     truth = [
         ("d", "spike", 10.0, day(45), day(46)),
         ("a", "rollback", 7.0, day(50 + 1 / 24), day(50 + 1 / 24)),
@@ -50,7 +46,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Set:
         ("d", "gap", 0.5, day(54), day(54.5)),
         ("d", "theft", 0.8, day(57), day(58)),  # which nobody can see
     ]
-    pd.concat([a, d]).to_parquet(directory / "readings.parquet", index=False)
+    pd.concat([one, two]).to_parquet(directory / "readings.parquet", index=False)
     pd.DataFrame(truth, columns=["meter_id", "type", "size", "start", "end"]).to_csv(
         directory / "truth.csv", index=False
     )
@@ -283,3 +279,23 @@ def test_a_set_that_is_not_there_is_named(tmp_path: Path) -> None:
     sets, missing = at_hand(tmp_path / "data", tmp_path, tuple(SETS))
     assert [each.name for each in sets] == ["demo"]
     assert missing == [name for name in SETS if name != "demo"]
+
+
+# --- what is not installed ---------------------------------------------------------------------
+
+
+def test_peers_that_cannot_be_had_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detection, "installed", lambda _: False)
+    monkeypatch.setattr(detection, "fetch", lambda: "no network")
+    methods, left_out = detection.available(wanted=True)
+    assert methods == [detection.OURS, "rules"]
+    assert left_out == [
+        f"{name} is not installed: no network; pip install --require-hashes -r requirements-peers.txt brings it"
+        for name in ("PyOD", "river")
+    ]
+    assert detection.available(wanted=False) == (methods, [])
+
+
+def test_nothing_is_installed_into_a_python_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", "/elsewhere")
+    assert "is not the one of .venv" in detection.fetch()

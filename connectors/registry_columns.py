@@ -80,6 +80,16 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
+def _numbers(cell: str) -> str:
+    try:
+        told = [float(number) for number in cell.replace(";", " ").split()]
+    except ValueError:
+        told = [math.nan]
+    if len(told) > 16 or not all(map(math.isfinite, told)):
+        raise ValueError("at most 16 numbers with blanks between them, such as 65535 -1")
+    return " ".join(f"{number:.17g}" for number in told)
+
+
 _LIMIT = _number(-math.inf)
 
 #: field of Meter → how its cell is read; ValueError names what was expected
@@ -115,6 +125,9 @@ READERS: dict[str, Callable[[str], Any]] = {
     "tariff": _text,
     "contract": _one_of("active", "vacant", "terminated"),
     "valve_order": _one_of("open", "closed"),
+    "i_max": _number(0, above=True),
+    "phases": _whole(1, 3),
+    "sentinels": _numbers,
 }
 HEADINGS = {"class": "meter_class"} | {name: name for name in READERS if name != "meter_class"}
 

@@ -23,6 +23,7 @@ from detectors.shut_off import ShutOff
 from detectors.silence import Silence
 from detectors.spike import Spike
 from detectors.steps import Steps
+from detectors.sum_check import SumCheck
 from detectors.tampering import Tampering
 from detectors.transformer import Transformer
 from detectors.voltage import Voltage
@@ -49,6 +50,7 @@ __all__ = [
     "Silence",
     "Spike",
     "Steps",
+    "SumCheck",
     "Tampering",
     "Transformer",
     "Voltage",
@@ -80,6 +82,7 @@ CATALOGUE: tuple[type[Detector], ...] = (
     Steps,
     Tampering,
     ShutOff,
+    SumCheck,
 )
 
 

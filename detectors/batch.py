@@ -86,6 +86,9 @@ METER = np.dtype(
         ("line", np.int32),  # index of the supply line in its partition, 0 = not stated
         ("transformer", np.int32),  # the same of the transformer
         ("contract", np.uint8),  # ACTIVE, VACANT or TERMINATED
+        ("next", np.int32),  # slot of the meter's next channel, in a ring; its own where it has but one
+        ("multiplier", np.float32),  # what a step of the register stands for [unit]
+        ("codes", np.uint16),  # index of the meter's own error codes in the bank, 0 = none
         ("valve", np.uint8),  # SHUT where the registry says so, else 0
     ],
     align=True,

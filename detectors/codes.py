@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detectors.batch import DAY, REGISTER, WEAK, Row
+from detectors.batch import DAY, INTERVAL, REGISTER, WEAK, Row
 from detectors.kernel import kernel
 
 NEAR = 1e-3  # so near to the value before, relative to the code, it is the next value
@@ -20,6 +20,8 @@ def could_be(p: Row, kind: int, code: int, t: int, v: float, floor: float) -> bo
     before = p.pend_value if p.pend > 0 else p.value
     if abs(v - before) <= NEAR * abs(v):
         return True
+    if v < 0 <= before and kind == INTERVAL:
+        return False  # a size like that of the amounts before makes no amount of it
     if kind == REGISTER:
         rate = floor / DAY
         if p.pend == 0 and p.time > p.prev_time:

@@ -68,7 +68,8 @@ class OverLimit:
     """Flow above the meter's Qmax: more than can pass through it rightly.
 
     The statistic is the mean flow, amount by time, over at least ``minutes``, against the
-    registry's ``q_max`` in the meter's unit an hour [1]_. It ends after ``calm_hours`` at no more
+    registry's ``q_max`` in the meter's unit an hour, of an electricity meter also ``i_max`` times the
+    voltage and the ``phases`` [1]_. It ends after ``calm_hours`` at no more
     than ``back`` of the limit.
 
     minutes  amounts are put together up to this time. [min]

@@ -59,6 +59,7 @@ class Sizes:
     gas_start_m3_h: float = 0.005  # what a household's gas meter begins to count at: start flow of a G4
     #: Values that stand for an error beside the usual ones, as they are sent: −1, 65535, …
     sentinels: tuple[float, ...] = ()
+    volts: float = 220.0  # between a phase and neutral, for the most that an electricity meter is made for
     gas_kwh_m3: float = 11.0  # gross calorific value, for gas billed in energy. [kWh/m³]
     #: Classes whose boilers run through winter nights: gas that never stops says nothing there.
     heated_by_night: tuple[str, ...] = ("commercial", "industrial")
@@ -75,6 +76,12 @@ class Sizes:
     def start(self, meter: Meter) -> float:
         """Flow that a gas meter begins to count at, in its unit an hour; 0: it is no gas meter."""
         return self._gas(self.gas_start_m3_h, meter.unit) if meter.commodity == "gas" else 0.0
+
+    def electric_limit(self, meter: Meter) -> float:
+        """Imax · U · phases of an electricity meter, in its unit an hour; 0: not stated."""
+        if meter.commodity != "electricity" or not meter.i_max:
+            return 0.0
+        return self._in(meter.i_max * self.volts * (meter.phases or 1) / 1000, "kW.h", meter.unit)
 
     def floor(self, commodity: str, unit: str) -> float:
         """Least daily use that matters, in the meter's unit; 0 where the commodity is not known."""
@@ -106,7 +113,7 @@ def constants(meter: Meter, sizes: Sizes) -> dict[str, float]:
         "quiet": sizes.quiet(meter),
         "floor": sizes.floor(meter.commodity, meter.unit),
         "kind": KIND_CODES.get(meter.kind, 0),
-        "q_max": meter.q_max or 0.0,
+        "q_max": meter.q_max or sizes.electric_limit(meter),
         "concentrator": _hash(meter.concentrator),
         "signed": int(meter.direction in ("export", "both")),
         "role": ROLES.get(meter.balance_role, PART),
@@ -114,6 +121,7 @@ def constants(meter: Meter, sizes: Sizes) -> dict[str, float]:
         "start": sizes.start(meter),
         **_measured(meter.unit),
         **{name: _stated(getattr(meter, name)) for name in LIMITS},
+        "multiplier": meter.multiplier,
         "delay": _stated(meter.delay_s),
         "contract": CONTRACTS.get(meter.contract, ACTIVE),
         "valve": SHUT if meter.valve_order == "closed" else 0,

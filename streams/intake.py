@@ -109,9 +109,17 @@ def prepare(
         events[row] = events_of(attributes)
         stop[row] = _float(attributes.get("stop_read"))
         start[row] = _float(attributes.get("start_read"))
+    code = error_codes(columns.value, slots.sizes.sentinels)
+    if len(slots.codes) > 1:
+        own = slots.state.meters["codes"][slot]
+        for text, place in slots.codes.items():
+            rows = np.flatnonzero(own == place)
+            if place and len(rows):
+                listed = (*slots.sizes.sentinels, *map(float, text.split()))
+                code[rows] = error_codes(columns.value[rows], listed)
     return Batch(
         slot, time, local, value, kind, quality, columns.marks, limit, serial, stop, start,
-        code=error_codes(columns.value, slots.sizes.sentinels), events=events, period=period,
+        code=code, events=events, period=period,
         usage=np.empty(n), span=np.empty(n, np.int64), usual=np.empty(n, np.int64),
         since=np.zeros(n, np.int64), back=np.zeros(n),
         status=np.zeros(n, np.uint8), live=np.zeros(n, np.uint8), note=np.zeros(n, np.uint8),

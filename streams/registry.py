@@ -44,6 +44,9 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tariff: str = ""
     contract: str = ""  # active, vacant, terminated
     valve_order: str = ""  # closed: staff have closed it, so that nothing may flow; open
+    i_max: float | None = None  # of an electricity meter [A]
+    phases: int | None = None
+    sentinels: str = ""  # values that stand for an error, as this meter sends them: "65535 -1"
     known: bool = True  # False: it spoke before the registry named it
 
     @property

@@ -122,6 +122,10 @@ class WorkerSettings(Section):
     )
     lateness_s: float = Field(0.0, ge=0, description="how far the watermark keeps behind the newest reading")
     ahead_s: float = Field(900.0, ge=0, description="a stamp later than its arrival by more is not believed")
+    sentinels: tuple[float, ...] = Field(
+        (),
+        description="values that stand for an error, as they are sent, e.g. [65535, -1], beside the usual ones",
+    )
     instance: str = Field(
         "", description="name of this worker within its group; it then keeps its partitions"
     )

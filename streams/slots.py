@@ -25,6 +25,7 @@ MOST_KINDS = 100_000  # different registry rows whose constants are remembered
 PART_OF = "part"  # the balance role of a register beside the main one
 BETWEEN = "\x1f"  # a meter's id and its register in a channel's name: no id has control characters
 MOST_COHORTS = 255  # codes of (commodity, class, unit) that fit METER; later ones share the last
+MOST_CODES = 65_535  # lists of error codes that fit METER
 
 #: How a slot's readings are to be read.
 FRAME = np.dtype(
@@ -92,6 +93,7 @@ class Slots:
         self.zones: list[str] = ["UTC"]
         self.areas: dict[str, int] = {}
         self.cohorts: dict[tuple[str, str, str], int] = {}
+        self.codes: dict[str, int] = {"": 0}  # error codes that the registry states of a meter
         self.lines: dict[str, int] = {"": 0}
         self.transformers: dict[str, int] = {"": 0}
         self.who = np.zeros(0, np.uint8)  # (blocks,) 1 = names or registry rows have changed
@@ -132,7 +134,9 @@ class Slots:
             self.slots[channel] = slot
             if channel != meter.meter_id:
                 self.registers.setdefault(meter.meter_id, []).append(slot)
+        self.state.meters["next"][slot] = slot
         self.describe(slot, meter)
+        self._link(slot, meter.meter_id)
         self.touch([slot])
         return slot
 
@@ -162,10 +166,21 @@ class Slots:
         areas = self.areas
         self.state.meters["area"][first:last] = [areas.setdefault(m.home_area, len(areas)) for m in meters]
         self.state.meters["rank"][first:last] = [rank(channel) for channel in channels]
+        self.state.meters["next"][first:last] = np.arange(first, last)
+        for slot, (channel, meter) in enumerate(zip(channels, meters, strict=True), first):
+            if channel != meter.meter_id:
+                self._link(slot, meter.meter_id)
         offsets = np.array(self._offsets)[self.frame["zone"][first:last]]
         self.state.meters["was"][first:last], self.state.meters["offset"][first:last] = offsets.T
         self.touch(range(first, last, BLOCK))
         self.touch([last - 1])
+
+    def _link(self, slot: int, meter_id: str) -> None:
+        """Put a channel into the ring of its meter's channels."""
+        following = self.state.meters["next"]
+        others = [other for other in self.slots_of(meter_id) if other != slot and other < len(self.channels)]
+        if others and following[slot] == slot:
+            following[slot], following[others[0]] = following[others[0]], slot
 
     def vacate(self, meter_id: str) -> list[int]:
         """Forget a meter that has moved to another partition; its slots, returned, stay empty."""
@@ -175,6 +190,7 @@ class Slots:
             del self.slots[self.channels[slot]]
             self.channels[slot] = ""
             self.clear(slot)
+            self.state.meters["next"][slot] = slot
             self.describe(slot, Meter(meter_id=""))
         self.touch(slots)
         return slots
@@ -218,7 +234,9 @@ class Slots:
         """Keep the registry row, and write its constants to the arrays."""
         kind = self._kind(meter)
         self.rows[slot] = kind.row
+        following = int(self.state.meters["next"][slot])
         self.state.meters[slot] = kind.constants
+        self.state.meters["next"][slot] = following
         self.state.meters["area"][slot] = self.areas.setdefault(meter.home_area, len(self.areas))
         self.state.meters["rank"][slot] = rank(self.channels[slot])
         zone = int(kind.frame["zone"])
@@ -237,6 +255,7 @@ class Slots:
             cell[name] = value
         cell["unit"] = self.unit_code(meter.unit)
         cohort = (meter.commodity, meter.meter_class, meter.unit)
+        cell["codes"] = min(self.codes.setdefault(meter.sentinels, len(self.codes)), MOST_CODES)
         cell["line"] = self.lines.setdefault(meter.line, len(self.lines))
         cell["transformer"] = self.transformers.setdefault(meter.transformer, len(self.transformers))
         cell["cohort"] = min(self.cohorts.setdefault(cohort, len(self.cohorts)), MOST_COHORTS)

@@ -132,6 +132,18 @@ def test_more_than_the_meter_is_made_for() -> None:
     assert flow(amounts, q_max=7.0) == []
 
 
+@pytest.mark.parametrize(("phases", "most"), [(None, 13.2), (1, 13.2), (3, 39.6)])
+def test_an_electricity_meter_s_current_limits_it(phases: int | None, most: float) -> None:
+    """60 A at 220 V, by phase."""
+    meter = Meter(
+        meter_id="m", kind="interval", unit="kW.h", commodity="electricity", i_max=60.0, phases=phases
+    )
+    for amount, kinds in ((most - 0.1, []), (most + 0.1, ["over_limit"])):
+        rows = [Row("m", START + i * 60 * MINUTE, amount) for i in range(4)]
+        flags = feed(make_bank([meter], (Intervals(), OverLimit())), rows).flags
+        assert [f.kind for f in flags] == kinds
+
+
 def test_a_pulse_in_a_minute_is_no_flow() -> None:
     assert flow([0.1, 0, 0, 0, 0, 0.1, 0, 0, 0, 0, 0.1], 1, q_max=4.0) == []
     assert flow([0.1] * 20, 1, q_max=4.0)[0][:2] == ("over_limit", "raised")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -16,8 +17,10 @@ from streams.constants import Sizes
 from streams.intake import place, prepare
 from streams.messages import Flag, Mark
 from streams.outcome import Outcome
+from streams.programs import compose
 from streams.registry import Meter
 from streams.sentinels import error_codes
+from streams.settings import load
 from tests.naive.marks import estimates, sentinels
 from tests.streams_of_readings import (
     DAY,
@@ -117,6 +120,21 @@ def test_more_codes_can_be_listed() -> None:
         ("sentinel", "cleared", 4),
     ]
     assert play(sent, meter("interval", 1))[0] == ("rollback", "raised", 2)
+
+
+def test_codes_come_from_the_configuration_and_from_the_meters_row() -> None:
+    """−1 for all, 65535 for one meter: the other one counts it."""
+    config = compose.bank_config(load(worker={"sentinels": [-1]}))
+    odd, plain = meter("interval", 1, sentinels="65535 9999"), meter("interval", 1)
+    bank = make_bank([odd, msgspec.structs.replace(plain, meter_id="n")], sizes=config.sizes)
+    values = [1.0, 1.0, 65535.0, 1.0, -1.0, 1.0]
+    sent = [row.but(meter=name) for row in rows(values, 1) for name in ("m", "n")]
+    flags = [f for f in feed(bank, sent).flags if f.kind == "sentinel" and f.status == "raised"]
+    assert [(f.meter_id, f.evidence["value_sent"]) for f in flags] == [("m", 65535), ("m", -1), ("n", -1)]
+    # Gone when the registry says so.
+    bank.register([plain], Outcome())
+    again = [row.but(time=row.time + DAY) for row in rows(values, 1)]
+    assert [f.observed for f in feed(bank, again).flags if f.kind == "sentinel"] == [-1, 1]
 
 
 @pytest.mark.parametrize("kind", ["register", "interval", "gauge"])

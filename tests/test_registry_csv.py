@@ -17,9 +17,11 @@ from connectors.registry_csv import RegistryError, RegistryFile, changes, read_r
 from streams.registry import COMMODITIES, KINDS, Meter
 
 FULL = """\
-meter_id,commodity,unit,kind,interval_s,area,class,service_point_id,serial,digits,multiplier,native_unit,stamp,tz,concentrator,transformer,line,route,balance_role,q_max,limit_hh,limit_h,limit_l,limit_ll,deadband,delay_s,direction,bill_day,tariff
-g-1,gas,m³,register,86400,block-1,residential,sp-9,A-77,5,0.1,CCF,start,Asia/Shanghai,c-1,t-1,l-1,r-1,inflow,6,10,8,2,1,0.5,30,both,15,night
-g-2,,,,,,,,,,,,,,,,,,,,,,,,,,,,
+meter_id,commodity,unit,kind,interval_s,area,class,service_point_id,serial,digits,multiplier,native_unit,stamp,tz,concentrator,transformer,line,route,balance_role,q_max,limit_hh,limit_h,limit_l,limit_ll,deadband,delay_s,direction,bill_day,tariff,\
+contract,valve_order,i_max,phases,sentinels
+g-1,gas,m³,register,86400,block-1,residential,sp-9,A-77,5,0.1,CCF,start,Asia/Shanghai,c-1,t-1,l-1,r-1,inflow,6,10,8,2,1,0.5,30,both,15,night,\
+vacant,closed,60,3,65535 -1
+g-2,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,
 """
 
 
@@ -39,6 +41,7 @@ def test_every_column(tmp_path: Path) -> None:
             native_unit="CCF", stamp="start", tz="Asia/Shanghai", concentrator="c-1", transformer="t-1",
             line="l-1", route="r-1", balance_role="inflow", q_max=6.0, limit_hh=10.0, limit_h=8.0,
             limit_l=2.0, limit_ll=1.0, deadband=0.5, delay_s=30.0, direction="both", bill_day=15, tariff="night",
+            contract="vacant", valve_order="closed", i_max=60.0, phases=3, sentinels="65535 -1",
         ),
         "g-2": Meter(meter_id="g-2"),
     }  # fmt: skip
@@ -71,6 +74,9 @@ def test_ways_to_write_it(raw: bytes, tmp_path: Path) -> None:
         ("interval_s", "1_000", "interval_s: expected a number above 0"),
         ("multiplier", "-1", "multiplier: expected a number above 0"),
         ("multiplier", "inf", "multiplier: expected a number above 0"),
+        ("sentinels", "65535 x", "sentinels: expected at most 16 numbers"),
+        ("sentinels", "inf", "sentinels: expected at most 16 numbers"),
+        ("contract", "ended", "contract: expected one of active, vacant, terminated"),
         ("deadband", "-1", "deadband: expected a number of at least 0"),
         ("limit_h", "nan", "limit_h: expected a number, got 'nan'"),
         ("digits", "0", "digits: expected a whole number from 1 to 15"),

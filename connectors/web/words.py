@@ -301,6 +301,8 @@ EVIDENCE: dict[str, tuple[str, str, str]] = {
     "last_reading": ("最后读数时间", "Last reading", "time"),
     "concentrator_members": ("集中器下表数", "Meters of the concentrator", ""),
     "members_silent": ("同时无数据表数", "Meters silent together", ""),
+    "sum_of_intervals": ("分时用量合计", "Sum of the intervals", "{u}"),
+    "register_difference": ("表底差", "The register's difference", "{u}"),
     "times_told": ("报警次数", "Times told", ""),
     "used_since_shut": ("关停后用量", "Used since then", "{u}"),
     "hours_since_shut": ("关停时长", "Time since then", "h"),

@@ -134,6 +134,7 @@ def bank_config(settings: Settings) -> BankConfig:
             raise ConfigError(f"sizes: expected one of {', '.join(f.name for f in fields(sizes))}, got {key}")
         given: Any = {key: value}
         sizes = replace(sizes, **given)
+    sizes = replace(sizes, sentinels=settings.worker.sentinels)
     return BankConfig(
         detectors=detectors(settings),
         lateness_ns=round(settings.worker.lateness_s * NS),

@@ -236,6 +236,8 @@ class Intervals:
         before = newest.value
         if abs(r.value - before) <= abs(r.value) / 1000:
             return True
+        if r.kind == "interval" and r.value < 0 <= before:
+            return False
         if r.kind != "register":
             return abs(before) * (50 if r.code == "weak" else 8) >= abs(r.value)
         rate = self.floor / DAY

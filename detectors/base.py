@@ -142,6 +142,22 @@ class Detector(Protocol):
 
 
 @runtime_checkable
+class Selective(Protocol):
+    """A detector that leaves most meters alone.
+
+    While its state is that of meters that have never spoken, its partition has no meter that concerns
+    it, and no reading has told of an event, it is not called at all: a partition of household meters
+    pays nothing for the rules for voltages.
+    """
+
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """Whether it may write state, or find anything, for meters of such constants that tell of no event.
+
+        Area and rank are not set.
+        """
+
+
+@runtime_checkable
 class Rescaled(Protocol):
     """A detector with numbers in the meter's unit that stand packed, where ``Column.scales`` cannot reach them."""
 

@@ -196,6 +196,11 @@ class ContinuousFlow:
         """The run."""
         return (Column("flow", FLOW, scales=("total", "least", "usual")),)
 
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """Meters of a commodity whose flow is to rest at times."""
+        concerned: NDArray[np.bool_] = meters["quiet"] > 0
+        return concerned
+
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Lengthen or break the run."""
         b = batch

@@ -87,8 +87,10 @@ def closing(level: Records, meters: Records, j: int, before: int, watermark: int
     """The newest day to be judged now that the watermark has moved, −1 if none is."""
     m = meters[j]
     s = level[j]
+    if s.known == 0:
+        return -1
     today = (watermark - 1 + m.offset * NS) // DAY
-    if s.known == 0 or (before - 1 + m.was * NS) // DAY == today:
+    if (before - 1 + m.was * NS) // DAY == today:
         return -1
     # A day is complete once its meter has spoken of its end.
     day = min(today, s.spoken, s.day + 1) - 1

@@ -188,6 +188,11 @@ class GasFlow:
         """The run."""
         return (Column("gas", GAS, scales=("least",)),)
 
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """Gas meters."""
+        concerned: NDArray[np.bool_] = meters["start"] > 0
+        return concerned
+
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Lengthen or break the run."""
         b = batch

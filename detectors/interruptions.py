@@ -268,6 +268,11 @@ class Interruptions:
     def _sizes(self) -> tuple[float, float, float, float, float]:
         return self.nominal, self.dead, self.minutes * 60, self.merge_min * 60, self.days * 86400
 
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """Points that measure a voltage."""
+        concerned: NDArray[np.bool_] = meters["quantity"] == VOLTAGE
+        return concerned
+
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Follow supply that goes and comes back, by voltages and by what devices say."""
         b = batch

@@ -190,6 +190,13 @@ class Limits:
         """What is pending and what is open."""
         return (Column("limit", LIMIT),)
 
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """Points with a limit."""
+        stated = np.zeros(len(meters), np.bool_)
+        for name in ("limit_hh", "limit_h", "limit_l", "limit_ll"):
+            stated |= ~np.isnan(meters[name])
+        return stated
+
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Compare instantaneous values with their limits."""
         b = batch

@@ -206,6 +206,11 @@ class NightMinimum:
         """A night of each inflow and outflow; the district in one row of it."""
         return (Column("night", NIGHT),)
 
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """Inflows and outflows of a district."""
+        concerned: NDArray[np.bool_] = (meters["role"] == INFLOW) | (meters["role"] == OUTFLOW)
+        return concerned
+
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Add up the night."""
         b = batch

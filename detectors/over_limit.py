@@ -105,6 +105,11 @@ class OverLimit:
         """What has not been judged yet."""
         return (Column("over", OVER, scales=("amount",)),)
 
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """Meters whose largest flow the registry states."""
+        concerned: NDArray[np.bool_] = meters["q_max"] > 0
+        return concerned
+
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Judge the flow."""
         b = batch

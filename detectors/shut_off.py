@@ -177,6 +177,11 @@ class ShutOff:
         """What is shut; one line each for valve and contract, which few meters ever write."""
         return Column("shut", np.dtype(np.uint8)), Column("line", LINE, 2, scales=("amount", "all"))
 
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """Meters that the registry says are shut, or nobody's."""
+        concerned: NDArray[np.bool_] = (meters["valve"] != 0) | (meters["contract"] != 0)
+        return concerned
+
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Add up what is used where nothing should be."""
         b = batch

@@ -117,6 +117,8 @@ def _advance(
             grouped = True
             continue
         need = _need(own, often, least, most)
+        if watermark - 1 - p.time < need:
+            continue  # so nearly always: no need to divide
         lost = (watermark - 1 - p.time) // own * own
         if lost < need:
             continue

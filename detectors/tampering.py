@@ -101,6 +101,10 @@ class Tampering:
         """Whether an episode is open, and what was told in it."""
         return Column("open", np.dtype(np.uint8)), Column("contact", CONTACT)
 
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """None: devices must say so."""
+        return np.zeros(len(meters), np.bool_)
+
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Follow the contact."""
         b = batch

@@ -186,6 +186,11 @@ class Transformer:
         """One row a transformer is used."""
         return (Column("group", GROUP),)
 
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """Meters whose transformer the registry names."""
+        concerned: NDArray[np.bool_] = meters["transformer"] > 0
+        return concerned
+
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Silence is no reading."""
         return 0

@@ -174,6 +174,11 @@ class Voltage:
         v = self.nominal
         return v, v * self.low, v * self.high, v * self.dead, self.hours * 3600
 
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """Points that measure a voltage."""
+        concerned: NDArray[np.bool_] = meters["quantity"] == VOLTAGE
+        return concerned
+
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Compare voltages with their band."""
         b = batch

@@ -80,6 +80,8 @@ class Bank(Slots):
         for last in [*first_units(self, columns, slot, known), n]:
             part = columns if first == 0 and last == n else columns.select(np.arange(first, last))
             batch = prepare(self, part, slot[first:last], self.config.ahead_ns, outcome)
+            if batch.events.any():
+                self.asked = [True] * len(self.detectors)
             self._run(batch, outcome)
             codes = np.bincount(batch.status, minlength=AHEAD + 1)
             for code, name in COUNTED.items():
@@ -132,6 +134,8 @@ class Bank(Slots):
         out = np.empty(ROOM * len(batch), FINDING)
         found: list[tuple[int, int, Found]] = []
         for order, detector in enumerate(self.detectors):
+            if not self.asked[order]:
+                continue
             count = detector.update(self.state, batch, out)
             if count:
                 self._collect(detector, order, out[:count], found)
@@ -154,6 +158,8 @@ class Bank(Slots):
         used = len(self)
         out = np.empty(ROOM * used, FINDING)
         for order, detector in enumerate(self.detectors):
+            if not self.asked[order]:
+                continue
             count = detector.advance(self.state, used, self.advanced, watermark, out)
             if count:
                 self._collect(detector, order, out[:count], found)

@@ -25,14 +25,15 @@ ALWAYS = int(np.iinfo(np.int64).max)
 def place(slots: Slots, columns: Columns, outcome: Outcome) -> NDArray[np.int64]:
     """The slot of each row; a meter that nobody has named yet gets one."""
     find = slots.slots.get
-    table = [find(name, -1) for name in columns.meters]
-    if -1 in table:
-        for code in dict.fromkeys(columns.meter.tolist()):
-            if table[code] < 0:
-                name = columns.meters[code]
-                table[code] = slots.add(name, Meter(meter_id=name, known=False))
-                outcome.count("unknown_meters")
-    slot: NDArray[np.int64] = np.array(table, np.int64)[columns.meter]
+    table = slots.places_of(columns.meters)
+    slot: NDArray[np.int64] = table[columns.meter]
+    unknown = np.flatnonzero(slot < 0)
+    if len(unknown):
+        for code in dict.fromkeys(columns.meter[unknown].tolist()):
+            name = columns.meters[code]
+            table[code] = slots.add(name, Meter(meter_id=name, known=False))
+            outcome.count("unknown_meters")
+        slot = table[columns.meter]
     for row, register in columns.sparse.get("register", {}).items():
         meter_id = columns.meters[columns.meter[row]]
         channel = f"{meter_id}{BETWEEN}{register}"

@@ -85,6 +85,7 @@ def adopt(slots: Slots, records: Iterable[ArrayRecord], first: int, count: int) 
             changed.add(f"{record.detector}.{record.column}")
             continue
         detector, column, array = found
+        slots.asked[slots.detectors.index(detector)] = True  # it has something to go on with
         cells = array[first : first + count]
         if record.version != detector.version or source.shape != cells.shape:
             changed.add(detector.name)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, Detector, Rescaled, State
+from detectors.base import BLOCK, Detector, Rescaled, Selective, State
 from detectors.batch import METER, Records
 from streams.constants import LIMITS, Sizes, constants
 from streams.messages import NS
@@ -85,6 +86,7 @@ class Slots:
     def __init__(self, detectors: Sequence[Detector], sizes: Sizes) -> None:
         self.detectors = tuple(detectors)
         self.sizes = sizes
+        self.asked = [not isinstance(detector, Selective) for detector in self.detectors]  # which are called
         self.slots: dict[str, int] = {}  # channel → slot
         self.channels: list[str] = []  # slot → channel, "" = vacated
         self.rows: list[bytes] = []  # slot → registry row but for the id, packed; equal ones are one object
@@ -102,6 +104,10 @@ class Slots:
         self._kinds: dict[bytes, _Described] = {}  # packed row → what describing a meter of it comes to
         self._offsets: list[tuple[int, int]] = [(0, 0)]  # of each zone, as it stands in the arrays [s]
         self._blank = {(d.name, c.name): c.new(1)[0] for d in self.detectors for c in d.columns}
+        self._named: tuple[list[str], NDArray[np.int64]] = (
+            [],
+            np.zeros(0, np.int64),
+        )  # latest of ``places_of``
         self._grow(BLOCK)
 
     def __len__(self) -> int:
@@ -128,6 +134,7 @@ class Slots:
         slot = len(self.channels)
         if slot == len(self.frame):
             self._grow(max(2 * slot, BLOCK) if slot < 64 * BLOCK else slot + 32 * BLOCK)
+        self._unname()
         self.channels.append(channel)
         self.rows.append(b"")
         if channel:
@@ -150,6 +157,7 @@ class Slots:
         """As ``add`` for many; a recovery adds a block at a time."""
         first, last = len(self.channels), len(self.channels) + len(channels)
         self.reserve(last)
+        self._unname()
         self.channels += channels
         for slot, (channel, meter) in enumerate(zip(channels, meters, strict=True), first):
             if channel:
@@ -188,6 +196,7 @@ class Slots:
         self.registers.pop(meter_id, None)
         for slot in slots:
             del self.slots[self.channels[slot]]
+            self._unname()
             self.channels[slot] = ""
             self.clear(slot)
             self.state.meters["next"][slot] = slot
@@ -206,6 +215,16 @@ class Slots:
         blocks = np.fromiter(slots, np.int64) // BLOCK
         for dirty in (self.state.hot, self.state.cold, self.who):
             dirty[blocks] = 1
+
+    def _unname(self) -> None:
+        self._named = ([], np.zeros(0, np.int64))
+
+    def places_of(self, names: list[str]) -> NDArray[np.int64]:
+        """The slots of main registers, −1 where there is none yet. A file's batches share one list of names."""
+        if names is not self._named[0]:
+            table = np.fromiter(map(self.slots.get, names, repeat(-1)), np.int64, len(names))
+            self._named = (names, table)
+        return self._named[1]
 
     def slots_of(self, meter_id: str) -> list[int]:
         """All slots of a meter: one a register."""
@@ -260,12 +279,19 @@ class Slots:
         cell["transformer"] = self.transformers.setdefault(meter.transformer, len(self.transformers))
         cell["cohort"] = min(self.cohorts.setdefault(cohort, len(self.cohorts)), MOST_COHORTS)
         shift = round((meter.interval_s or 0) * NS) if meter.stamp == "start" else 0
+        self._ask(cell)
         frame = np.zeros((), FRAME)
         frame[()] = (meter.multiplier, shift, self._zone(meter.tz))
         kind = _Described(row, cell, frame)
         if len(self._kinds) < MOST_KINDS:
             self._kinds[row] = kind
         return kind
+
+    def _ask(self, constants: Records) -> None:
+        """From now on, call the detectors that a meter of these constants concerns."""
+        for order, detector in enumerate(self.detectors):
+            if not self.asked[order] and isinstance(detector, Selective):
+                self.asked[order] = bool(detector.concerns(constants[None])[0])
 
     def unit_code(self, unit: str) -> int:
         """The index of a unit; 0 is that of a unit that nobody has stated."""

@@ -39,6 +39,9 @@ class Replay:
         self._lateness = config.lateness_ns
         self.partitions = [Partition(config, number) for number in range(settings.partitions)]
         self._homes: dict[str, int] = {}
+        self._names: list[str] = []  # the dictionary of the last chunk, and where its meters live
+        self._home = np.zeros(0, np.int64)
+        self._areas: dict[str, str] = {}  # what the files said last
         self._newest = NEVER
         self.counts: Counter[str] = Counter()
         self.rejects: list[Reject] = []
@@ -53,16 +56,19 @@ class Replay:
     def take(self, chunk: FileChunk) -> list[Flag]:
         """A chunk of merged readings: the flags that come of it, by the time of their decision."""
         columns = _columns(chunk)
-        for name, area in chunk.areas.items():
-            if name not in self._homes:
-                # The registry does not name it, but its file says where it belongs.
-                home_of = self._homes[name] = partition_of(area, len(self.partitions))
-                self.partitions[home_of].bank.register(
-                    [Meter(meter_id=name, area=area, known=False)], Outcome()
-                )
-        home = np.fromiter((self._home(name) for name in chunk.meters), np.int64, len(chunk.meters))[
-            chunk.meter
-        ]
+        if chunk.areas is not self._areas:
+            self._areas = chunk.areas
+            for name, area in chunk.areas.items():
+                if name not in self._homes:
+                    # The registry does not name it, but its file says where it belongs.
+                    home_of = self._homes[name] = partition_of(area, len(self.partitions))
+                    self.partitions[home_of].bank.register(
+                        [Meter(meter_id=name, area=area, known=False)], Outcome()
+                    )
+        if chunk.meters is not self._names:
+            self._names = chunk.meters
+            self._home = np.array([self._home_of(name) for name in chunk.meters], np.int64)
+        home = self._home[chunk.meter]
         newest = np.maximum(np.maximum.accumulate(columns.time_ns), self._newest)
         steps = (newest - self._lateness - 1) // STEP
         before = (self._newest - self._lateness - 1) // STEP if self._newest != NEVER else steps[0]
@@ -113,7 +119,7 @@ class Replay:
         if len(rows) > first:
             bank.update(columns.select(rows[first:]) if len(rows) < len(columns) else columns, outcome)
 
-    def _home(self, meter_id: str) -> int:
+    def _home_of(self, meter_id: str) -> int:
         home = self._homes.get(meter_id)
         if home is None:
             home = self._homes[meter_id] = partition_of(meter_id, len(self.partitions))
@@ -122,7 +128,10 @@ class Replay:
 
 def _columns(chunk: FileChunk) -> Columns:
     """A file's rows have no message of their own: each stands under its arrival where one is given."""
-    received, source = np.unique(chunk.received_ns, return_inverse=True)
+    if chunk.received_ns.any():
+        received, source = np.unique(chunk.received_ns, return_inverse=True)
+    else:
+        received, source = np.zeros(1, np.int64), np.zeros(len(chunk.meter), np.int64)
     n = len(received)
     return Columns(
         chunk.meters, chunk.meter.astype(np.uint32), chunk.time_ns, chunk.value, chunk.kind, chunk.units, chunk.unit,

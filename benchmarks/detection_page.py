@@ -61,7 +61,7 @@ def write(results: Sequence[Result], left_out: Sequence[str]) -> str:
     for name in sets:
         own = [at[method, name] for method in methods]
         parts.append(f"## {name}\n\n{SETS[name]}. {_size(own[0])}\n\n" + _main(own))
-        parts.append("Recall (median delay)\n\n" + _types(own))
+        parts.append(f"Recall{'' if name in BILLS else ' (median delay)'}\n\n" + _types(own))
         parts.append("F1 (false, recall) of the halves\n\n" + _halves(own))
     return "\n\n".join(parts)
 
@@ -103,7 +103,7 @@ def _processor() -> str:
 
 
 def _summary(methods: Sequence[str], sets: Sequence[str], at: dict[tuple[str, str], Result]) -> str:
-    header = ("", *sets, "false, hourly sets but the demo", "readings/s", "beside the first")
+    header = ("", *sets, "false, hourly sets but the demo", "readings/s", "beside the first", "start-up [s]")
     rows = []
     speeds = {method: _speed([at[method, name] for name in sets]) for method in methods}
     first = speeds[methods[0]]
@@ -120,6 +120,7 @@ def _summary(methods: Sequence[str], sets: Sequence[str], at: dict[tuple[str, st
                 f"{false / days:.2f}" if days else NOTHING,
                 _count(speed),
                 f"{speed / first:.2g} ×" if speed and first else NOTHING,
+                f"{own[0].start:.1f}",
             )
         )
     return table(header, rows)
@@ -152,13 +153,14 @@ def _main(own: Sequence[Result]) -> str:
 
 
 def _types(own: Sequence[Result]) -> str:
+    bills = own[0].name in BILLS
     types = sorted(own[0].told["recall_by_type"])
     rows = []
     for kind in types:
         cells = []
         for result in own:
             share, delay = result.told["recall_by_type"][kind], result.told["median_delay_h"].get(kind)
-            cells.append(_share(share) + (f" ({_delay(delay)})" if delay is not None else ""))
+            cells.append(_share(share) + (f" ({_delay(delay)})" if delay is not None and not bills else ""))
         rows.append((kind, *cells))
     if "recall_spike_x5_or_more" in own[0].told:
         rows.append(("spikes × 5 and more", *(_share(r.told["recall_spike_x5_or_more"]) for r in own)))

@@ -172,8 +172,7 @@ def _judge(
     slack = noise * deviation / np.sqrt(float(WEEK))
     if s.open:
         if over(s, w, rise, fall, back, most):
-            kind = HIGH if s.open == 1 else LOW
-            n = say(out, n, -1, j, kind, CLEAR, watermark, s.start, 0.0, WEEK, w, r, r, np.nan, area)
+            n = say(out, n, -1, j, s.open - 1, CLEAR, watermark, s.start, 0.0, WEEK, w, r, r, np.nan, area)
             s.open = 0
         return n
     if not live:

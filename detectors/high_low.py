@@ -10,18 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import BLOCK, Column, State, named
-from detectors.batch import CORRECTION, F64, FINE, FIRST, I64, LATE, NS, OK, SUSPECT, U8, Batch, Records
+from detectors.batch import (
+    CORRECTION,
+    DAY,
+    F64,
+    FINE,
+    FIRST,
+    I64,
+    INTERVAL,
+    LATE,
+    NS,
+    OK,
+    SUSPECT,
+    U8,
+    Batch,
+    Records,
+)
 from detectors.days import DAYS, REFERENCE, WEEK, Daily, amend, book, judge_days, speak
 from detectors.kernel import kernel
 from detectors.level import LEVEL
-from detectors.periods import LONG, PERIOD, PERIODS, judge_period
+from detectors.periods import F8, LONG, MATURE, PERIOD, PERIODS, RATES, false_flags, judge_period
 
 
 @kernel
 def _update(
     level: Records, ring: Records, daily: Daily, notes: Records, meters: Records, cold: U8,
-    slot: I64, time: I64, local: I64, usage: F64, span: I64, usual: I64, status: U8, live: U8,
-    high: float, low: float, back: float, most: int, out: Records,
+    slot: I64, time: I64, local: I64, kind: U8, period: I64, usage: F64, span: I64, usual: I64, status: U8,
+    live: U8, weights: F8, lines: F8, high: float, low: float, back: float, most: int, out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
@@ -35,13 +50,22 @@ def _update(
                 amend(level, daily, j, local[i], span[i], usage[i])
         elif status[i] == OK and span[i] >= LONG:
             cold[j // BLOCK] = 1
+            unsure = kind[i] == INTERVAL and period[i] == 0
             n = judge_period(
-                level, ring, notes, i, j, time[i], usage[i], span[i], live[i] == 1, meters[j].floor,
-                high, low, back, most, out, n,
+                level, ring, notes, weights, i, j, time[i], usage[i], span[i], unsure, live[i] == 1,
+                meters[j].floor, lines, high, low, back, most, out, n,
             )  # fmt: skip
         elif status[i] == OK:
             book(level, daily, j, local[i], span[i], usage[i])
     return n
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What the latest batch saw: for a finding the periods before it, for each row its weights (high, low)."""
+
+    periods: dict[tuple[int, int], NDArray[Any]]
+    weights: NDArray[np.float64]
 
 
 def _key(finding: Any) -> tuple[int, int]:
@@ -53,15 +77,23 @@ def _key(finding: Any) -> tuple[int, int]:
 class HighLow:
     """High/low check on average daily use (ADU).
 
-    A meter that is read rarely (20 days and more between reads) is judged at each read: its
-    ADU over the period that has ended against the period before and, where there is one, the
-    same period last year; all that exist must fail [1]_. Periods may be of any length: the
-    golden case is 176 m³ in 366 days, then 273 m³ in 61 days.
+    A meter that is read rarely (20 days and more between reads) is judged at each read, once five
+    months of it are known. Its ADU is taken in logarithms, above twice what is worth a person's time,
+    and held against the last thirteen periods, of whatever length (the golden case is 176 m³ in 366
+    days, then 273 m³ in 61): *high* upwards from a point between the median of the last three and the
+    highest, *low* downwards from one between the median of the last six and the lowest. The distance in
+    spreads of the meter's own periods, these drawn towards that of meters at large as long as they are
+    few, is its weight [1]_; how many false flags a weight costs was measured
+    (``detectors.periods.RATES``), so that ``budget`` sets the line and the score, −log10 of the false
+    flags per 1,000 meter-days, compares with those of ``Habit``. Besides, ADU must be beyond ``high`` or
+    ``low`` times what is usual and what the same period last year had, where there is one [2]_. No use
+    at all is *zero_usage*, also where little was an open *low_usage*. A bill that does not say what it
+    covers covers the time since the last or the usual time between bills, whichever is the more usual.
 
     A meter that is read more often is judged when the watermark enters a new local day: the 7
     days up to the last that it has spoken of to its end, against the 28 before, which must move
     by more than the median move of its cohort in the area where that has more than ``peers``
-    meters, since the weather is not an anomaly [2]_. A day that nobody saw is unknown, not a day
+    meters, since the weather is not an anomaly [3]_. A day that nobody saw is unknown, not a day
     without use; more than half of the days must be known. What comes late, or is corrected,
     amends its day while that is not judged yet.
 
@@ -70,10 +102,15 @@ class HighLow:
     noise      standard errors of a 7-day mean that a move must exceed. [-]
     peers      an area with no more meters than this is not used. [-]
     most_periods, most_days  after so long the new level is taken for normal. [-]
-    Cost       measured by ``make bench`` on the packaged demo meters, in its table.
+    budget     false flags per 1,000 periods, on either side, of meters that are read rarely. [-]
+    Not for    rarely read meters whose use has no level: standpipes, building sites.
+    Cost       2.0 false high and 2.3 false low flags per 1,000 bills of 2,433 water meters (docs/adr/0012).
 
-    .. [1] DETECTION §1 and §2, high/low row.
-    .. [2] DETECTION §3, "The weather is not an anomaly".
+    .. [1] A shrunken scale as in G. Smyth, "Linear models and empirical Bayes methods", Statistical
+       Applications in Genetics and Molecular Biology 3 (2004), article 3; the numbers in ``detectors.periods``
+       were chosen on half of the meters (docs/adr/0012).
+    .. [2] DETECTION §1 and §2, high/low row.
+    .. [3] DETECTION §3, "The weather is not an anomaly".
     """
 
     high: float = 2.0
@@ -83,10 +120,11 @@ class HighLow:
     peers: int = 8
     most_periods: int = 3
     most_days: int = 56
+    budget: float = 2.2
 
     name = "high_low"
-    version = 1
-    kinds = ("high_usage", "low_usage")
+    version = 2
+    kinds = ("high_usage", "low_usage", "zero_usage")
 
     def __post_init__(self) -> None:
         if not (self.high > 1 > self.low > 0 and 1 <= self.back <= min(self.high, 1 / self.low)):
@@ -96,17 +134,24 @@ class HighLow:
             )
         if not (self.noise >= 0 and self.peers >= 0):
             raise ValueError(f"need noise >= 0 and peers >= 0, got {self.noise} and {self.peers}")
+        if not self.budget > 0:
+            raise ValueError(f"need budget > 0, got {self.budget}")
         if not (1 <= self.most_periods <= 255 and 1 <= self.most_days <= 255):
             raise ValueError(
                 f"need most_periods and most_days from 1 to 255, got {self.most_periods} and {self.most_days}"
             )
 
     @property
+    def lines(self) -> NDArray[np.float64]:
+        """Weights at which so many periods of 1,000 are beyond without a fault: high, low. Shape (2,)."""
+        return np.array([(a - np.log(self.budget)) / b for a, b in RATES])
+
+    @property
     def evidence(self) -> Mapping[str, tuple[str, ...]]:
         """Amount and days of the period, use a day now and before, and what it was compared with besides."""
         compared = ("use_a_day", "use_a_day_before", "use_a_day_last_year", "area_move")
         names = ("billed_amount", "billed_days", *compared)
-        return {"high_usage": names, "low_usage": names}
+        return dict.fromkeys(self.kinds, names)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -121,12 +166,13 @@ class HighLow:
         """Book amounts to days; judge a long period at its read."""
         b = batch
         notes = np.empty((len(out), PERIODS), PERIOD)
+        weights = np.full((len(b), 2), np.nan)
         found: int = _update(
             state.of(self.name, "level"), state.of(self.name, "periods"), state.of(self.name, "daily"), notes,
-            state.meters, state.cold, b.slot, b.time, b.local, b.usage, b.span, b.usual, b.status, b.live,
-            self.high, self.low, self.back, self.most_periods, out,
+            state.meters, state.cold, b.slot, b.time, b.local, b.kind, b.period, b.usage, b.span, b.usual, b.status,
+            b.live, weights, self.lines, self.high, self.low, self.back, self.most_periods, out,
         )  # fmt: skip
-        state.notes[self.name] = {_key(out[i]): notes[i] for i in range(found)}
+        state.notes[self.name] = Notes({_key(out[i]): notes[i] for i in range(found)}, weights)
         return found
 
     def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
@@ -142,7 +188,15 @@ class HighLow:
         """The numbers compared and, where periods are compared, the periods before this one, oldest first."""
         told = named(self.evidence, self.kinds[finding["kind"]], finding)
         if finding["row"] >= 0:
-            past = state.notes[self.name][_key(finding)]
+            seen: Notes = state.notes[self.name]
+            past = seen.periods[_key(finding)]
+            side = 0 if self.kinds[finding["kind"]] == "high_usage" else 1
+            weight = float(seen.weights[finding["row"], side])
+            if weight == weight:
+                told["weight"] = float(f"{weight:.6g}")
+                told["threshold"] = float(f"{self.lines[side]:.6g}")
+                often = false_flags(side, weight, round(float(finding["e1"]) * DAY))
+                told["false_per_1000_days"] = float(f"{often:.6g}")
             told["periods"] = [
                 {
                     "start_ns": (int(p["end"]) - int(p["span"])) * NS,
@@ -155,9 +209,10 @@ class HighLow:
         return told
 
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """One period, or five weeks of days."""
+        """Five months of periods, or five weeks of days."""
         s = state.of(self.name, "level")[slots]
-        ready: NDArray[np.bool_] = (s["kept"] >= 1) | (
+        told = state.of(self.name, "periods")[slots]["span"].sum(axis=1, dtype=np.int64)
+        ready: NDArray[np.bool_] = (told >= MATURE) | (
             (s["known"] > 0) & (s["judged"] - s["known"] + 1 >= WEEK + REFERENCE)
         )
         return ready

@@ -7,7 +7,7 @@ import numpy as np
 from detectors.batch import Records, Row
 from detectors.kernel import kernel
 
-HIGH, LOW = 0, 1  # indexes of HighLow.kinds
+HIGH, LOW, ZERO = 0, 1, 2  # indexes of HighLow.kinds
 MOST_SCORE = 10.0
 
 LEVEL = np.dtype(
@@ -20,7 +20,7 @@ LEVEL = np.dtype(
         ("spoken", np.int32),  # local day in which the newest reading ends, days since 1970
         ("kept", np.uint8),  # periods remembered
         ("next", np.uint8),  # place of the next period
-        ("open", np.uint8),  # 0, 1 = high, 2 = low
+        ("open", np.uint8),  # 0 = none, else the kind and one
         ("held", np.uint8),  # judgements that the episode has lasted
     ],
     align=True,

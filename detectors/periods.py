@@ -1,20 +1,35 @@
-"""Meters that are read rarely: each read ends a period, which is held against those before it."""
+"""Meters that are read rarely: each read ends a period, which is held against all those remembered."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.base import CLEAR, RAISE
 from detectors.batch import DAY, NS, Records, Row
 from detectors.kernel import kernel
-from detectors.level import HIGH, LOW, MOST_SCORE, over, say
+from detectors.level import HIGH, LOW, ZERO, over, say
 
-PERIODS = 13  # remembered: a year of months and one
+PERIODS = 13  # remembered: a year of months and one, two years of two months
 LONG = 20 * DAY  # a reading that covers this much is a period of its own
 YEAR, YEAR_SLACK = 365 * 86400, 45 * 86400  # [s]
+MATURE = 150 * 86400  # less history than this says nothing of a meter [s]
+
+NEW, STEADY = 3, 6  # periods whose median is usual: few, to follow a rise; many, to sit out a fall
+TO_MOST, TO_LEAST = 0.3, 0.5  # how far the line is drawn from there to the highest, the lowest of all
+SPREAD, PRIOR = (
+    0.5,
+    3.0,
+)  # of ln(use a day) between the periods of a meter, and the periods that it counts for
+SMALL = 2.0  # floors: added to a use a day before its logarithm is taken
+
+#: ln(false flags per 1,000 periods) = a − b · weight, high and low (``python -m benchmarks.fit_bills``).
+RATES = ((4.03, 1.11), (3.50, 0.81))
 
 #: An ended period: its end [s since 1970], its length [s], what was used [unit]; length 0 = none.
 PERIOD = np.dtype([("end", np.uint32), ("span", np.uint32), ("amount", np.float32)])
+
+F8 = NDArray[np.float64]
 
 
 @kernel
@@ -32,45 +47,126 @@ def last_year(s: Row, ring: Records, j: int, t: int) -> float:
 
 
 @kernel
+def middle(values: F8, n: int) -> float:
+    """Median of the first n numbers."""
+    part = np.sort(values[:n])
+    return float(0.5 * (part[(n - 1) // 2] + part[n // 2]))
+
+
+@kernel
+def length(s: Row, ring: Records, j: int, amount: float, span: int, usual: float) -> int:
+    """What a bill covers whose sender did not say: ``span``, or the usual time between this meter's bills. [ns]
+
+    Billing rounds shift: a bill a month after the last may well be of the usual two months. Of the two
+    lengths the one is taken that makes the bill the more usual (``usual``: use a day).
+    """
+    if s.kept < 3 or amount <= 0 or usual <= 0:
+        return span
+    gaps = np.empty(PERIODS)
+    for k in range(s.kept - 1):
+        newer = ring[j, (s.next + PERIODS - 1 - k) % PERIODS]
+        older = ring[j, (s.next + PERIODS - 2 - k) % PERIODS]
+        gaps[k] = float(newer.end) - float(older.end)
+    other = max(int(middle(gaps, s.kept - 1)), 1) * NS
+    rate = amount * DAY / span
+    another = amount * DAY / other
+    return other if abs(np.log(another / usual)) < abs(np.log(rate / usual)) else span
+
+
+@kernel
+def weigh_period(rates: F8, n: int, rate: float, size: float) -> tuple[float, float]:
+    """How far ``rate`` lies beyond the ``n`` uses a day ``rates`` (newest first): upwards, downwards. [spreads]"""
+    logs = np.empty(PERIODS)
+    total, most, least = 0.0, -np.inf, np.inf
+    for k in range(n):
+        logs[k] = np.log(max(rates[k], 0.0) + size)
+        total += logs[k]
+        most, least = max(most, logs[k]), min(least, logs[k])
+    mean = total / n
+    square = 0.0
+    for k in range(n):
+        square += (logs[k] - mean) ** 2
+    spread = np.sqrt((PRIOR * SPREAD * SPREAD + square) / (PRIOR + n))
+    x = np.log(max(rate, 0.0) + size)
+    up = x - (1.0 - TO_MOST) * middle(logs, min(n, NEW)) - TO_MOST * most
+    down = (1.0 - TO_LEAST) * middle(logs, min(n, STEADY)) + TO_LEAST * least - x
+    return up / spread, down / spread
+
+
+@kernel
+def false_flags(side: int, weight: float, span: int) -> float:
+    """False flags per 1,000 meter-days at this weight, where a period lasts ``span`` ns."""
+    a, b = RATES[side]
+    return float(np.exp(a - b * weight) * DAY / span)
+
+
+@kernel
 def judge_period(
-    level: Records, ring: Records, notes: Records, row: int, j: int, t: int, amount: float, span: int,
-    live: bool, floor: float, high: float, low: float, back: float, most: int, out: Records, n: int,
+    level: Records, ring: Records, notes: Records, weights: F8, row: int, j: int, t: int, amount: float,
+    span: int, unsure: bool, live: bool, floor: float, lines: F8, high: float, low: float, back: float,
+    most: int, out: Records, n: int,
 ) -> int:  # fmt: skip
-    """A period has ended at ``t``: compare its daily use with the one before and the same one last year."""
+    """A period has ended at ``t``: weigh its daily use against all those remembered.
+
+    unsure   the period's length was not stated with it
+    lines    (2,) weights beyond which a period is high, low
+    weights  (rows, 2) of the batch: its own are written there
+    """
     s = level[j]
-    days = span / DAY
-    rate = amount / days
     if s.kept > 0:
-        last = ring[j, (s.next + PERIODS - 1) % PERIODS]
-        before = last.amount * 86400.0 / last.span
+        rates = np.empty(PERIODS)
+        known, total = np.int64(0), 0.0
+        for k in range(s.kept):
+            p = ring[j, (s.next + PERIODS - 1 - k) % PERIODS]
+            rates[k] = p.amount * 86400.0 / p.span
+            known += np.int64(p.span)
+            total += max(p.amount, 0.0)
+        new, steady = middle(rates, min(s.kept, NEW)), middle(rates, min(s.kept, STEADY))
+        if unsure:
+            span = length(s, ring, j, amount, span, steady)
+        days = span / DAY
+        rate = amount / days
         year = last_year(s, ring, j, t)
         first = n
         if s.open and over(s, rate, s.base, s.base, back, most):
-            kind = HIGH if s.open == 1 else LOW
-            n = say(out, n, row, j, kind, CLEAR, t, s.start, 0.0, days, rate, s.base, s.base, year, np.nan)
+            n = say(
+                out, n, row, j, s.open - 1, CLEAR, t, s.start, 0.0, days, rate, s.base, s.base, year, np.nan
+            )
             s.open = 0
-        if s.open == 0 and live:
+        if known >= MATURE:
+            # Where nobody knows what is little, a hundredth of the mean use is.
+            size = SMALL * floor if floor > 0 else 0.01 * total * 86400.0 / known
+            up, down = weigh_period(rates, s.kept, rate, size + 1e-12)
+            weights[row, 0], weights[row, 1] = up, down
             # All comparisons that exist must fail.
-            most_usual = max(before, year) if year == year else before
-            least_usual = min(before, year) if year == year else before
-            if rate > high * most_usual and rate - before > floor:
-                s.open, s.held, s.start, s.base = 1, 0, t - span, before
-                score = rate / (high * before) if before > 0 else MOST_SCORE
+            most_usual = max(new, year) if year == year else new
+            least_usual = min(steady, year) if year == year else steady
+            may = live and s.open == 0
+            # Nothing at all is another matter than little.
+            stopped = live and s.open == LOW + 1 and amount <= 0
+            if may and up > lines[HIGH] and rate > high * most_usual and rate - new > floor:
+                s.open, s.held, s.start, s.base = HIGH + 1, 0, t - span, new
+                score = -np.log10(max(false_flags(HIGH, up, span), 1e-300))
+                n = say(out, n, row, j, HIGH, RAISE, t, s.start, score, days, rate, new, new, year, np.nan)
+            elif (
+                (may or stopped) and down > lines[LOW] and rate < low * least_usual and steady - rate > floor
+            ):
+                if stopped:
+                    n = say(
+                        out, n, row, j, LOW, CLEAR, t, s.start, 0.0, days, rate, s.base, s.base, year, np.nan
+                    )
+                kind = LOW if amount > 0 else ZERO
+                s.open, s.held, s.start, s.base = kind + 1, 0, t - span, steady
+                score = -np.log10(max(false_flags(LOW, down, span), 1e-300))
                 n = say(
-                    out, n, row, j, HIGH, RAISE, t, s.start, score, days, rate, s.base, s.base, year, np.nan
-                )
-            elif rate < low * least_usual and before - rate > floor:
-                s.open, s.held, s.start, s.base = 2, 0, t - span, before
-                score = low * before / rate if rate > 0 else MOST_SCORE
-                n = say(
-                    out, n, row, j, LOW, RAISE, t, s.start, score, days, rate, s.base, s.base, year, np.nan
+                    out, n, row, j, kind, RAISE, t, s.start, score, days, rate, steady, steady, year, np.nan
                 )
         for i in range(first, n):
             # Later rows of the same batch will turn the ring on: keep what this judgement saw.
             for k in range(PERIODS):
                 notes[i, k] = ring[j, k]
-    new = ring[j, s.next]
-    new.end, new.span, new.amount = t // NS, span // NS, amount
+    new_one = ring[j, s.next]
+    new_one.end, new_one.span, new_one.amount = t // NS, span // NS, amount
     s.next = (s.next + 1) % PERIODS
     s.kept = min(s.kept + 1, PERIODS)
     return n

@@ -30,6 +30,9 @@ GAP_KIND, SILENT_KIND, TOGETHER_KIND = 0, 1, 2  # indexes of Silence.kinds
 # States of a meter: nothing; its own flag; told by its concentrator's flag; holds that flag.
 NONE, GAP, SILENT, HELD, HOLDER = 0, 1, 2, 3, 4
 
+RARE = (
+    20 * DAY
+)  # read less often than this, by no promise of the registry: a read that is missed is the round's
 MEMORY = 28 * DAY  # over which a habit is forgotten
 HOLE = 1.5  # a spacing beyond this multiple of the usual one is a hole
 
@@ -76,7 +79,12 @@ def _update(
                 kind = GAP_KIND if s.open == GAP else SILENT_KIND if s.open == SILENT else TOGETHER_KIND
                 n = _say(out, n, i, j, kind, CLEAR, t, s.start, own, lost / need, np.nan, np.nan)
             s.open = NONE
-        elif s.live and live[i] and lost >= need + np.int64(s.allow * NS):
+        elif (
+            s.live
+            and live[i]
+            and not _rare(own, meters[j].interval)
+            and lost >= need + np.int64(s.allow * NS)
+        ):
             # The watermark is kept back: nobody could tell before it spoke again.
             n = _say(out, n, i, j, GAP_KIND, RAISE, t, t - gap, own, lost / need, np.nan, np.nan)
             n = _say(out, n, i, j, GAP_KIND, CLEAR, t, t - gap, own, lost / need, np.nan, np.nan)
@@ -92,9 +100,16 @@ def _update(
 
 
 @kernel
+def _rare(spacing: int, stated: int) -> bool:
+    return stated == 0 and spacing >= RARE
+
+
+@kernel
 def _usual(p: Row, s: Row, stated: int) -> int:
     """Spacing of a meter that can fall silent; 0: it has no spacing yet, or speaks of the past only."""
     if p.count == 0 or p.spacing <= 0 or s.live == 0 or (stated == 0 and p.count < 3):
+        return 0
+    if _rare(p.spacing, stated):
         return 0
     spacing: int = p.spacing
     return spacing
@@ -281,6 +296,9 @@ class Silence:
     A meter whose readings all come, but in a bundle once a day, teaches ``allow``: a quarter more
     than its longest silence that left no hole. One whose spacing the registry does not state is
     allowed its longest hole of late. Both are forgotten over 28 days.
+
+    A meter that is read every 20 days or more rarely, by no promise of the registry, has no silence: a bill or
+    a read that is missed is counted as missing.
 
     Of a concentrator's meters in this partition that fell silent within ``hours`` of one
     another, at least ``fewest`` and a ``share`` of those that are not silent for longer make one

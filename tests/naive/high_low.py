@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, median, pstdev
 
 from tests.naive import DAY, HOUR, NAN, NS, Line, Taken, local, single
@@ -20,46 +21,95 @@ class Episode:
     held: int = 0
 
 
+#: a, b of ln(false flags per 1,000 periods) = a − b · weight, and the weight where it is 2.2
+RATES = {"high": (4.03, 1.11), "low": (3.50, 0.81)}
+LINES = {side: (a - math.log(2.2)) / b for side, (a, b) in RATES.items()}
+
+
+def weights(past: Sequence[float], rate: float, size: float) -> dict[str, float]:
+    """How far a use a day lies beyond those of the past (newest first), in spreads."""
+    logs = [math.log(max(use, 0) + size) for use in past]
+    now = math.log(max(rate, 0) + size)
+    squares = sum((x - fmean(logs)) ** 2 for x in logs)
+    spread = math.sqrt((3 * 0.5**2 + squares) / (3 + len(logs)))
+    return {
+        "high": (now - 0.7 * median(logs[:3]) - 0.3 * max(logs)) / spread,
+        "low": (0.5 * median(logs[:6]) + 0.5 * min(logs) - now) / spread,
+    }
+
+
+def covers(t: Taken, past: Sequence[tuple[int, int, float]], usual: float) -> int:
+    """The length of a period: of a bill that does not say, its meter's usual one where that fits better."""
+    bill = t.reading.kind == "interval" and t.reading.period == 0
+    if not bill or len(past) < 3 or t.usage <= 0 or usual <= 0:
+        return t.span
+    other = max(int(median([new[0] - old[0] for old, new in pairwise(past)])), 1) * NS
+    odd = {span: abs(math.log(t.usage * DAY / span / usual)) for span in (t.span, other)}
+    return other if odd[other] < odd[t.span] else t.span
+
+
 def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
-    """Reads that cover 20 days and more: each against the one before and the same of last year."""
+    """Reads that cover 20 days and more: each against the twelve or thirteen before."""
     lines: list[Line] = []
     past: list[tuple[int, int, float]] = []  # (end, span, use a day), whole seconds as they are kept
     episode: Episode | None = None
     for t in taken:
         if t.status != "ok" or t.span < 20 * DAY or t.usual <= 2 * HOUR:
             continue
-        at, days = t.reading.time, t.span / DAY
-        rate = t.usage / days
+        at, span = t.reading.time, t.span
         if past:
-            before = past[-1][2]
+            rates = [use for _, _, use in reversed(past)]
+            new, steady = median(rates[:3]), median(rates[:6])
+            span = covers(t, past, steady)
+            days = span / DAY
+            rate = t.usage / days
             ended = [
-                (abs(at // NS - end - 365 * 86400), -i, use) for i, (end, _, use) in enumerate(past[-13:-1])
+                (abs(at // NS - end - 365 * 86400), -i, use) for i, (end, _, use) in enumerate(past[:-1])
             ]
             year = min(ended)[2] if ended and min(ended)[0] < 45 * 86400 else NAN
             told = {"billed_amount": t.usage, "billed_days": days, "use_a_day": rate}
             if not math.isnan(year):
                 told["use_a_day_last_year"] = year
+            known = sum(length for _, length, _ in past)
+            weight = {}
+            if known >= 150 * 86400:
+                total = sum(max(use, 0) * length for _, length, use in past)
+                weight = weights(rates, rate, (2 * floor if floor > 0 else 0.01 * total / known) + 1e-12)
+
+            def line(status: str, kind: str, start: int, base: float) -> Line:
+                side = "high" if kind == "high_usage" else "low"
+                more = {**told, "use_a_day_before": base}  # noqa: B023 – used in its own turn
+                if weight:  # noqa: B023
+                    a, b = RATES[side]
+                    more["weight"], more["threshold"] = weight[side], LINES[side]  # noqa: B023
+                    more["false_per_1000_days"] = math.exp(a - b * weight[side]) / days  # noqa: B023
+                return Line(status, kind, at, start, t.usage, base * days, more)  # noqa: B023
+
             if episode is not None:
                 episode.held += 1
                 base = episode.base
                 calm = rate <= 1.5 * base if episode.kind == "high_usage" else rate >= base / 1.5
                 if calm or episode.held == 3:
-                    more = {**told, "use_a_day_before": base}
-                    lines.append(Line("cleared", episode.kind, at, episode.start, t.usage, base * days, more))
+                    lines.append(line("cleared", episode.kind, episode.start, base))
                     episode = None
-            if episode is None and t.live:
-                others = [before] if math.isnan(year) else [before, year]
-                kind = ""
-                if all(rate > 2 * other for other in others) and rate - before > floor:
-                    kind = "high_usage"
-                elif all(rate < 0.5 * other for other in others) and before - rate > floor:
-                    kind = "low_usage"
-                if kind:
-                    episode = Episode(kind, at - t.span, before)
-                    more = {**told, "use_a_day_before": before}
-                    lines.append(Line("raised", kind, at, at - t.span, t.usage, before * days, more))
-        seconds = t.span // NS
-        past.append((at // NS, seconds, single(t.usage) * 86400 / seconds))
+            others = [] if math.isnan(year) else [year]
+            kind, base = "", steady
+            if not weight or not t.live:
+                pass
+            elif weight["high"] > LINES["high"] and rate > 2 * max([new, *others]) and rate - new > floor:
+                kind, base = "high_usage", new
+            elif (
+                weight["low"] > LINES["low"] and rate < 0.5 * min([steady, *others]) and steady - rate > floor
+            ):
+                kind = "low_usage" if t.usage > 0 else "zero_usage"
+            if episode is not None and episode.kind == "low_usage" and kind == "zero_usage":
+                lines.append(line("cleared", "low_usage", episode.start, episode.base))
+                episode = None
+            if kind and episode is None:
+                episode = Episode(kind, at - span, base)
+                lines.append(line("raised", kind, at - span, base))
+        seconds = span // NS
+        past = [*past[-12:], (at // NS, seconds, single(t.usage) * 86400 / seconds)]
     return lines
 
 

@@ -35,7 +35,10 @@ class Heard:
         return self.lost(now) >= self.need() + int(self.allow * NS)
 
     def watched(self) -> bool:
-        return self.live and self.usual > 0 and self.count >= (1 if self.stated else 3)
+        return self.live and self.usual > 0 and self.count >= (1 if self.stated else 3) and not self.rare()
+
+    def rare(self) -> bool:
+        return not self.stated and self.usual >= 20 * DAY
 
     def line(self, status: str, kind: str, at: int, members: float = NAN, silent: float = NAN) -> Line:
         told = {
@@ -62,7 +65,7 @@ class Heard:
             if self.state and self.state != "held":
                 kind = "concentrator_silent" if self.state == "holder" else self.state
                 lines.append(self.line("cleared", kind, now))
-            elif not self.state and self.live and t.live and self.due(now):
+            elif not self.state and self.live and t.live and not self.rare() and self.due(now):
                 self.start = self.last
                 lines += [self.line(status, "gap", now) for status in ("raised", "cleared")]
             self.state = ""

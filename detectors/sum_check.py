@@ -203,6 +203,11 @@ class SumCheck:
         """What each channel has counted since the last comparison; meters of one channel never write it."""
         return (Column("side", SIDE, scales=("total",)),)
 
+    def concerns(self, meters: Records) -> NDArray[np.bool_]:
+        """Meters that have another channel: in the registry's constants nobody has one yet."""
+        concerned: NDArray[np.bool_] = meters["next"] != 0
+        return concerned
+
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Add up, and compare where both channels have come to the same instant."""
         b = batch

@@ -17,11 +17,11 @@ from detectors.batch import AHEAD, BAD, CORRECTION, DUPLICATE, HOUR, LATE, Batch
 from streams.columns import NO_DIGEST, Columns
 from streams.constants import Sizes
 from streams.episodes import Episode, Episodes, Found
-from streams.intake import first_units, place, prepare
+from streams.intake import first_rows, first_units, place, prepare
 from streams.moves import Moves
 from streams.outcome import Outcome
 from streams.recent import Recent
-from streams.slots import NEVER, Slots
+from streams.slots import BETWEEN, NEVER, Slots
 
 __all__ = ["NEVER", "STEP", "Bank", "BankConfig", "Census", "Outcome"]
 
@@ -77,7 +77,11 @@ class Bank(Slots):
         slot = place(self, columns, outcome)
         self.state.hot[slot // BLOCK] = 1
         first = 0
-        for last in [*first_units(self, columns, slot, known), n]:
+        joining = first_rows(self, slot, known)
+        cuts = {*first_units(self, columns, slot, known), *joining} - {0}
+        for last in [*sorted(cuts), n]:
+            for new in joining.get(first, ()):
+                self.link(new, self.channels[new].partition(BETWEEN)[0])
             part = columns if first == 0 and last == n else columns.select(np.arange(first, last))
             batch = prepare(self, part, slot[first:last], self.config.ahead_ns, outcome)
             if batch.events.any():

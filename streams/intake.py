@@ -42,7 +42,7 @@ def place(slots: Slots, columns: Columns, outcome: Outcome) -> NDArray[np.int64]
             main = slots.meter(table[columns.meter[row]])
             if not main.unit:
                 main = msgspec.structs.replace(main, unit=_said_before(columns, row))
-            found = slots.add(channel, as_register(main, columns.units[columns.unit[row]]))
+            found = slots.add(channel, as_register(main, columns.units[columns.unit[row]]), link=False)
         slot[row] = found
     return slot
 
@@ -55,6 +55,17 @@ def _said_before(columns: Columns, row: int) -> str:
         if unit and other not in registers:
             return unit
     return ""
+
+
+def first_rows(slots: Slots, slot: NDArray[np.int64], known: int) -> dict[int, list[int]]:
+    """Row → registers, new in this batch, whose first reading it is. ``known``: slots there were before."""
+    new = np.flatnonzero(slot >= known)
+    speakers, firsts = np.unique(slot[new], return_index=True)
+    found: dict[int, list[int]] = {}
+    for speaker, place in zip(speakers.tolist(), firsts.tolist(), strict=True):
+        if BETWEEN in slots.channels[speaker]:
+            found.setdefault(int(new[place]), []).append(speaker)
+    return found
 
 
 def first_units(slots: Slots, columns: Columns, slot: NDArray[np.int64], known: int) -> list[int]:

@@ -129,8 +129,11 @@ class Slots:
 
     # -- coming and going --------------------------------------------------------------------
 
-    def add(self, channel: str, meter: Meter) -> int:
-        """Give a channel a slot of fresh state. An empty name keeps the place of a meter that has left."""
+    def add(self, channel: str, meter: Meter, link: bool = True) -> int:
+        """Give a channel a slot of fresh state. An empty name keeps the place of a meter that has left.
+
+        ``link`` False: its meter's other channels are to know of it only from its first reading on.
+        """
         slot = len(self.channels)
         if slot == len(self.frame):
             self._grow(max(2 * slot, BLOCK) if slot < 64 * BLOCK else slot + 32 * BLOCK)
@@ -143,7 +146,8 @@ class Slots:
                 self.registers.setdefault(meter.meter_id, []).append(slot)
         self.state.meters["next"][slot] = slot
         self.describe(slot, meter)
-        self._link(slot, meter.meter_id)
+        if link:
+            self.link(slot, meter.meter_id)
         self.touch([slot])
         return slot
 
@@ -177,18 +181,20 @@ class Slots:
         self.state.meters["next"][first:last] = np.arange(first, last)
         for slot, (channel, meter) in enumerate(zip(channels, meters, strict=True), first):
             if channel != meter.meter_id:
-                self._link(slot, meter.meter_id)
+                self.link(slot, meter.meter_id)
         offsets = np.array(self._offsets)[self.frame["zone"][first:last]]
         self.state.meters["was"][first:last], self.state.meters["offset"][first:last] = offsets.T
         self.touch(range(first, last, BLOCK))
         self.touch([last - 1])
 
-    def _link(self, slot: int, meter_id: str) -> None:
+    def link(self, slot: int, meter_id: str) -> None:
         """Put a channel into the ring of its meter's channels."""
         following = self.state.meters["next"]
         others = [other for other in self.slots_of(meter_id) if other != slot and other < len(self.channels)]
         if others and following[slot] == slot:
             following[slot], following[others[0]] = following[others[0]], slot
+            for one in (slot, others[0]):
+                self._ask(np.asarray(self.state.meters[one]))
 
     def vacate(self, meter_id: str) -> list[int]:
         """Forget a meter that has moved to another partition; its slots, returned, stay empty."""

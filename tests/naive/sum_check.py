@@ -16,12 +16,16 @@ def sum_check(taken: Iterable[tuple[str, Taken]]) -> list[Line]:
     }  # of each amount: when, how much
     newest: dict[str, int] = {}
     holes = 0
+    paired = False
     base = 0
     known = False  # what was used since ``base`` is
     start: int | None = None
     good = 0
     for which, t in taken:
         at = t.reading.time
+        paired = paired or which == "register"
+        if not paired:
+            continue  # nobody knows yet that there is a register
         if t.status in ("late", "correction") and t.usage == t.usage and at > base and len(newest) == 2:
             booked[which].append((at, t.usage))
             if t.status == "late" and which == "interval" and holes:

@@ -9,10 +9,11 @@ import csv
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
-import msgspec
-
 from streams.bank import Bank
+from streams.messages import Counts
 from streams.slots import BETWEEN
+
+__all__ = ["FIELDS", "Counts", "by_area", "by_meter", "write_quality"]
 
 #: Count → the field of ``detectors.pulse.PULSE`` that holds it.
 FIELDS = {
@@ -26,36 +27,6 @@ FIELDS = {
     "bad": "bad",
     "ahead": "ahead",
 }
-
-
-class Counts(msgspec.Struct):
-    """Of one meter, or of an area, since its state began.
-
-    readings     distinct ones taken in
-    missing      intervals that never came, by the usual spacing; one that comes late is no longer missing
-    late         older than the meter's newest
-    duplicates   the same reading again
-    corrections  the same time again, another value
-    negative     amounts below zero of a meter that only counts in
-    off_grid     stamps more than 3 min beside the interval's end, where the registry states the interval
-    rollovers    registers that passed their highest value
-    bad          of bad quality, no number, or an error code
-    ahead        stamped later than they arrived, by more than is tolerated
-    """
-
-    area: str
-    meter_id: str = ""  # empty: the whole area
-    register: str = ""
-    readings: int = 0
-    missing: int = 0
-    late: int = 0
-    duplicates: int = 0
-    corrections: int = 0
-    negative: int = 0
-    off_grid: int = 0
-    rollovers: int = 0
-    bad: int = 0
-    ahead: int = 0
 
 
 def by_meter(bank: Bank) -> Iterator[Counts]:

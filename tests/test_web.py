@@ -234,6 +234,7 @@ def test_openapi_describes_every_route_and_so_does_the_document(place: Place) ->
         assert routes == {
             "/api/readings",
             "/api/flags",
+            "/api/quality",
             "/api/tickets",
             "/api/tickets/{ticket_id}",
             "/api/meters/{meter_id}/series",

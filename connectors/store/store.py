@@ -18,6 +18,7 @@ from connectors.store import rows
 from connectors.store.book import WantedBy, load, load_ticket, save
 from connectors.store.engine import collided, connect, reading, shown, writing
 from connectors.store.outbox import Outbox
+from connectors.store.quality import Quality
 from connectors.store.tables import remote_refs, steps, ticket_flags, ticket_history, tickets
 from connectors.store.watch import Watch
 from streams.messages import Flag
@@ -36,7 +37,7 @@ class Rules(Protocol):
         """Fold one flag event into the book."""
 
 
-class Store(Outbox, Watch):
+class Store(Outbox, Watch, Quality):
     """Tickets, their outbox, and the signs of life.
 
     url       : ``sqlite:///FILE`` or ``postgresql://…``; its tables are made by

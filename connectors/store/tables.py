@@ -21,6 +21,8 @@ from sqlalchemy import (
     text,
 )
 
+from streams.messages import Counts
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(column_0_label)s",
@@ -208,6 +210,18 @@ desks = Table(
     Column("reason", Text, nullable=False),
     Column("disabled_ns", BigInteger, nullable=False),
 )
+
+#: What is counted and not raised (``streams.messages.Counts``): a row a meter or register that has any, one an area.
+quality = Table(
+    "quality",
+    metadata,
+    Column("meter_id", Text, primary_key=True),  # empty: the area as a whole
+    Column("register", Text, primary_key=True),  # of an area: its name
+    Column("area", Text, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in Counts.__struct_fields__[3:]),
+    Column("at_ns", BigInteger, nullable=False),  # when a worker last told of it
+)
+Index("ix_quality_area", quality.c.area)
 
 heartbeats = Table(
     "heartbeats",

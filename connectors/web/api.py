@@ -50,6 +50,29 @@ def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
         """Raised, updated and cleared, by the event time of the decision, newest first."""
         return {"items": [shapes.flag(one) for one in await reader.flags(limit, meter)], "kept_at": kept_at}
 
+    @api.get("/quality", summary="What is counted and not raised", response_model=shapes.QualityOut)
+    async def quality(
+        meter: Annotated[str, Query(max_length=256, pattern=_NAME, description="of this meter")] = "",
+        area: Annotated[str, Query(max_length=256, pattern=_NAME, description="of this area")] = "",
+        of: Annotated[str, Query(description="meters or areas")] = "meters",
+        by: Annotated[str, Query(description="the count that puts them in order")] = "missing",
+        limit: Limit = 100,
+    ) -> dict[str, Any]:
+        """Missing intervals, duplicates, late and corrected readings …, most of them first.
+
+        Meters without any are left out.
+        """
+        for name, given, known in (("of", of, ("meters", "areas")), ("by", by, shapes.COUNTS)):
+            if given not in known:
+                raise Problem(
+                    422,
+                    expected=f"{name} to be one of {', '.join(known)}",
+                    got=repr(given[:64]),
+                    action="mend it",
+                )
+        found = await reader.ask(lambda store: store.quality(meter, area, of == "areas", by, limit))
+        return {"items": [shapes.quality(*one) for one in found]}
+
     @api.get("/tickets", summary="Tickets", response_model=shapes.TicketsOut)
     async def tickets(
         state: Annotated[str, Query(description="a state, or open for all open ones; empty: all")] = "",

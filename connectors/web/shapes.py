@@ -12,7 +12,7 @@ import msgspec
 from pydantic import BaseModel, Field
 
 from connectors.sqlite_history.reader import Latest, Series
-from streams.messages import NS, Flag, Kind, Mark, Quality
+from streams.messages import NS, Counts, Flag, Kind, Mark, Quality
 from streams.tickets import Episode, Ticket, iso
 
 _KINDS = {int(kind): kind.name.lower() for kind in Kind}
@@ -88,6 +88,34 @@ class FlagsOut(BaseModel):
 
     items: list[FlagOut]
     kept_at: str
+
+
+COUNTS = Counts.__struct_fields__[3:]
+
+
+class CountsOut(BaseModel):
+    """Of a meter, one of its registers, or an area, since its state began."""
+
+    area: str
+    meter_id: str = Field(description="empty: the whole area")
+    register_: str = Field(alias="register", description="empty: the meter's main one")
+    readings: int = Field(description="distinct ones taken in")
+    missing: int = Field(description="intervals that never came")
+    late: int
+    duplicates: int
+    corrections: int
+    negative: int = Field(description="amounts below zero")
+    off_grid: int = Field(description="stamps more than 3 min beside the interval's end")
+    rollovers: int = Field(description="registers that passed their highest value")
+    bad: int = Field(description="of bad quality, no number, or an error code")
+    ahead: int = Field(description="stamped later than they arrived")
+    at: str = Field(description="when a worker last told of it")
+
+
+class QualityOut(BaseModel):
+    """What is counted and not raised."""
+
+    items: list[CountsOut]
 
 
 class HypothesisOut(BaseModel):
@@ -254,6 +282,11 @@ def series(meter_id: str, found: list[Series], limit: int) -> dict[str, Any]:
         "truncated": until is not None,
         "next": None if until is None else instant(until),
     }
+
+
+def quality(counts: Counts, at_ns: int) -> dict[str, Any]:
+    """One row of the data-quality table."""
+    return {**msgspec.structs.asdict(counts), "at": instant(at_ns)}
 
 
 def flag(found: Flag) -> dict[str, Any]:

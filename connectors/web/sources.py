@@ -18,6 +18,7 @@ import numpy as np
 
 from connectors.sqlite_history.reader import EVER, Latest, Series
 from streams.messages import NS, Flag
+from streams.messages import Counts as Quality
 from streams.ports import Unavailable
 from streams.tickets import Counts, Episode, Heartbeat, Ticket
 
@@ -64,6 +65,10 @@ class TicketStore(Protocol):
     def heartbeats(self) -> list[Heartbeat]: ...
 
     def counts(self) -> Counts: ...
+
+    def quality(
+        self, meter_id: str, area: str, areas: bool, by: str, limit: int
+    ) -> list[tuple[Quality, int]]: ...
 
 
 class HistorySource(Protocol):

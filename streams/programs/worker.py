@@ -13,6 +13,7 @@ from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web.probe import Metric, Probe
 from streams import detect, open_tickets, record
+from streams.bank import Bank
 from streams.clock import Clock
 from streams.deliver import Deliverer, wanted_by
 from streams.dispatch import Dispatcher
@@ -24,6 +25,7 @@ from streams.programs import compose
 from streams.programs.ending import end_within
 from streams.programs.ingest import insist
 from streams.programs.warm_up import warm_up
+from streams.quality_keep import QualityKeep
 from streams.record import Recorder
 from streams.rules import Rules
 from streams.settings import Settings
@@ -95,6 +97,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             asyncio.create_task(opener.run()),
             asyncio.create_task(deliverer.run(stop)),
             asyncio.create_task(lag.run()),
+            asyncio.create_task(QualityKeep(store, lambda: _banks(keeper), clock).run()),
         ]
         stack.push_async_callback(_end, tasks)
         # Beside the event loop: heartbeats and the answer to /ready go on.
@@ -162,6 +165,10 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _banks(keeper: Keeper) -> list[Bank]:
+    return [kept.partition.bank for kept in keeper.kept.values()]
 
 
 def _labels(keeper: Keeper, meter_id: str) -> Labels:

@@ -1,0 +1,115 @@
+"""The data-quality table of a running worker: from the state to the database to the API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from connectors.migrations import upgrade
+from connectors.store import Store
+from streams.bank import Bank
+from streams.clock import SystemClock
+from streams.messages import Counts
+from streams.ports import Unavailable
+from streams.quality_keep import QualityKeep
+from streams.registry import Meter
+from tests.streams_of_readings import HOUR, Row, feed, instant, make_bank
+from tests.web_tools import Place, filled, talking
+
+START = instant("2024-03-01")
+
+
+def bank_of(names: str = "abc") -> Bank:
+    """Meters of area north, a of which misses two hours, b one; c is in order."""
+    meters = [
+        Meter(meter_id=name, kind="interval", interval_s=3600, area="north", unit="m3") for name in names
+    ]
+    bank = make_bank(meters)
+    lost = {("a", 4), ("a", 5), ("b", 7)}
+    feed(bank, [Row(n, START + h * HOUR, 1.0) for h in range(12) for n in names if (n, h) not in lost])
+    return bank
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path / 'tickets.db'}"
+    upgrade(url)
+    made = Store(url)
+    yield made
+    made.close()
+
+
+def told(store: Store, areas: bool = False, by: str = "missing", meter: str = "") -> list[tuple[str, int]]:
+    return [(one.meter_id or one.area, getattr(one, by)) for one, _ in store.quality(meter, "", areas, by, 9)]
+
+
+def test_meters_that_have_any_and_all_areas_are_told(store: Store) -> None:
+    bank = bank_of()
+    keep = QualityKeep(store, lambda: [bank], SystemClock())
+    assert not asyncio.run(keep.tell())
+    assert told(store) == [("a", 2), ("b", 1)]
+    assert told(store, areas=True) == [("north", 3)]
+    assert told(store, areas=True, by="readings") == [("north", 33)]
+    # What comes late is no longer missing, and replaces what was told.
+    feed(bank, [Row("a", START + 4 * HOUR, 1.0)])
+    asyncio.run(keep.tell())
+    assert told(store) == [("a", 1), ("b", 1)]
+    assert told(store, by="late", meter="a") == [("a", 1)]
+    # A worker that starts again tells the same.
+    asyncio.run(QualityKeep(store, lambda: [bank], SystemClock()).tell())
+    assert told(store) == [("a", 1), ("b", 1)]
+
+
+class _Away:
+    """A store that refuses once."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def keep_quality(self, counts: Sequence[Counts], now_ns: int) -> None:
+        self.calls.append([one.meter_id for one in counts])
+        if len(self.calls) == 1:
+            raise Unavailable("the ticket database", "it is away")
+
+
+def test_what_could_not_be_told_is_told_again_and_what_was_is_not() -> None:
+    away, bank = _Away(), bank_of()
+    keep = QualityKeep(away, lambda: [bank], SystemClock())
+    with pytest.raises(Unavailable):
+        asyncio.run(keep.tell())
+    for _ in range(2):
+        asyncio.run(keep.tell())
+    assert away.calls == [["", "a", "b"], ["", "a", "b"], [""]]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with filled(tmp_path_factory.mktemp("web")) as made:
+        yield made
+
+
+def test_the_api_answers(place: Place) -> None:
+    store = Store(place.store_url)
+    asyncio.run(QualityKeep(store, lambda: [bank_of()], SystemClock()).tell())
+    store.close()
+
+    async def talk(client: httpx.AsyncClient) -> None:
+        items = (await client.get("/api/quality")).json()["items"]
+        assert [(one["meter_id"], one["missing"], one["readings"]) for one in items] == [
+            ("a", 2, 10),
+            ("b", 1, 11),
+        ]
+        assert items[0]["at"].endswith("Z")
+        (area,) = (await client.get("/api/quality?of=areas&by=readings")).json()["items"]
+        assert (area["area"], area["meter_id"], area["missing"]) == ("north", "", 3)
+        assert (await client.get("/api/quality?area=south")).json()["items"] == []
+        (one,) = (await client.get("/api/quality?meter=b&limit=1")).json()["items"]
+        assert one["meter_id"] == "b"
+        for wrong in ("of=everything", "by=missing;drop", "limit=0"):
+            assert (await client.get(f"/api/quality?{wrong}")).status_code == 422
+
+    talking(place, talk)

@@ -26,9 +26,10 @@ import pyarrow.parquet as pq
 from benchmarks.measure import table
 from benchmarks.sets import DEMO, ROOT, SETS
 from detectors.batch import METER
+from streams.constants import Sizes
 from streams.programs import compose
 from streams.settings import load as load_settings
-from streams.slots import FRAME
+from streams.slots import Slots
 
 DATA = ROOT.parent / "shared" / "data"
 METERS = 10_000
@@ -118,7 +119,7 @@ def state() -> str:
     """Bytes that each detector's columns take of a meter that uses all of them."""
     rows: list[tuple[str, ...]] = []
     total = {"hot": 0, "cold": 0}
-    own = METER.itemsize + FRAME.itemsize
+    own = METER.itemsize + Slots((), Sizes()).frame.itemsize
     for detector in compose.detectors(load_settings()):
         size = {"hot": 0, "cold": 0}
         for column in detector.columns:

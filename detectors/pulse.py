@@ -24,7 +24,6 @@ PULSE = np.dtype(
         ("value", np.float64),  # the newest; of a register the one that differences start from
         ("prev_time", np.int64),  # of the reading before ``value``; while a register is down, of ``value``
         ("prev_value", np.float64),
-        ("count", np.int64),  # distinct readings taken in
         ("usage", np.float64),  # all that was used [unit]
         ("spacing", np.int64),  # usual time between readings [ns]
         ("pend_value", np.float64),  # newest reading below the register's value
@@ -33,6 +32,7 @@ PULSE = np.dtype(
         ("serial", np.uint64),
         ("sure_time", np.int64),  # of the newest actual read, 0 = none yet [ns]
         ("sure_value", np.float64),  # of a register: that read
+        ("count", np.uint32),  # distinct readings taken in
         ("late", np.uint32),
         ("bad", np.uint32),
         ("ahead", np.uint32),

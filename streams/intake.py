@@ -97,14 +97,14 @@ def prepare(
         # What nobody says is cumulative or used must not be subtracted or added up.
         kind = np.where(kind == 0, np.uint8(GAUGE), kind)
     value, quality = _in_own_unit(slots, columns, slot, outcome)
-    value = value * slots.frame["scale"][slot]
+    value = value * slots.frames["scale"][slots.frame[slot]]
     for row, multiplier in columns.sparse.get("multiplier", {}).items():
         value[row] *= multiplier
-    time = columns.time_ns + slots.frame["shift"][slot]
+    time = columns.time_ns + slots.frames["shift"][slots.frame[slot]]
     local = time
     if len(slots.zones) > 1:
         local = time.copy()
-        zones = slots.frame["zone"][slot]
+        zones = slots.frames["zone"][slots.frame[slot]]
         for zone in np.unique(zones).tolist():
             rows = np.flatnonzero(zones == zone)
             local[rows] += offsets(slots.zones[zone], time[rows])

@@ -28,7 +28,7 @@ BETWEEN = "\x1f"  # a meter's id and its register in a channel's name: no id has
 MOST_COHORTS = 255  # codes of (commodity, class, unit) that fit METER; later ones share the last
 MOST_CODES = 65_535  # lists of error codes that fit METER
 
-#: How a slot's readings are to be read.
+#: How readings are to be read. Most meters of a partition share a few of these.
 FRAME = np.dtype(
     [
         ("scale", np.float64),  # the registry's multiplier
@@ -60,7 +60,7 @@ def rank(channel: str) -> int:
 class _Described(NamedTuple):
     row: bytes
     constants: Records  # shape ()
-    frame: Records
+    frame: int  # index in ``Slots.frames``
 
 
 def _pack(meter: Meter) -> bytes:
@@ -100,7 +100,9 @@ class Slots:
         self.transformers: dict[str, int] = {"": 0}
         self.who = np.zeros(0, np.uint8)  # (blocks,) 1 = names or registry rows have changed
         self.state = State(np.zeros(0, METER), {}, np.zeros(0, np.uint8), np.zeros(0, np.uint8))
-        self.frame = np.zeros(0, FRAME)
+        self.frame = np.zeros(0, np.int32)  # slot → index in ``frames``
+        self.frames = np.zeros(1, FRAME)
+        self._frames: dict[tuple[float, int, int], int] = {}
         self._kinds: dict[bytes, _Described] = {}  # packed row → what describing a meter of it comes to
         self._offsets: list[tuple[int, int]] = [(0, 0)]  # of each zone, as it stands in the arrays [s]
         self._blank = {(d.name, c.name): c.new(1)[0] for d in self.detectors for c in d.columns}
@@ -116,7 +118,7 @@ class Slots:
     def _grow(self, capacity: int) -> None:
         """Room for ``capacity`` meters. What is not yet used stays untouched, and takes no memory."""
         state = self.state
-        self.frame = _longer(self.frame, np.zeros(capacity, FRAME))
+        self.frame = _longer(self.frame, np.zeros(capacity, np.int32))
         state.meters = _longer(state.meters, np.zeros(capacity, METER))
         for detector in self.detectors:
             for column in detector.columns:
@@ -174,7 +176,7 @@ class Slots:
         code = np.array([places[id(kind)] for kind in kinds], np.int64)
         used, code = np.unique(code, return_inverse=True)
         self.state.meters[first:last] = np.stack([kinds[i].constants for i in used.tolist()])[code]
-        self.frame[first:last] = np.stack([kinds[i].frame for i in used.tolist()])[code]
+        self.frame[first:last] = np.array([kinds[i].frame for i in used.tolist()])[code]
         areas = self.areas
         self.state.meters["area"][first:last] = [areas.setdefault(m.home_area, len(areas)) for m in meters]
         self.state.meters["rank"][first:last] = [rank(channel) for channel in channels]
@@ -182,7 +184,7 @@ class Slots:
         for slot, (channel, meter) in enumerate(zip(channels, meters, strict=True), first):
             if channel != meter.meter_id:
                 self.link(slot, meter.meter_id)
-        offsets = np.array(self._offsets)[self.frame["zone"][first:last]]
+        offsets = np.array(self._offsets)[self.frames["zone"][self.frame[first:last]]]
         self.state.meters["was"][first:last], self.state.meters["offset"][first:last] = offsets.T
         self.touch(range(first, last, BLOCK))
         self.touch([last - 1])
@@ -264,7 +266,7 @@ class Slots:
         self.state.meters["next"][slot] = following
         self.state.meters["area"][slot] = self.areas.setdefault(meter.home_area, len(self.areas))
         self.state.meters["rank"][slot] = rank(self.channels[slot])
-        zone = int(kind.frame["zone"])
+        zone = int(self.frames["zone"][kind.frame])
         self.state.meters["was"][slot], self.state.meters["offset"][slot] = self._offsets[zone]
         self.frame[slot] = kind.frame
         self.who[slot // BLOCK] = 1
@@ -286,12 +288,18 @@ class Slots:
         cell["cohort"] = min(self.cohorts.setdefault(cohort, len(self.cohorts)), MOST_COHORTS)
         shift = round((meter.interval_s or 0) * NS) if meter.stamp == "start" else 0
         self._ask(cell)
-        frame = np.zeros((), FRAME)
-        frame[()] = (meter.multiplier, shift, self._zone(meter.tz))
-        kind = _Described(row, cell, frame)
+        kind = _Described(row, cell, self._frame((meter.multiplier, shift, self._zone(meter.tz))))
         if len(self._kinds) < MOST_KINDS:
             self._kinds[row] = kind
         return kind
+
+    def _frame(self, frame: tuple[float, int, int]) -> int:
+        """The index of scale, shift and zone."""
+        place = self._frames.setdefault(frame, len(self._frames))
+        if place == len(self.frames):
+            self.frames = np.concatenate([self.frames, np.zeros(place, FRAME)])
+        self.frames[place] = frame
+        return place
 
     def _ask(self, constants: Records) -> None:
         """From now on, call the detectors that a meter of these constants concerns."""
@@ -365,7 +373,7 @@ class Slots:
         for zone, name in enumerate(self.zones):
             pair = (offset_at(name, before), offset_at(name, now))
             if pair != self._offsets[zone]:
-                mine = self.frame["zone"][:used] == zone
+                mine = self.frames["zone"][self.frame[:used]] == zone
                 for place, offset in zip(("was", "offset"), pair, strict=True):
                     self.state.meters[place][:used][mine] = offset
                 self._offsets[zone] = pair

@@ -28,7 +28,7 @@ check: $(DEV) ## lint, format, types and the laws of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(DEV) ## measure and compare
+bench: $(DEV) ## measure and compare (ARGS=detection: beside PyOD and river, which it fetches; writes docs/detection-bench.md)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 soak: $(DEV) ## kill everything at random moments, 20 rounds (FORESTALL_ROUNDS=n)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +17,10 @@ from streams.messages import Flag
 from streams.registry import Meter
 from tests import naive
 from tests.naive import districts as twins
-from tests.scada_streams import START, alone, assert_agree
+from tests.naive.gas import Gas, Home
+from tests.scada_streams import START, alone, assert_agree, drive
 from tests.streams_of_readings import DAY, HOUR, NS, Row, Stream, examples, feed, instant, make_bank, streams
-from tests.test_detectors import by_meter, named, validated
+from tests.test_detectors import validated
 
 # -- the twins -------------------------------------------------------------------------------------
 
@@ -239,16 +239,21 @@ HOME = Meter(
 
 
 @examples(30)
-@given(streams(days=60, spacings=(HOUR // 2, HOUR, 2 * HOUR)))
-def test_gas_flows_are_those_of_the_obvious_loop(stream: Stream) -> None:
-    rule = GasFlow(warm_days=5, long_days=90)
+@given(streams(days=40, spacings=(HOUR // 2, HOUR, 2 * HOUR), most_meters=7, most_rows=7000), st.booleans())
+def test_gas_flows_are_those_of_the_obvious_loop(stream: Stream, soon: bool) -> None:
+    """By the 72 hours alone, and with weeks that are days, in an area of five and more homes or fewer."""
+    meters = [replace(m, commodity="gas", area="estate" if m.meter_id != "m3" else "") for m in stream.meters]
+    stream = Stream(meters, stream.rows)
+    rule = (
+        GasFlow(warm_days=2, long_days=2, habit=0.02, hours=30)
+        if soon
+        else GasFlow(warm_days=5, long_days=90)
+    )
     flags = [f for f in run(stream.meters, stream.rows, rule) if f.family == "leak"]
-    parts = by_meter(stream, validated(stream)[0])
-    lines: list[Any] = []
-    for m in stream.meters:
-        if m.commodity == "gas":
-            lines += named(twins.gas(parts[m.meter_id], naive.single(0.005), True, 5), m.meter_id)
-    assert_agree(flags, lines)
+    homes = [Home(m.meter_id, (m.home_area, m.meter_class, m.unit), naive.single(0.005)) for m in meters]
+    twin = Gas(homes, rule.warm_days, rule.long_days, rule.habit, rule.hours)
+    drive(stream, twin.take, twin.advance)
+    assert_agree(flags, twin.lines)
 
 
 def gas_rows(values: Sequence[float], meter: str = "g") -> list[Row]:

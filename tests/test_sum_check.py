@@ -52,7 +52,16 @@ def pairs(draw: st.DrawFn) -> tuple[Meter, list[Row]]:
     for kind in ("interval", "register"):
         mine = msgspec.structs.replace(meter, kind=kind)
         most = draw(st.sampled_from((3, 8)))
-        for row in _series(mine, START, spacing, count, seed, draw(accidents(most))):
+        series = _series(mine, START, spacing, count, seed, draw(accidents(most)))
+        if kind == "interval":
+            # For a while the intervals tell of more than the register.
+            first, length = draw(st.integers(0, count)), draw(st.integers(0, count))
+            more_by = draw(st.sampled_from((0.0, 0.5, 4.0)))
+            series = [
+                row.but(value=row.value + more_by * (first <= i < first + length))
+                for i, row in enumerate(series)
+            ]
+        for row in series:
             more = {"register": "total"} if kind == "register" else {}
             own = Kind.REGISTER if kind == "register" else Kind.INTERVAL
             rows.append(row.but(kind=int(own), sparse={**row.sparse, **more}))

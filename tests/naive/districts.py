@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.naive import DAY, HOUR, NAN, NS, Line, Taken, single
+from tests.naive import DAY, HOUR, NAN, Line, Taken, single
 
 
 @dataclass
@@ -203,41 +203,3 @@ class Night:
             )
         if not above:
             u.learn(net)
-
-
-def gas(taken: Sequence[Taken], start_flow: float, quiet: bool, warm_days: float) -> list[Line]:
-    """Gas above the start flow without a break for 72 hours (the 30 days need the watermark)."""
-    lines: list[Line] = []
-    first = since = 0
-    rested = 0.0
-    flows: list[float] = []
-    is_open = False
-    for t in taken:
-        if t.status != "ok" or not 0 < t.span <= 2 * HOUR:
-            continue
-        at = t.reading.time
-        begin = max((at - t.span) // NS, 1)
-        first = first or begin
-        rate = t.usage / (t.span / HOUR)
-        weight = min(t.span / (28 * DAY), 1)
-        told = {"start_flow_per_hour": start_flow, "usual_quiet_share": rested}
-        if rate <= start_flow:
-            rested = single(rested + weight * (1 - rested))
-            if is_open:
-                told |= {"hours": (at - since * NS) / HOUR, "usual_quiet_share": rested}
-                told |= {"least_flow_per_hour": min(flows)}
-                lines.append(Line("cleared", "continuous_flow", at, since * NS, rate, start_flow, told))
-            is_open, since, flows = False, 0, []
-            continue
-        if not since or (t.since > t.span + t.span // 2 and not is_open):
-            since, flows = begin, []
-        flows.append(rate)
-        if not is_open:
-            rested = single(rested - weight * rested)
-        ready = t.live and at // NS - first >= warm_days * 86400 and rested >= 0.15 and quiet
-        if ready and not is_open and (at // NS - since) / 3600 >= 72:
-            is_open = True
-            told |= {"hours": (at - since * NS) / HOUR, "least_flow_per_hour": min(flows)}
-            told |= {"usual_quiet_share": rested}
-            lines.append(Line("raised", "continuous_flow", at, since * NS, rate, start_flow, told))
-    return lines

@@ -62,6 +62,7 @@ async def _measure(directory: Path, meters: int) -> list[tuple[str, ...]]:
         await asyncio.sleep(0.05)
     # What the program itself takes, kernels loaded, is not counted a meter.
     warm = Partition(compose.bank_config(settings), 0)
+    warm.bank.asked = [True] * len(warm.bank.detectors)
     for step in (0, 30):
         warm.handle(_batch(["warm"], START + step * HOUR, 1.0))
     empty = resident_bytes(os.getpid())

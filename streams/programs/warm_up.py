@@ -36,6 +36,7 @@ def warm_up(config: BankConfig) -> float:
     ]  # fmt: skip
     outcome = Outcome()
     bank.register(meters, outcome)
+    bank.asked = [True] * len(bank.detectors)  # also those that none of these meters concerns
     n = 24 * DAYS
     for kind in kinds:
         bank.update(_hours(kind, n), outcome)

@@ -16,6 +16,7 @@ from detectors.turning import SPAN, Profile, learn, residual_of, run_of, scale_o
 
 HEADS = 4
 BEYOND = NAMES.index("day_over_most")
+NEAR = 1.0  # weight below the line from where on a day counts as near it
 PEERS = 8  # neighbours that a comparison needs, itself apart
 CHANGES = len(WINDOWS) * LEVELS
 
@@ -117,7 +118,7 @@ def shared(values: F4, order: NDArray[np.int64], key: NDArray[np.int64], wide: N
 def close_days(
     habit: Records, ring: Ring, profile: Profile, book: Book, start: I64, calm_days: U8, pulse: Records,
     meters: Records, hot: U8, cold: U8, used: int, watermark: int, lines: F8, gross: float, margin: float, calm: int,
-    head: NDArray[np.int32], root: NDArray[np.int32], depth: NDArray[np.int32], node: Records, leaf: F4, rest: F8,
+    crowd: float, head: NDArray[np.int32], root: NDArray[np.int32], depth: NDArray[np.int32], node: Records, leaf: F4, rest: F8,
     base: F8, rate: F8,
     out: Records, noted: F4, trace: F4,
 ) -> tuple[int, F4]:  # fmt: skip
@@ -172,40 +173,46 @@ def close_days(
     area_logs, area_steps = shared(logs, order, key, wide), shared(steps, order, key, wide)
 
     x = np.empty(trace.shape[1] - 2, np.float32)
-    low = np.empty(3)
-    around, beside = np.empty((len(WINDOWS), LEVELS)), np.empty((len(WINDOWS), LEVELS))
-    found = written = 0
+    heads = head.size - 1
+    weight, beyond = np.full((n, heads), -np.inf), np.full(n, -np.inf)
     for i in range(n):
         j = due[i]
         s = habit[j]
-        for c in range(CHANGES):
-            w, k = c // LEVELS, c % LEVELS
-            log[w, k], step[w, k] = logs[i, c], steps[i, c]
-            around[w, k], beside[w, k] = area_logs[i, c], area_steps[i, c]
-        for d in range(3):
-            low[d] = least(ring, s, j, days[i], d + 1)
-        describe(
-            x, book, s, j, days[i], scale[i], known[i], log, step, around, beside, runs[i], low, figures, ordered,
+        _row(
+            x, i, j, s, ring, book, days, scale, known, logs, steps, area_logs, area_steps, runs, figures, ordered,
             real, bits,
         )  # fmt: skip
-        if written < trace.shape[0]:
-            trace[written, 0], trace[written, 1] = j, days[i]
-            trace[written, 2:] = x
-            written += 1
+        if i < trace.shape[0]:
+            trace[i, 0], trace[i, 1] = j, days[i]
+            trace[i, 2:] = x
         if known[i] < 12:
             continue
-        mean = _mean(hours[i])
-        beyond = x[BEYOND] - np.log(gross)
-        if not 24 * (mean - scale[i]) > meters[j].floor:
-            beyond = -np.inf
-        for h in range(head.size - 1):
-            # An open flag's weight is told when it is cleared; else only what is above the line counts.
-            enough = -np.inf if s.open & (1 << h) else lines[h] - base[h]
-            weight = base[h] + weigh(x, head[h], head[h + 1], root, depth, node, leaf, rest, enough)
-            if h == 0 and beyond > 0:
-                # No tree has seen the like: what is this far out is said.
-                weight = max(weight, lines[h] + beyond)
-            verb = _decide(s, calm_days[j], h, weight, lines[h], margin, calm, pulse[j].live == 1)
+        if 24 * (_mean(hours[i]) - scale[i]) > meters[j].floor:
+            beyond[i] = x[BEYOND] - np.log(gross)
+        for h in range(heads):
+            # An open flag's weight is told when it is cleared; else only what is near the line counts.
+            enough = -np.inf if s.open & (1 << h) else lines[h] - base[h] - (NEAR if h == 0 else 0.0)
+            weight[i, h] = base[h] + weigh(x, head[h], head[h + 1], root, depth, node, leaf, rest, enough)
+    near = lines[0] - NEAR if heads else np.inf
+    chance = np.exp(rate[0, 0] - rate[0, 1] * near) / 1000.0 if heads else 0.0
+    spikes = weight[:, 0].copy() if heads else np.zeros(n)
+    off = crowd * crowd_of(habit, due, spikes, near, chance, order, wide)
+
+    found = 0
+    for i in range(n):
+        if known[i] < 12:
+            continue
+        j = due[i]
+        s = habit[j]
+        for h in range(heads):
+            told = weight[i, h]
+            if h == 0:
+                if not s.open & 1:
+                    told -= off[i]
+                if beyond[i] > 0:
+                    # No tree has seen the like: what is this far out is said.
+                    told = max(told, lines[h] + beyond[i])
+            verb = _decide(s, calm_days[j], h, told, lines[h], margin, calm, pulse[j].live == 1)
             if verb == 0:
                 continue
             if verb == RAISE:
@@ -214,17 +221,76 @@ def close_days(
                 longer = np.empty((2 * found, noted.shape[1]), np.float32)
                 longer[:found] = noted
                 noted = longer
-            noted[found] = x
+            _row(
+                noted[found], i, j, s, ring, book, days, scale, known, logs, steps, area_logs, area_steps, runs,
+                figures, ordered, real, bits,
+            )  # fmt: skip
+            mean = _mean(hours[i])
             f = out[found]
-            cost = np.exp(rate[h, 0] - rate[h, 1] * weight)
+            cost = np.exp(rate[h, 0] - rate[h, 1] * told)
             f.slot, f.row, f.kind, f.verb = j, -1, h, verb
             f.at, f.start, f.end = watermark, start[j, h], watermark
             f.score = max(-np.log10(cost), 0.0)
             f.observed, f.expected = 24 * mean, 24 * scale[i]
-            f.e0, f.e1, f.e2 = 24 * mean, 24 * scale[i], np.exp(around[0, LEVELS - 1])
-            f.e3, f.e4, f.e5 = weight, lines[h], cost
+            f.e0, f.e1, f.e2 = 24 * mean, 24 * scale[i], np.exp(area_logs[i, LEVELS - 1])
+            f.e3, f.e4, f.e5 = told, lines[h], cost
             found += 1
     return found, noted[:found]
+
+
+@kernel
+def _row(
+    x: F4, i: int, j: int, s: Row, ring: Ring, book: Book, days: NDArray[np.int64], scale: F8, known: F8,
+    logs: F4, steps: F4, area_logs: F4, area_steps: F4, runs: F8, figures: F8, ordered: F8, real: F4,
+    bits: NDArray[np.uint32],
+) -> None:  # fmt: skip
+    """The features of day i, into ``x``."""
+    log, step = np.empty((len(WINDOWS), LEVELS)), np.empty((len(WINDOWS), LEVELS))
+    around, beside = np.empty((len(WINDOWS), LEVELS)), np.empty((len(WINDOWS), LEVELS))
+    low = np.empty(3)
+    for c in range(CHANGES):
+        w, k = c // LEVELS, c % LEVELS
+        log[w, k], step[w, k] = logs[i, c], steps[i, c]
+        around[w, k], beside[w, k] = area_logs[i, c], area_steps[i, c]
+    for d in range(3):
+        low[d] = least(ring, s, j, days[i], d + 1)
+    describe(
+        x, book, s, j, days[i], scale[i], known[i], log, step, around, beside, runs[i], low, figures, ordered, real,
+        bits,
+    )  # fmt: skip
+
+
+@kernel
+def crowd_of(
+    habit: Records, due: NDArray[np.int64], weight: F8, near: float, chance: float, order: NDArray[np.int64],
+    wide: NDArray[np.int64],
+) -> F8:  # fmt: skip
+    """How many more of the class look like a spike today than by chance: ln(1 + surplus), by meter.
+
+    Spikes come one by one. Where several of a class's meters have one on the same day, the day is unusual,
+    and not the meters: a holiday, the first frost. The surplus is the number of others at ``near`` or above, less
+    those that come there by chance, over the latter (one at least). Nothing of the kind is said of the other
+    heads: they look at weeks, and in a fleet some meter is always at fault.
+
+    weight  (n,) of the spike head
+    chance  share of days that come to ``near`` without a fault
+    """
+    n = weight.size
+    out = np.zeros(n)
+    start = 0
+    while start < n:
+        stop, count = start, 0
+        while stop < n and wide[order[stop]] == wide[order[start]]:
+            i = order[stop]
+            count += weight[i] > near and not habit[due[i]].open & 1
+            stop += 1
+        expected = chance * (stop - start)
+        for place in range(start, stop):
+            i = order[place]
+            others = count - (weight[i] > near and not habit[due[i]].open & 1)
+            out[i] = np.log1p(max(others - expected, 0.0) / max(expected, 1.0))
+        start = stop
+    return out
 
 
 @kernel

@@ -61,7 +61,7 @@ def surprise(s: Row, known: float, share: float, faint: float) -> float:
 @kernel
 def _update(
     flow: Records, meters: Records, slot: I64, time: I64, usage: F64, span: I64, status: U8, live: U8,
-    need: float, enough: float, share: float, faint: float, price: float, over: float, credit: float,
+    need: float, enough: float, habit: float, share: float, faint: float, price: float, over: float, credit: float,
     memory: float, warm: float, normal: float, out: Records,
 ) -> int:  # fmt: skip
     n = 0
@@ -99,7 +99,7 @@ def _update(
                 if s.hours >= need and live[i] and s.watched >= warm:
                     known = 1.0 - np.exp(-s.watched / memory)  # of the memory, while the meter is young
                     weighed = surprise(s, known, share, faint)
-                    if weighed >= enough:
+                    if weighed >= enough and s.rested >= habit * known:
                         s.open = 1
                         mean = s.total * HOUR / (time[i] - s.start)
                         score = max(np.log10(weighed / normal) / FALLING - LOG_COST, 0.0)
@@ -140,6 +140,7 @@ class ContinuousFlow:
             are divided by budget^0.3, ``enough`` by budget^0.9. [-]
     hours   least T, at a budget of 1. [h]
     enough  surprise that is asked for, at a budget of 1. [nat]
+    habit   share of quiet time below which a meter counts as one that never rests, and is not judged. [-]
     share   of the mean flow above which a run counts in full. [-]
     faint   what the faintest counts. [-]
     price   what an hour of rest takes from the run. [-]
@@ -156,6 +157,7 @@ class ContinuousFlow:
     budget: float = 1.0
     hours: float = 36.0
     enough: float = 30.0
+    habit: float = 0.25
     share: float = 0.4
     faint: float = 0.25
     price: float = 12.0
@@ -172,12 +174,13 @@ class ContinuousFlow:
         sizes = (self.budget, self.hours, self.enough, self.share, self.price, self.over, self.memory_days)
         if not (
             all(size > 0 for size in sizes)
+            and 0 <= self.habit < 1
             and 0 < self.faint <= 1
             and 0 <= self.credit <= 1
             and self.warm_days >= 0
         ):
             raise ValueError(
-                "need budget, hours, enough, share, price, over, memory_days > 0, 0 < faint <= 1, "
+                "need budget, hours, enough, share, price, over, memory_days > 0, 0 <= habit < 1, 0 < faint <= 1, "
                 f"0 <= credit <= 1 and warm_days >= 0, got {self}"
             )
 
@@ -206,7 +209,7 @@ class ContinuousFlow:
         b = batch
         found: int = _update(
             state.of(self.name, "flow"), state.meters, b.slot, b.time, b.usage, b.span, b.status, b.live,
-            self.hours / self.budget**SHORTER, self.enough / self.budget**FALLING, self.share, self.faint,
+            self.hours / self.budget**SHORTER, self.enough / self.budget**FALLING, self.habit, self.share, self.faint,
             self.price, self.over, self.credit, self.memory_days * 24, self.warm_days * 24, self.enough, out,
         )  # fmt: skip
         return found

@@ -106,6 +106,8 @@ class Habit:
               say: they know only what they were fitted on. [-]
     margin    a flag is cleared once the weight has been below the line by this much … [ln]
     calm      … for so many days. [d]
+    crowd     what the line of spikes rises by where others of the class come near it on
+              the same day (``closing.crowd_of``). [ln]
     heads     the trees; without them nothing is raised (the programs give those of ``heads.json``)
 
     Not for     meters read daily or more rarely (HighLow), or gauges.
@@ -119,6 +121,7 @@ class Habit:
     gross: float = 4.0
     margin: float = 2.0
     calm: int = 2
+    crowd: float = 1.0
     heads: Heads = field(default=NONE, repr=False)
 
     name = "habit"
@@ -126,10 +129,16 @@ class Habit:
     kinds = ("spike", "leak", "stuck", "low_usage")
 
     def __post_init__(self) -> None:
-        if not (self.budget > 0 and self.gross > 1 and self.margin >= 0 and 1 <= self.calm <= 30):
+        if not (
+            self.budget > 0
+            and self.gross > 1
+            and self.margin >= 0
+            and 1 <= self.calm <= 30
+            and self.crowd >= 0
+        ):
             raise ValueError(
-                "need budget > 0, gross > 1, margin >= 0 and 1 <= calm <= 30, "
-                f"got {self.budget}, {self.gross}, {self.margin} and {self.calm}"
+                "need budget > 0, gross > 1, margin >= 0, 1 <= calm <= 30 and crowd >= 0, "
+                f"got {self.budget}, {self.gross}, {self.margin}, {self.calm} and {self.crowd}"
             )
         if self.heads.features and self.heads.features != NAMES:
             raise ValueError(
@@ -181,7 +190,7 @@ class Habit:
             state.of(self.name, "habit"), state.of(self.name, "hours"), state.of(self.name, "profile"),
             state.of(self.name, "book"), state.of(self.name, "start"), state.of(self.name, "calm"),
             state.of("intervals", "pulse"), state.meters, state.hot, state.cold,
-            meters, watermark, lines, self.gross, self.margin, self.calm,
+            meters, watermark, lines, self.gross, self.margin, self.calm, self.crowd,
             h.first, h.root, h.depth, h.node, h.leaf, h.rest, h.base, h.rate,
             out, raised, trace,
         )  # fmt: skip
@@ -235,7 +244,13 @@ class Habit:
 
     def parameters(self) -> dict[str, float]:
         """All of them but the trees."""
-        return {"budget": self.budget, "gross": self.gross, "margin": self.margin, "calm": self.calm}
+        return {
+            "budget": self.budget,
+            "gross": self.gross,
+            "margin": self.margin,
+            "calm": self.calm,
+            "crowd": self.crowd,
+        }
 
 
 def _short(x: float) -> float | None:

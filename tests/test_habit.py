@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -245,6 +246,26 @@ def test_ten_days_use_in_three_hours_is_a_spike_at_the_close_of_the_day() -> Non
     assert flag.evidence["weight"] > flag.evidence["threshold"]
     assert flag.score == pytest.approx(-np.log10(flag.evidence["false_per_1000_days"]), abs=1e-4)
     assert flag.evidence["area_move"] == 1  # there are no neighbours
+
+
+def street(moved: range) -> Stream:
+    """Twenty neighbours; those that are named use three times as much on the evening of day 50."""
+    meters, rows = [], []
+    for k in range(20):
+        use = flat(k)[:53].copy()
+        use[50, 17:23] *= 3 if k in moved else 1
+        one = household(use, "electricity", "kW.h")
+        meters.append(msgspec.structs.replace(one.meters[0], meter_id=f"m{k}"))
+        rows += [row.but(meter=f"m{k}") for row in one.rows]
+    return Stream(meters, sorted(rows, key=lambda row: (row.time, row.meter)))
+
+
+@pytest.mark.parametrize(("moved", "alone", "together"), [(range(3, 4), 1, 1), (range(8), 4, 0)])
+def test_an_evening_on_which_many_have_a_feast_is_no_fault_of_each(
+    moved: range, alone: int, together: int
+) -> None:
+    assert len(raised(judged(street(moved), crowd=0))) == alone
+    assert len(raised(judged(street(moved)))) == together
 
 
 @pytest.mark.parametrize("litres", [3, 5, 10])

@@ -52,7 +52,7 @@ def continuous_flow(
             p = min(rested / (1 - math.exp(-watched / MEMORY)), 0.999)
             part = min(flows) / (0.4 * usual) if usual > 0 else 1.0
             surprise = -left * math.log1p(-p) * min(max(part, 0.25), 1)
-            if surprise >= enough:
+            if surprise >= enough and rested >= 0.25 * (1 - math.exp(-watched / MEMORY)):
                 is_open = True
                 mean = total / ((at - start) / HOUR)
                 lines.append(_flow("raised", at, start, mean, limit, flows, rest, rested, usual))

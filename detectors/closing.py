@@ -118,7 +118,8 @@ def shared(values: F4, order: NDArray[np.int64], key: NDArray[np.int64], wide: N
 def close_days(
     habit: Records, ring: Ring, profile: Profile, book: Book, start: I64, calm_days: U8, pulse: Records,
     meters: Records, hot: U8, cold: U8, used: int, watermark: int, lines: F8, gross: float, margin: float, calm: int,
-    crowd: float, head: NDArray[np.int32], root: NDArray[np.int32], depth: NDArray[np.int32], node: Records, leaf: F4, rest: F8,
+    crowd: float,
+    head: NDArray[np.int32], root: NDArray[np.int32], depth: NDArray[np.int32], node: Records, leaf: F4, rest: F8,
     base: F8, rate: F8,
     out: Records, noted: F4, trace: F4,
 ) -> tuple[int, F4]:  # fmt: skip

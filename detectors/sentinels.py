@@ -49,7 +49,8 @@ class Sentinels:
     Nothing statistical: the value, as it was sent, is all ones in binary of a counter of 24, 31
     or 32 bits with 0 to 3 decimals (16777.215, 2147483.647, 4294967.295), of 16 bits with 1 to 3,
     or one of the lists of the configuration and of the meter's registry row [1]_, and the reading
-    before does not explain it (see ``Intervals``). Such a value feeds nothing. Raised once, cleared by ``again`` good readings.
+    before does not explain it (see ``Intervals``). Such a value feeds nothing. Raised once, cleared by
+    ``again`` good readings.
     What is no number at all is only counted.
 
     again  good readings in a row that end it. [-]

@@ -19,7 +19,7 @@ from detectors.hours import HOLE, HOURS, Ring, add, reach
 from detectors.kernel import kernel
 from detectors.turning import turn
 
-RESERVE = 1.4  # of the budget is spent: rates are those of the fitted half, each quarter weighed by the other
+RESERVE = 1.9  # of the budget is spent: rates count days, and a day beside another is no flag of its own
 
 MUCH = 4.0  # times the mean use of an hour: so much after a hole may be the hole's
 
@@ -184,7 +184,7 @@ class Habit:
     ) -> int:
         """As ``advance``; features of every day closed go to ``trace`` (slot, day, features …) while it has room."""
         h = self.heads
-        lines = np.full(HEADS, h.line(RESERVE * self.budget) if h.names else np.inf)
+        lines = h.lines(RESERVE * self.budget).copy() if h.names else np.full(HEADS, np.inf)
         raised = np.empty((64, len(NAMES)), np.float32)
         found, raised = close_days(
             state.of(self.name, "habit"), state.of(self.name, "hours"), state.of(self.name, "profile"),

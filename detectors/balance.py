@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, CLEAR, RAISE, Column, State, named
+from detectors.base import BLOCK, CLEAR, RAISE, Column, Rule, State
 from detectors.baseline import SIGMA, learn
 from detectors.batch import (
     CONSUMER,
@@ -235,7 +235,7 @@ def _day(
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Rule):
     """District balance and line loss.
 
     For each local day of an area, I = Qin − Qout − dV/dt − Σ meters [1]_, from the meters whose
@@ -317,15 +317,7 @@ class Balance:
         )  # fmt: skip
         return found
 
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """The inflow meter in whose row its district is kept, after two weeks."""
         ready: NDArray[np.bool_] = state.of(self.name, "district")["days"][slots] >= self.warm_days
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

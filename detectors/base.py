@@ -7,8 +7,8 @@ flat arrays, row = meter, so that a checkpoint, a move or an upgrade never touch
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,6 +139,25 @@ class Detector(Protocol):
 
     def parameters(self) -> dict[str, float]:
         """What a person who checks a flag must know of the settings."""
+
+
+class Rule:
+    """What most detectors have in common; they say otherwise where they differ."""
+
+    __slots__ = ()
+
+    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
+        """Nothing here hangs on the watermark."""
+        return 0
+
+    def explain(self, state: State, finding: Any) -> dict[str, object]:
+        """The numbers compared."""
+        own = cast(Detector, self)
+        return named(own.evidence, own.kinds[finding["kind"]], finding)
+
+    def parameters(self) -> dict[str, float]:
+        """All of them."""
+        return asdict(cast(Any, self))
 
 
 @runtime_checkable

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, RAISE, Column, State, named
+from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import DAY, I64, NS, U8, Batch, Records
 from detectors.kernel import kernel
 from detectors.pulse import heard_for
@@ -90,7 +89,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Rule):
     """A device whose stamps fall behind the time at which its readings arrive.
 
     The statistic is the least time from stamp to arrival of each day: a network's delays come and
@@ -143,18 +142,6 @@ class Clock:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark."""
-        return 0
-
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """After some days of watching."""
         return heard_for(state.of("intervals", "pulse"), slots, 14 * DAY)
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

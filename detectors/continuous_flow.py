@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, RAISE, Column, State, named
+from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import F64, HOUR, I64, OK, U8, Batch, Records, Row
 from detectors.kernel import kernel
 
@@ -118,7 +117,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class ContinuousFlow:
+class ContinuousFlow(Rule):
     """Flow that does not stop: above Q for T hours, of a meter that is used to rest.
 
     Q is the meter's ``quiet`` flow (2 L/h of water, 0.02 m³/h of gas by default). A fixed T is at
@@ -214,19 +213,7 @@ class ContinuousFlow:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark."""
-        return 0
-
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """After two weeks of watching."""
         ready: NDArray[np.bool_] = state.of(self.name, "flow")["watched"][slots] >= self.warm_days * 24
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

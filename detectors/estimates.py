@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, RAISE, UPDATE, Column, State, named
+from detectors.base import CLEAR, RAISE, UPDATE, Column, Rule, State
 from detectors.batch import DAY, ESTIMATED, F64, I64, OK, REGISTER, TRUE_UP, U8, Batch, Records
 from detectors.kernel import kernel
 from detectors.pulse import heard_for
@@ -91,7 +90,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class Estimates:
+class Estimates(Rule):
     """Readings marked as estimated: prolonged estimation, and true-up.
 
     The statistic is the time since the last actual read [1]_: more than ``days`` for a meter read
@@ -145,18 +144,6 @@ class Estimates:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark: no reading at all is a gap."""
-        return 0
-
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """It needs no history, but does not make a meter known that others are still learning."""
         return heard_for(state.of("intervals", "pulse"), slots, 14 * DAY)
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, RAISE, Column, State, named
+from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import DAY, F64, HOUR, I64, LEVEL, NS, U8, Batch, Records, Row
 from detectors.finding import stale, tell
 from detectors.kernel import kernel
@@ -92,7 +91,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen:
+class Frozen(Rule):
     """A point that stands still although it always moved.
 
     So many samples in a row within the resolution of the first of them, ``share`` of the point's
@@ -149,21 +148,9 @@ class Frozen:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark."""
-        return 0
-
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """After a week in which it moved a hundred times."""
         s = state.of(self.name, "frozen")[slots]
         heard = state.of("intervals", "pulse")["time"][slots] // NS
         ready: NDArray[np.bool_] = (s["moves"] >= MOVES) & (heard >= s["first"] + self.warm_days * 86400)
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, CLEAR, RAISE, UPDATE, Column, State, named
+from detectors.base import BLOCK, CLEAR, RAISE, UPDATE, Column, Rule, State
 from detectors.batch import DAY, F64, HOUR, I64, NS, OK, U8, Batch, Records, Row
 from detectors.finding import fresh, tell
 from detectors.kernel import kernel
@@ -135,7 +135,7 @@ def _cohorts(
 
 
 @dataclass(frozen=True, slots=True)
-class GasFlow:
+class GasFlow(Rule):
     """Gas flow that never stops.
 
     Where ``ContinuousFlow`` asks for a flow that matters (Q litres for T hours, quiet hours allowed),
@@ -210,17 +210,9 @@ class GasFlow:
         )  # fmt: skip
         return found
 
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """After four weeks of watching."""
         first = state.of(self.name, "gas")["first"][slots]
         heard = state.of("intervals", "pulse")["time"][slots] // NS
         ready: NDArray[np.bool_] = (first > 0) & (heard >= first + self.warm_days * 86400)
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, Column, State, named
+from detectors.base import BLOCK, Column, Rule, State, named
 from detectors.batch import (
     CORRECTION,
     DAY,
@@ -61,7 +61,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class Notes(Rule):
     """What the latest batch saw: for a finding the periods before it, for each row its weights (high, low)."""
 
     periods: dict[tuple[int, int], NDArray[Any]]
@@ -74,7 +74,7 @@ def _key(finding: Any) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class HighLow:
+class HighLow(Rule):
     """High/low check on average daily use (ADU).
 
     A meter that is read rarely (20 days and more between reads) is judged at each read, once five
@@ -216,7 +216,3 @@ class HighLow:
             (s["known"] > 0) & (s["judged"] - s["known"] + 1 >= WEEK + REFERENCE)
         )
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

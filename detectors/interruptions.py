@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, CLEAR, RAISE, Column, State, named
+from detectors.base import BLOCK, CLEAR, RAISE, Column, Rule, State, named
 from detectors.batch import F64, I64, LEVEL, NS, OK, OUTAGE, RESTORED, U8, VOLTAGE, Batch, Records, Row
 from detectors.finding import STALE, due, tell
 from detectors.kernel import kernel
@@ -214,7 +214,7 @@ def _advance(
 
 
 @dataclass(frozen=True, slots=True)
-class Interruptions:
+class Interruptions(Rule):
     """Interruptions of supply: a voltage that is gone for more than a minute.
 
     An *outage* is raised when a point that is otherwise read near the nominal voltage is below
@@ -302,7 +302,3 @@ class Interruptions:
         """After twelve readings near the nominal voltage."""
         ready: NDArray[np.bool_] = state.of(self.name, "out")["near"][slots] >= NEAR
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -7,13 +7,12 @@ The first of all detectors: it decides what each reading is and gives every othe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, RAISE, Column, State, named
+from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import (
     AHEAD,
     BAD,
@@ -200,7 +199,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class Intervals:
+class Intervals(Rule):
     """Register → interval, and the order of readings.
 
     A register's usage is the difference over the real time between two readings [1]_. A
@@ -316,19 +315,7 @@ class Intervals:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark."""
-        return 0
-
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """From the second reading on."""
         ready: NDArray[np.bool_] = state.of(self.name, "pulse")["count"][slots] >= 2
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

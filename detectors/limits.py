@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, CLEAR, RAISE, UPDATE, Column, State, named
+from detectors.base import BLOCK, CLEAR, RAISE, UPDATE, Column, Rule, State, named
 from detectors.batch import F64, I64, LEVEL, NS, PRESSURE, U8, Batch, Records, Row
 from detectors.finding import due, fresh, stale, tell
 from detectors.kernel import kernel
@@ -151,7 +151,7 @@ def _advance(
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Rule):
     """HH, H, L and LL limits of an instantaneous value, with deadband and delay.
 
     A value beyond a limit for the delay raises a flag [1]_: at the reading that shows it, or at the
@@ -228,7 +228,3 @@ class Limits:
         for name in ("limit_hh", "limit_h", "limit_l", "limit_ll"):
             stated |= ~np.isnan(m[name])
         return stated & (state.of("intervals", "pulse")["count"][slots] >= 2)
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, CLEAR, RAISE, Column, State, named
+from detectors.base import BLOCK, CLEAR, RAISE, Column, Rule, State
 from detectors.baseline import SIGMA, learn
 from detectors.batch import DAY, F64, FLOW, HOUR, I64, INFLOW, NS, OUTFLOW, U8, VOLUME, Batch, Records, Row
 from detectors.finding import tell
@@ -149,7 +149,7 @@ def _judge(
 
 
 @dataclass(frozen=True, slots=True)
-class NightMinimum:
+class NightMinimum(Rule):
     """Minimum night flow of a district metered area.
 
     The mean net inflow of the local hours from ``from_h`` to ``to_h`` (inflows less outflows, by
@@ -235,15 +235,7 @@ class NightMinimum:
         )  # fmt: skip
         return found
 
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """The inflow meter in whose row its district is kept, after two weeks."""
         ready: NDArray[np.bool_] = state.of(self.name, "night")["days"][slots] >= self.warm_days
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, RAISE, Column, State, named
+from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import F64, HOUR, I64, LEVEL, NS, U8, Batch, Records
 from detectors.finding import stale, tell
 from detectors.kernel import kernel
@@ -90,7 +90,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Rule):
     """Rate of change beyond what the point's own history shows.
 
     A change between two readings, by the hour, that exceeds the 99.9 % quantile of the point's
@@ -153,21 +153,9 @@ class Rate:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark."""
-        return 0
-
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """After a thousand changes and a week."""
         s = state.of(self.name, "rate")[slots]
         heard = state.of("intervals", "pulse")["time"][slots] // NS
         ready: NDArray[np.bool_] = (s["moves"] >= self.moves) & (heard >= s["first"] + self.warm_days * 86400)
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, RAISE, Column, State, named
+from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import DAY, F64, I64, SENTINEL, U8, Batch, Records
 from detectors.kernel import kernel
 from detectors.pulse import heard_for
@@ -43,7 +42,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class Sentinels:
+class Sentinels(Rule):
     """A device that sends an error code instead of a reading.
 
     Nothing statistical: the value, as it was sent, is all ones in binary of a counter of 24, 31
@@ -89,18 +88,6 @@ class Sentinels:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark."""
-        return 0
-
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The value."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """It needs no history, but does not make a meter known that others are still learning."""
         return heard_for(state.of("intervals", "pulse"), slots, 14 * DAY)
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, RAISE, UPDATE, Column, State, named
+from detectors.base import CLEAR, RAISE, UPDATE, Column, Rule, State, named
 from detectors.batch import (
     CORRECTION,
     DAY,
@@ -137,7 +137,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class ShutOff:
+class ShutOff(Rule):
     """Use past a valve that is closed, or where there is no customer.
 
     A valve is closed where the device says so in its attributes (its last word counts) or the registry
@@ -191,10 +191,6 @@ class ShutOff:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark."""
-        return 0
-
     def explain(self, state: State, finding: Any) -> dict[str, object]:
         """The amounts, and what the registry said of the contract."""
         kind = self.kinds[finding["kind"]]
@@ -206,7 +202,3 @@ class ShutOff:
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """It needs no history, but does not make a meter known that others are still learning."""
         return heard_for(state.of("intervals", "pulse"), slots, 14 * DAY)
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

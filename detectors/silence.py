@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, CLEAR, RAISE, UPDATE, Column, State, named
+from detectors.base import BLOCK, CLEAR, RAISE, UPDATE, Column, Rule, State, named
 from detectors.batch import DAY, HOUR, I64, NS, U8, Batch, Records, Row
 from detectors.kernel import kernel
 from detectors.pulse import heard_for
@@ -283,7 +283,7 @@ def _group(
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(Rule):
     """A meter that has said nothing for longer than it ever does, by the watermark.
 
     The statistic is the time that is missing: the readings that its spacing, stated or learned,
@@ -384,7 +384,3 @@ class Silence:
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """It needs no history, but does not make a meter known that others are still learning."""
         return heard_for(state.of("intervals", "pulse"), slots, 14 * DAY)
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, RAISE, Column, State, named
+from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import DAY, F64, FINE, I64, OK, U8, Batch, Records, Row
 from detectors.kernel import kernel
 
@@ -109,7 +108,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class Spike:
+class Spike(Rule):
     """Interval spike check.
 
     An interval that exceeds the third highest of its local day by more than 180 % (the classic
@@ -167,19 +166,7 @@ class Spike:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark."""
-        return 0
-
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """After 14 daily peaks."""
         ready: NDArray[np.bool_] = state.of(self.name, "spike")["kept"][slots] >= WARM
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

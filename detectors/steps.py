@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, RAISE, Column, State, named
+from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import DAY, F64, HOUR, I64, OK, U8, Batch, Records
 from detectors.kernel import kernel
 from detectors.pulse import heard_for
@@ -125,7 +124,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(Rule):
     """A use that jumps by exactly a factor between units or pulse weights, and stays there.
 
     The statistic is the logarithm of a day's use, or of a bill's use a day, less its weighted
@@ -191,18 +190,6 @@ class Steps:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark."""
-        return 0
-
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """When the first mean is made."""
         return heard_for(state.of("intervals", "pulse"), slots, 14 * DAY)
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, CLEAR, RAISE, UPDATE, Column, State, named
+from detectors.base import BLOCK, CLEAR, RAISE, UPDATE, Column, Rule, State
 from detectors.batch import (
     CORRECTION,
     DAY,
@@ -157,7 +156,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class SumCheck:
+class SumCheck(Rule):
     """Σ intervals against the register's difference over the same time.
 
     For meters that send both, one under a register's name beside the other. Whenever both have
@@ -217,18 +216,6 @@ class SumCheck:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark."""
-        return 0
-
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """It needs no history, but does not make a meter known that others are still learning."""
         return heard_for(state.of("intervals", "pulse"), slots, 14 * DAY)
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, RAISE, Column, State, named
+from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import DAY, HOUR, I64, TAMPERED, U8, UNTAMPERED, Batch, Records
 from detectors.kernel import kernel
 from detectors.pulse import heard_for
@@ -63,7 +62,7 @@ def _update(
 
 
 @dataclass(frozen=True, slots=True)
-class Tampering:
+class Tampering(Rule):
     """A device that says that its cover, its terminal cover or a magnet is where it should not be.
 
     Nothing statistical: the reading's attributes say so [1]_. Raised at the first reading that does;
@@ -114,18 +113,6 @@ class Tampering:
         )  # fmt: skip
         return found
 
-    def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Nothing here hangs on the watermark."""
-        return 0
-
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """What was told."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """It needs no history, but does not make a meter known that others are still learning."""
         return heard_for(state.of("intervals", "pulse"), slots, 14 * DAY)
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

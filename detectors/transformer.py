@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, CLEAR, RAISE, Column, State, named
+from detectors.base import BLOCK, CLEAR, RAISE, Column, Rule, State, named
 from detectors.batch import DAY, NS, PART, Batch, Records, Row
 from detectors.finding import tell
 from detectors.kernel import kernel
@@ -128,7 +128,7 @@ def _say(
 
 
 @dataclass(frozen=True, slots=True)
-class Transformer:
+class Transformer(Rule):
     """Transformer outage: most meters of one transformer silent at once.
 
     When the watermark enters a new hour, the meters of each ``transformer`` of the registry are
@@ -222,7 +222,3 @@ class Transformer:
         """The meter in whose row its transformer is kept, after two days."""
         ready: NDArray[np.bool_] = state.of(self.name, "group")["watched"][slots] > self.warm_looks
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, CLEAR, RAISE, Column, State, named
+from detectors.base import BLOCK, CLEAR, RAISE, Column, Rule, State
 from detectors.batch import F64, I64, LEVEL, NS, U8, VOLTAGE, Batch, Records, Row
 from detectors.finding import due, fresh, stale, tell
 from detectors.kernel import kernel
@@ -122,7 +122,7 @@ def _advance(
 
 
 @dataclass(frozen=True, slots=True)
-class Voltage:
+class Voltage(Rule):
     """Supply voltage beyond its band without a break for an hour.
 
     The band is that of the supply regulations: 220 V +7 % / −10 %, 198.0 to 235.4 V [1]_. A flag
@@ -198,15 +198,7 @@ class Voltage:
         )  # fmt: skip
         return found
 
-    def explain(self, state: State, finding: Any) -> dict[str, object]:
-        """The numbers compared."""
-        return named(self.evidence, self.kinds[finding["kind"]], finding)
-
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """After twelve readings near the nominal voltage."""
         ready: NDArray[np.bool_] = state.of(self.name, "volt")["near"][slots] >= NEAR
         return ready
-
-    def parameters(self) -> dict[str, float]:
-        """All of them."""
-        return asdict(self)

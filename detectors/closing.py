@@ -16,6 +16,7 @@ from detectors.turning import SPAN, Profile, learn, residual_of, run_of, scale_o
 
 HEADS = 4
 BEYOND = NAMES.index("day_over_most")
+FIFTHS = 5  # of a calm day
 NEAR = 1.0  # weight below the line from where on a day counts as near it
 PEERS = 8  # neighbours that a comparison needs, itself apart
 CHANGES = len(WINDOWS) * LEVELS
@@ -308,14 +309,14 @@ def _mean(hours: F8) -> float:
 def _decide(
     s: Row, calm_days: U8, h: int, weight: float, line: float, margin: float, calm: int, live: bool
 ) -> int:
-    """Raise above the line; clear after ``calm`` days below it by the margin; else nothing."""
+    """Raise above the line; clear after ``calm`` days below it by the margin, a day just below counting a fifth."""
     bit = 1 << h
     if s.open & bit:
-        if weight > line - margin:
+        if weight > line:
             calm_days[h] = 0
             return 0
-        calm_days[h] += 1
-        if calm_days[h] < calm:
+        calm_days[h] += 1 if weight > line - margin else FIFTHS
+        if calm_days[h] < FIFTHS * calm:
             return 0
         s.open = s.open & ~bit
         return CLEAR

@@ -105,7 +105,7 @@ class Habit:
     gross     a day of more than so many times the highest of six weeks is a spike whatever the trees
               say: they know only what they were fitted on. [-]
     margin    a flag is cleared once the weight has been below the line by this much … [ln]
-    calm      … for so many days. [d]
+    calm      … for so many days; a day below the line by less counts a fifth, so that what hovers there ends. [d]
     crowd     what the line of spikes rises by where others of the class come near it on
               the same day (``closing.crowd_of``). [ln]
     heads     the trees; without them nothing is raised (the programs give those of ``heads.json``)

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors import Habit, Intervals
-from detectors.base import State
+from detectors.base import CLEAR, State
 from detectors.batch import Records
+from detectors.closing import _decide
 from detectors.daybook import DAYS as KEPT
 from detectors.daybook import MEAN
 from detectors.features import NAMES
+from detectors.habit import HABIT
 from detectors.heads import NONE, Heads, shares, weigh
 from streams.bank import STEP
 from streams.messages import Flag
@@ -284,6 +286,23 @@ def test_a_stuck_meter_is_told_and_clears_when_it_counts_again() -> None:
     assert raised(flags) == ["stuck"]
     assert 47 < days_of(flags, "stuck", "raised")[0] < 50  # three days
     assert 59 < days_of(flags, "stuck", "cleared")[0] <= 62
+
+
+def days_to_clear(weights: list[float]) -> int:
+    """After how many days of such weights an open flag is cleared; the line is 2, the margin 1, calm 2 days."""
+    row, calm = np.zeros(1, HABIT), np.zeros(4, np.uint8)
+    row["open"] = 1
+    for day, weight in enumerate(weights, 1):
+        if _decide(row[0], calm, 0, weight, 2.0, 1.0, 2, True) == CLEAR:
+            return day
+    return 0
+
+
+def test_a_flag_that_hovers_below_the_line_ends_too() -> None:
+    assert days_to_clear([0.5, 0.5]) == 2
+    assert days_to_clear([1.5] * 20) == 10
+    assert days_to_clear([1.5] * 9 + [2.5] + [1.5] * 9) == 0
+    assert days_to_clear([0.5, 1.5, 1.5, 1.5, 1.5, 1.5]) == 6
 
 
 @pytest.mark.parametrize("seed", range(3))

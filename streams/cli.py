@@ -154,7 +154,8 @@ def check_config(
     try:
         compose.bank_config(settings)
         compose.router(settings)
-        faults = explain(settings)
+        calendar = compose.rules(settings).targets.calendar
+        faults = explain(settings, calendar)
     except ConfigError as error:
         _fail(error)
     typer.echo(faults)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from streams.sla import Targets, pause, resume
+from streams.sla import Targets, pause
 from streams.states import PAUSED, TRANSITIONS
 from streams.tickets import ENDED, Book, Callback, HistoryEntry, State, Step, Ticket, label
 from streams.wording import announce
@@ -75,7 +75,7 @@ def move(book: Book, ticket: Ticket, wish: Move, targets: Targets, now_ns: int) 
     sla = moved.sla
     if sla.acknowledged_ns is None:
         sla = replace(sla, acknowledged_ns=now_ns)
-    sla = pause(sla, now_ns) if wish.to in PAUSED else resume(sla, now_ns)
+    sla = pause(sla, now_ns) if wish.to in PAUSED else targets.resume(sla, now_ns)
     if wish.to is State.IMPLEMENTED:
         sla = targets.callback(sla, now_ns)
     closed = None if wish.to not in ENDED else now_ns if ticket.open else ticket.closed_ns

@@ -15,7 +15,7 @@ from streams.estimate import better, of_flag
 from streams.lifecycle import record
 from streams.messages import Flag, Status
 from streams.routing import PRIORITIES, Placement, Routing
-from streams.sla import Targets, resume
+from streams.sla import Targets
 from streams.states import PAUSED, RESOLVED
 from streams.tickets import (
     Book,
@@ -204,7 +204,7 @@ class Rules:
         if _URGENCIES.index(place.urgency) < _URGENCIES.index(ticket.urgency):
             ticket = replace(ticket, urgency=place.urgency)
         if _rank(place.priority) < _rank(ticket.priority):
-            sla = self.targets.tighten(resume(ticket.sla, now_ns), place.priority, now_ns)
+            sla = self.targets.tighten(self.targets.resume(ticket.sla, now_ns), place.priority, now_ns)
             # what has become graver waits for nobody
             state = State.INVESTIGATING if ticket.state in PAUSED else ticket.state
             ticket = replace(ticket, priority=place.priority, sla=sla, state=state)

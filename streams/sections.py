@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from streams.zones import transitions
+
 
 def url_of(value: str, schemes: tuple[str, ...]) -> str:
     """The URL, if it has one of the schemes; ValueError else."""
@@ -200,6 +202,22 @@ class DesksSettings(Section):
 
     webhook: WebhookSettings = WebhookSettings()
     email: EmailSettings = EmailSettings()
+
+
+class TicketsSettings(Section):
+    """When the offices work, for what tickets are due."""
+
+    calendar: Path | None = Field(
+        None,
+        description="working hours, holidays, make-up days: docs/tickets.md; none: Monday to Friday, 09:00-18:00",
+    )
+    time_zone: str = Field("UTC", description="IANA name, e.g. Asia/Shanghai; where the calendar names none")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check(cls, value: str) -> str:
+        transitions(value)
+        return value
 
 
 class WatchSettings(Section):

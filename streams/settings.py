@@ -25,6 +25,7 @@ from streams.sections import (
     MqttSettings,
     Section,
     SparkplugSettings,
+    TicketsSettings,
     WatchSettings,
     WebSettings,
     WorkerSettings,
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     history: HistorySettings = HistorySettings()
     influx: InfluxSettings = InfluxSettings()
     desks: DesksSettings = DesksSettings()
+    tickets: TicketsSettings = TicketsSettings()
     watch: WatchSettings = WatchSettings()
     web: WebSettings = WebSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -174,6 +176,7 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
         "kafka.ca": settings.kafka.ca,
         "kafka.cert": settings.kafka.cert,
         "kafka.key": settings.kafka.key,
+        "tickets.calendar": settings.tickets.calendar,
         **{f"ingest.mappings.{i}": mapping for i, mapping in enumerate(settings.ingest.mappings)},
     }
     missing = [

@@ -1,92 +1,44 @@
-"""When a ticket is due: working days, limits by priority, and the clock that pauses.
+"""When a ticket is due: limits by priority, and the clock that pauses.
 
-The limits are ours (the trade's guides leave them open) and configurable.
+The limits are ours (the trade's guides leave them open). Minutes and hours count by the clock on the
+wall, days are working days; the pauses of an emergency count by the wall too, all others in working time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
 from types import MappingProxyType
-from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
 from streams.messages import NS
 from streams.tickets import Sla
+from streams.working_time import Calendar
 
-_YEAR_DAYS = 366  # no calendar has a year without a working day
-
-
-@dataclass(frozen=True, slots=True)
-class Calendar:
-    """Which days are worked, and when the offices open and close.
-
-    holidays : days off that would be worked
-    makeup   : days worked that would be off (调休)
-    Raises ValueError if no weekday is worked or the office closes before it opens.
-    """
-
-    tz: str = "UTC"
-    opens: time = time(8, 30)
-    closes: time = time(17, 30)
-    weekdays: frozenset[int] = frozenset({0, 1, 2, 3, 4})  # Monday is 0
-    holidays: frozenset[date] = frozenset()
-    makeup: frozenset[date] = frozenset()
-
-    def __post_init__(self) -> None:
-        if not self.weekdays or not self.weekdays <= set(range(7)):
-            raise ValueError(f"expected weekdays between 0 and 6, got {sorted(self.weekdays)}")
-        if self.opens >= self.closes:
-            raise ValueError(f"expected opens < closes, got {self.opens} and {self.closes}")
-        ZoneInfo(self.tz)
-
-    def works(self, day: date) -> bool:
-        """Tell whether a day is a working day."""
-        return day in self.makeup or (day.weekday() in self.weekdays and day not in self.holidays)
-
-    def after_days(self, start_ns: int, days: int) -> int:
-        """The close of the ``days``-th working day after the day of ``start_ns``. [ns]"""
-        day = self._local(start_ns).date()
-        for _ in range(days):
-            day = self._next_working(day)
-        return self._instant(day, self.closes)
-
-    def next_opening(self, start_ns: int) -> int:
-        """The next time that the offices open, after ``start_ns``. [ns]"""
-        local = self._local(start_ns)
-        if self.works(local.date()) and local.time() < self.opens:
-            return self._instant(local.date(), self.opens)
-        return self._instant(self._next_working(local.date()), self.opens)
-
-    def _next_working(self, day: date) -> date:
-        for _ in range(_YEAR_DAYS):
-            day += timedelta(days=1)
-            if self.works(day):
-                return day
-        raise ValueError(f"expected a working day within a year before {day}, got none: check the holidays")
-
-    def _local(self, ns: int) -> datetime:
-        return datetime.fromtimestamp(ns // NS, UTC).astimezone(ZoneInfo(self.tz))
-
-    def _instant(self, day: date, at: time) -> int:
-        return int(datetime.combine(day, at, ZoneInfo(self.tz)).timestamp()) * NS
+WALL = "wall"  # ``Sla.clock`` of an emergency, which knows no calendar
+WORKING = "working"
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How soon a priority is to be acknowledged and resolved; seconds or working days."""
+    """How soon a priority is to be acknowledged and resolved.
+
+    ack_s, resolve_s       : seconds of the clock on the wall
+    ack_days, resolve_days : working days; what is due ends with the last of them
+    clock                  : how long a pause counts, ``wall`` or ``working``
+    """
 
     ack_s: float | None = None
     ack_days: int | None = None
     resolve_s: float | None = None
     resolve_days: int | None = None
+    clock: str = WORKING
 
 
 _LIMITS: Mapping[str, Limit] = MappingProxyType(
     {
-        "P1": Limit(ack_s=300, resolve_s=24 * 3600),
+        "P1": Limit(ack_s=300, resolve_s=24 * 3600, clock=WALL),
         "P2": Limit(ack_s=3600, resolve_days=2),
         "P3": Limit(ack_days=1, resolve_days=5),
         "P4": Limit(),  # with the next batch
@@ -110,44 +62,56 @@ class Targets:
             # the next batch begins when the offices open
             ack_due_ns=self.calendar.next_opening(opened_ns) if ack is None else ack,
             resolve_due_ns=self._due(limit.resolve_s, limit.resolve_days, opened_ns),
+            clock=limit.clock,
         )
 
     def tighten(self, sla: Sla, priority: str, now_ns: int) -> Sla:
         """The earlier of what was due and what a raised priority asks for from now on."""
         fresh = self.due(priority, now_ns)
+        resolve = _earlier(sla.resolve_due_ns, fresh.resolve_due_ns)
         return replace(
             sla,
             ack_due_ns=_earlier(sla.ack_due_ns, fresh.ack_due_ns),
-            resolve_due_ns=_earlier(sla.resolve_due_ns, fresh.resolve_due_ns),
+            resolve_due_ns=resolve,
+            # pauses count as the limit does that is nearer
+            clock=sla.clock if resolve == sla.resolve_due_ns else fresh.clock,
         )
 
     def callback(self, sla: Sla, now_ns: int) -> Sla:
         """The work is done now: when the customer is to be called."""
         return replace(sla, callback_due_ns=self.calendar.after_days(now_ns, self.callback_days))
 
+    def resume(self, sla: Sla, now_ns: int) -> Sla:
+        """Let the clock run again; what is due moves on by the time that it stood still.
+
+        Working time, but for an emergency: a pause over a weekend gives nobody two days more.
+        """
+        if sla.paused_since_ns is None:
+            return sla
+        wall = sla.clock == WALL
+        since, due = sla.paused_since_ns, sla.resolve_due_ns
+        stood = max(0, now_ns - since) if wall else self.calendar.between(since, now_ns)
+        if due is not None:
+            due = due + stood if wall else self.calendar.after_hours(due, stood)
+        return replace(
+            sla,
+            paused_since_ns=None,
+            paused_ns=sla.paused_ns + stood,
+            # an acknowledgement is ours to give, whoever else we wait for
+            resolve_due_ns=due,
+        )
+
     def _due(self, seconds: float | None, days: int | None, start_ns: int) -> int | None:
         if seconds is not None:
-            return start_ns + int(seconds * NS)
+            return start_ns + int(
+                seconds * NS
+            )  # what is asked for within the hour does not wait for the offices
         return None if days is None else self.calendar.after_days(start_ns, days)
 
 
 def pause(sla: Sla, now_ns: int) -> Sla:
     """Stop the clock: somebody else has to move (customer, laboratory)."""
     return sla if sla.paused_since_ns is not None else replace(sla, paused_since_ns=now_ns)
-
-
-def resume(sla: Sla, now_ns: int) -> Sla:
-    """Let the clock run again; what is due moves on by the time that it stood still."""
-    if sla.paused_since_ns is None:
-        return sla
-    stood = max(0, now_ns - sla.paused_since_ns)
-    return replace(
-        sla,
-        paused_since_ns=None,
-        paused_ns=sla.paused_ns + stood,
-        # an acknowledgement is ours to give, whoever else we wait for
-        resolve_due_ns=None if sla.resolve_due_ns is None else sla.resolve_due_ns + stood,
-    )
 
 
 def breached(sla: Sla, now_ns: int) -> tuple[str, ...]:

@@ -78,7 +78,8 @@ class Sla(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     callback_due_ns: int | None = None
     acknowledged_ns: int | None = None
     paused_since_ns: int | None = None
-    paused_ns: int = 0  # in all pauses so far
+    paused_ns: int = 0  # in all pauses so far, by this clock:
+    clock: str = "working"  # or ``wall``, for an emergency
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -30,13 +30,17 @@ from detectors.base import Detector
 from detectors.heads import Heads, read
 from streams import causes, routing, wording
 from streams.bank import BankConfig
+from streams.calendar_file import CalendarError, load_calendar
 from streams.clock import Clock, FileClock, SystemClock
 from streams.constants import Sizes
 from streams.deliver import LogDesk
 from streams.messages import NS
 from streams.ports import Desk, History, Log
+from streams.rules import Rules
 from streams.settings import ConfigError, Settings
+from streams.sla import Targets
 from streams.topology import topics
+from streams.working_time import Calendar
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +55,7 @@ __all__ = [
     "open_log",
     "prepare_log",
     "router",
+    "rules",
     "serve_web",
     "upgrade_store",
 ]
@@ -147,6 +152,16 @@ def sparkplug_config(settings: Settings) -> SparkplugConfig:
     """How Sparkplug is read."""
     given = settings.sparkplug.model_dump()
     return SparkplugConfig(register=given.pop("register_name"), **given)
+
+
+def rules(settings: Settings) -> Rules:
+    """How flags become tickets, due by the calendar of the configuration. Raises ConfigError."""
+    own = settings.tickets
+    try:
+        calendar = load_calendar(own.calendar, own.time_zone) if own.calendar else Calendar(own.time_zone)
+    except CalendarError as error:
+        raise ConfigError(f"tickets.calendar: {error}") from None
+    return Rules(targets=Targets(calendar))
 
 
 def router(settings: Settings) -> Router:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel, SecretStr
 
 from streams.settings import Settings
+from streams.working_time import Calendar
 
 
 def keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
@@ -34,7 +35,7 @@ def list_keys() -> str:
     )
 
 
-def explain(settings: Settings) -> str:
+def explain(settings: Settings, calendar: Calendar) -> str:
     """In a few lines: where things are read from, kept and sent. No secrets."""
     log = "embedded log " + str(settings.data_dir / "log.db") if settings.embedded else settings.broker
     store = settings.store_url.rsplit("@", 1)[-1] if "@" in settings.store_url else settings.store_url
@@ -49,9 +50,22 @@ def explain(settings: Settings) -> str:
         f"  registry        {settings.ingest.registry or 'none: every meter is unknown, and taken in'}",
         f"  log             {log}, {settings.partitions} partitions",
         f"  tickets         {store}",
+        f"  working time    {_working_time(settings, calendar)}",
         f"  history         {history}{influx}",
         f"  webhook         {settings.desks.webhook.url or 'off'}",
         f"  e-mail          {settings.desks.email.host or 'off'}",
         f"  pages           http://{settings.web.host}:{settings.web.port}/",
     ]
     return "\n".join(lines)
+
+
+def _working_time(settings: Settings, calendar: Calendar) -> str:
+    """Where the calendar is from, its zone, and the last day that it says anything of."""
+    if settings.tickets.calendar is None:
+        return f"Monday to Friday, 09:00-18:00 {calendar.tz}, no holidays"
+    named = calendar.holidays | calendar.makeup
+    until = f"; the last day that it names is {max(named)}" if named else ""
+    return (
+        f"{settings.tickets.calendar}, {calendar.tz}: {len(calendar.holidays)} holidays, "
+        f"{len(calendar.makeup)} make-up days{until}"
+    )

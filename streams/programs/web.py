@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Until ``stop``. Serves at once; the ticket store is upgraded beside it, as soon as it answers."""
     clock = compose.make_clock(settings)
+    rules = compose.rules(settings)
     durable = compose.open_log(settings)
     started, opened = asyncio.Event(), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
@@ -35,7 +36,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 settings, store, clock, stop, started, lambda: "" if opened.is_set() else missing
             )
         )
-        beside = asyncio.create_task(_beside(settings, store, clock, stop, started, opened))
+        beside = asyncio.create_task(_beside(settings, store, rules, clock, stop, started, opened))
         try:
             await asyncio.wait({serving, beside}, return_when=asyncio.FIRST_COMPLETED)
             # what runs beside ends by itself only when told to stop, or by a fault that ends us
@@ -51,6 +52,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 async def _beside(
     settings: Settings,
     store: Store,
+    rules: Rules,
     clock: Clock,
     stop: asyncio.Event,
     started: asyncio.Event,
@@ -67,5 +69,5 @@ async def _beside(
         # A clock that is set by hand says nothing of silence or delay.
         own = settings.watch
         config = WatchConfig(silent_s=own.silent_s, lag_s=own.lag_s, outbox_s=own.outbox_s)
-        work.append(SelfWatch(store, Rules(), clock, config).run(stop))
+        work.append(SelfWatch(store, rules, clock, config).run(stop))
     await asyncio.gather(*work)

@@ -27,7 +27,6 @@ from streams.programs.ingest import insist
 from streams.programs.warm_up import warm_up
 from streams.quality_keep import QualityKeep
 from streams.record import Recorder
-from streams.rules import Rules
 from streams.settings import Settings
 from streams.topology import build, make_app
 
@@ -58,6 +57,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         stack.callback(store.close)
         topology = build(settings)
         config = compose.bank_config(settings)
+        rules = compose.rules(settings)
         doing = "compiling the detectors"
         keeper = Keeper(
             topology,
@@ -67,7 +67,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             settings.worker.checkpoint_share,
         )
         detect.attach(keeper)
-        opener = TicketOpener(topology, Dispatcher(store, Rules(), clock), durable)
+        opener = TicketOpener(topology, Dispatcher(store, rules, clock), durable)
         open_tickets.attach(topology, opener)
         apps = [topology.app]
         recorder = None

@@ -61,7 +61,7 @@ def test_instants_go_out_as_text() -> None:
     assert out["opened_at"] == "2026-06-01T12:00:00.000Z"
     assert out["sla"] == {
         "ack_due_at": "2026-06-01T13:00:00.000Z",
-        "resolve_due_at": "2026-06-03T17:30:00.000Z",
+        "resolve_due_at": "2026-06-03T18:00:00.000Z",
     }
     assert not [name for name in out if name.endswith("_ns")]
     assert {"history", "steps", "external_refs"}.isdisjoint(out)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
+from streams.book import Book
 from streams.sla import Targets, pause
 from streams.states import PAUSED, TRANSITIONS
-from streams.tickets import ENDED, Book, Callback, HistoryEntry, State, Step, Ticket, label
+from streams.tickets import ENDED, Callback, HistoryEntry, State, Step, Ticket, label
 from streams.wording import announce
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from streams.deliveries import TicketEvent, cloud_event
 from streams.messages import TICKETS
 from streams.ports import Desk, Log
-from streams.tickets import TicketEvent, cloud_event
 
 
 class LogDesk:

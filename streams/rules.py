@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from streams.book import Book, point_of, ticket_id
 from streams.causes import hypotheses, steps
 from streams.estimate import better, of_flag
 from streams.lifecycle import record
@@ -17,17 +18,7 @@ from streams.messages import Flag, Status
 from streams.routing import PRIORITIES, Placement, Routing
 from streams.sla import Targets
 from streams.states import PAUSED, RESOLVED
-from streams.tickets import (
-    Book,
-    Category,
-    Episode,
-    Estimate,
-    State,
-    Ticket,
-    Urgency,
-    point_of,
-    ticket_id,
-)
+from streams.tickets import Category, Episode, Estimate, State, Ticket, Urgency
 
 ACTOR = "forestall"
 _URGENCIES = (Urgency.EMERGENCY, Urgency.NORMAL, Urgency.LOW)

@@ -1,27 +1,25 @@
-"""Tickets: the values, their states and codes, and the book of one transaction.
+"""Tickets: the values, their states and codes.
 
-The values are frozen; the verbs that change them are in ``dispatch`` (flags) and
-``lifecycle`` (staff). Names ending in ``_ns`` are wall-clock times in nanoseconds
-since 1970 UTC; ``at``, ``start`` and ``end`` are event times in ISO 8601, as the flag
-has them.
+The values are frozen; the verbs that change them are in ``rules`` (flags), ``lifecycle``
+(staff) and ``linking`` (complaints), each on the ``book`` of one transaction. Names ending
+in ``_ns`` are wall-clock times in nanoseconds since 1970 UTC; ``at``, ``start`` and ``end`` are
+event times in ISO 8601, as the flag has them.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from datetime import UTC, datetime
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 import msgspec
 
-from streams.messages import NS, Flag
+from streams.messages import NS
 from streams.states import ENDED, OPEN, Category, Origin, State, StepKind, Urgency, label
 
 __all__ = [
     "ENDED",
     "OPEN",
-    "Book",
     "Callback",
     "Category",
     "Episode",
@@ -29,20 +27,33 @@ __all__ = [
     "HistoryEntry",
     "Hypothesis",
     "Origin",
+    "Purpose",
     "Sla",
     "State",
     "Step",
     "StepKind",
+    "Swap",
     "Ticket",
-    "TicketEvent",
     "Urgency",
-    "cloud_event",
-    "event_key",
+    "Verdict",
     "iso",
     "label",
-    "point_of",
-    "ticket_id",
 ]
+
+
+class Purpose(StrEnum):
+    """What a ticket is for."""
+
+    CASE = "case"  # something is wrong until it is excluded
+    EXPLAIN = "explain"  # the use is real and will shock: the customer is told before the bill
+
+
+class Verdict(StrEnum):
+    """What a flag has turned out to be."""
+
+    CONFIRMED = "confirmed"
+    FALSE_ALARM = "false_alarm"
+    EXPLAINED = "explained"  # the flag was right and nothing was wrong: real use
 
 
 class Hypothesis(msgspec.Struct, frozen=True):
@@ -83,11 +94,26 @@ class Sla(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The call to the customer after the work (回访)."""
+    """The call to the customer after the work (回访), with sign-off (签字确认) and rating (评价)."""
 
     done_ns: int | None = None
     satisfied: bool | None = None
     none_because: str = ""  # why there was none
+    rating: int | None = None  # 1 (worst) to 5
+    signed: str = ""  # how the customer signed off: paper, app, telephone
+
+
+class Swap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A meter swap as the customer is told of it: the stop read and the start read (起止码)."""
+
+    old_serial: str
+    new_serial: str
+    stop_read: float
+    start_read: float
+    unit: str
+    at: str  # when, ISO 8601
+    by: str = ""
+    told_ns: int | None = None  # when the customer was told of both reads
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +126,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     result: str = ""  # empty: not done yet
     by: str = ""
     done_ns: int | None = None
+    finding: str = ""  # positive: the cause is found, negative: excluded, unclear
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +140,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     flag_id: str = ""
     before: str = ""  # state
     after: str = ""  # state
+    digest: str = ""  # of this line and the one before: a line that is changed or taken away shows
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +170,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     dedup_key: str  # service point | family | flag that opened it
     origin: Origin = Origin.PROACTIVE
+    purpose: Purpose = Purpose.CASE
     drill: bool = False
     service_point_id: str
     meter_id: str
@@ -153,6 +182,9 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     event_at: str = ""  # event time of the flag that opened it
     flag_ids: tuple[str, ...] = ()
     complaint_ids: tuple[str, ...] = ()
+    group: str = ""  # what failed as a whole: "concentrator/C12", "transformer/T7", "area/D3"
+    meters: tuple[str, ...] = ()  # of a group: those that failed with it, the first 500
+    meter_count: int = 1  # all of them
     related: tuple[str, ...] = ()  # tickets of other families at the same service point
     lead_time_s: float | None = None  # first complaint − flag
     category: Category
@@ -163,7 +195,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[str, ...] = ()  # those that have a step, in the steps' order
     evidence: dict[str, Any] = {}
     estimate: Estimate | None = None
-    first_owner: str = ""
+    first_owner: str = ""  # 首问责任: kept on every transfer
+    owner: str = ""  # who has it now
     owner_department: str = ""
     co_departments: tuple[str, ...] = ()
     hand_offs: int = 0
@@ -174,7 +207,12 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     resolution: str = ""
     verdict: str = ""
     archive_class: str = ""
+    verdict_reason: str = ""
     callback: Callback = Callback()
+    swap: Swap | None = None
+    record: dict[str, str] = {}  # of low voltage: 一投诉、一跟踪、一策略、一管控
+    bill_hold: bool = False  # the bill is disputed and waits
+    watch_until_ns: int | None = None  # after the fix the meter is watched: a relapse reopens
     merged_into: str = ""
     language: str = "zh"
     opened_ns: int
@@ -196,171 +234,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
         return iso(self.opened_ns)
 
 
-class TicketEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something happened to a ticket: what the outbox holds and desks are told.
-
-    ``data`` is what goes out (JSON types only); the other fields are for choosing.
-    """
-
-    id: str  # ticket id . line of history: the same for every retry
-    type: str  # opened, updated, joined, cleared, linked, moved
-    ticket_id: str
-    time_ns: int
-    category: str
-    urgency: str
-    priority: str
-    drill: bool = False
-    data: dict[str, Any] = {}
-
-
-class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivery that somebody has claimed."""
-
-    number: int
-    event: TicketEvent
-    desk: str
-    attempts: int  # this one included
-    created_ns: int
-    lease: str
-    remote_id: str = ""  # the desk's number for the ticket, from an earlier event
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one claimed delivery.
-
-    ``done`` (with the other side's number), ``retry`` (not before ``due_ns``), ``dead``, or
-    ``release`` (it was not tried); retry and dead have a reason.
-    """
-
-    item: OutboxItem
-    verdict: Literal["done", "retry", "dead", "release"]
-    remote_id: str = ""
-    due_ns: int = 0
-    reason: str = ""
-
-
-class DeadDelivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivery that was given up."""
-
-    number: int
-    event: TicketEvent
-    desk: str
-    attempts: int
-    reason: str
-    dead_ns: int
-
-
-class DisabledDesk(msgspec.Struct, frozen=True, kw_only=True):
-    """A desk whose receiver wants nothing more at this endpoint."""
-
-    name: str
-    endpoint: str
-    reason: str
-    disabled_ns: int
-
-
-class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """The last sign of life of a process."""
-
-    process: str  # role@host:pid
-    since_ns: int  # of its first
-    at_ns: int
-    figures: dict[str, Any]
-
-
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """How much there is in the store."""
-
-    tickets: dict[str, int]  # by state
-    open: int
-    outbox_pending: int
-    outbox_oldest_ns: int | None  # when the oldest waiting event was written
-    dead: int
-
-
-class Book:
-    """What one transaction has read from the store and will write back.
-
-    The verbs change the book; the store saves what changed, all of it or nothing.
-    """
-
-    def __init__(self) -> None:
-        self.tickets: dict[str, Ticket] = {}
-        self.episodes: dict[str, Episode] = {}  # by flag
-        self.seen: set[str] = set()  # event keys
-        self.ignored = 0  # flag events that were seen before, or that concern no ticket
-        self.new_seen: list[Flag] = []
-        self.changed_tickets: dict[str, None] = {}
-        self.changed_episodes: dict[str, None] = {}
-        self.history: list[tuple[str, HistoryEntry]] = []
-        self.steps: list[tuple[str, Step]] = []
-        self.events: list[TicketEvent] = []
-
-    def first_time(self, flag: Flag) -> bool:
-        """Tell whether this flag event is new, and remember it."""
-        key = event_key(flag)
-        if key in self.seen:
-            return False
-        self.seen.add(key)
-        self.new_seen.append(flag)
-        return True
-
-    def open_at(self, point: str, drill: bool) -> list[Ticket]:
-        """The open tickets of a service point; drills and real ones never meet."""
-        return [
-            t for t in self.tickets.values() if t.open and t.service_point_id == point and t.drill == drill
-        ]
-
-    def put(self, ticket: Ticket) -> None:
-        """Keep a new or changed ticket."""
-        self.tickets[ticket.id] = ticket
-        self.changed_tickets[ticket.id] = None
-
-    def put_episode(self, episode: Episode) -> None:
-        """Keep a new or changed episode."""
-        self.episodes[episode.flag_id] = episode
-        self.changed_episodes[episode.flag_id] = None
-
-
-def point_of(flag: Flag) -> str:
-    """The service point that a flag's ticket is opened for."""
-    return flag.service_point_id or flag.meter_id
-
-
-def event_key(flag: Flag) -> str:
-    """What makes a flag event the same event again: flag, status, instant and content.
-
-    The content counts because two detectors may update one episode at one instant.
-    128 bits of BLAKE2b, in hexadecimal.
-    """
-    return hashlib.blake2b(msgspec.json.encode(flag), digest_size=16).hexdigest()
-
-
-def ticket_id(dedup_key: str, drill: bool) -> str:
-    """A ticket's number, made of its key: a replay into an empty store gives the same.
-
-    64 bits of BLAKE2b in base 32; a drill's begins with DRILL, so that nobody drives out for it.
-    """
-    digest = hashlib.blake2b(dedup_key.encode(), digest_size=8).digest()
-    return ("DRILL-" if drill else "FS-") + base64.b32encode(digest).decode().rstrip("=")
-
-
 def iso(time_ns: int) -> str:
     """ISO 8601 UTC with milliseconds, of nanoseconds since 1970."""
     seconds, rest = divmod(time_ns, NS)
     stamp = datetime.fromtimestamp(seconds, UTC)
     return f"{stamp:%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
-
-
-def cloud_event(event: TicketEvent, source: str) -> dict[str, Any]:
-    """The event as CloudEvents 1.0, structured JSON (https://cloudevents.io, specification 1.0.2)."""
-    return {
-        "specversion": "1.0",
-        "id": event.id,
-        "source": source,
-        "type": f"forestall.ticket.{event.type}.v1",
-        "subject": event.ticket_id,
-        "time": iso(event.time_ns),
-        "datacontenttype": "application/json",
-        "data": event.data,
-    }

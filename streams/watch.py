@@ -21,8 +21,9 @@ from typing import Any
 
 import msgspec
 
+from streams.deliveries import DisabledDesk, Heartbeat
 from streams.messages import NS
-from streams.tickets import DisabledDesk, Heartbeat, iso
+from streams.tickets import iso
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from streams.causes import cause_label, check_label
+from streams.deliveries import TicketEvent
 from streams.messages import NS
 from streams.routing import department_label
-from streams.tickets import Estimate, HistoryEntry, Ticket, TicketEvent, Urgency, iso, label
+from streams.tickets import Estimate, HistoryEntry, Ticket, Urgency, iso, label
 
 LANGUAGES = ("zh", "en")
 _FLAGS = 50

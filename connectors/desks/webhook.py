@@ -26,9 +26,9 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from standardwebhooks.webhooks import Webhook as Signer
 
 from connectors.desks.address import Forbidden, GuardedTransport
+from streams.deliveries import TicketEvent, cloud_event
 from streams.messages import NS
 from streams.ports import Gone, Rejected, Unavailable
-from streams.tickets import TicketEvent, cloud_event
 
 _MOST = 64 * 1024  # bytes of an answer that are read
 _WAIT_MOST = 24 * 3600.0  # seconds of a Retry-After that are honoured

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from connectors.store.tables import metadata
+from connectors.store.tables_trade import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -13,8 +13,10 @@ from sqlalchemy.dialects import sqlite
 
 from connectors.store import rows
 from connectors.store.tables import flags_seen, outbox, steps, ticket_flags, ticket_history, tickets
+from streams.book import Book, event_key, point_of
+from streams.deliveries import TicketEvent
 from streams.messages import Flag
-from streams.tickets import Book, TicketEvent, Urgency, event_key, point_of
+from streams.tickets import Urgency
 
 WantedBy = Callable[[TicketEvent], Sequence[str]]
 

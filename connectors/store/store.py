@@ -21,9 +21,11 @@ from connectors.store.outbox import Outbox
 from connectors.store.quality import Quality
 from connectors.store.tables import remote_refs, steps, ticket_flags, ticket_history, tickets
 from connectors.store.watch import Watch
+from streams.book import Book
+from streams.deliveries import TicketEvent
 from streams.messages import Flag
 from streams.ports import Rejected, Unavailable
-from streams.tickets import Book, Episode, Ticket, TicketEvent
+from streams.tickets import Episode, Ticket
 
 T = TypeVar("T")
 

@@ -113,6 +113,7 @@ ticket_history = Table(
     Column("flag_id", Text, nullable=False),
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
+    Column("digest", Text, nullable=False, server_default=""),
 )
 
 steps = Table(
@@ -126,6 +127,7 @@ steps = Table(
     Column("result", Text, nullable=False),
     Column("by", Text, nullable=False),
     Column("done_ns", BigInteger, nullable=True),
+    Column("finding", Text, nullable=False, server_default=""),
 )
 
 flags_seen = Table(

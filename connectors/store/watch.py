@@ -11,7 +11,8 @@ from connectors.store.book import put
 from connectors.store.engine import reading, writing
 from connectors.store.rows import struct_of
 from connectors.store.tables import dead_deliveries, flags_seen, heartbeats, outbox, tickets
-from streams.tickets import OPEN, Counts, Heartbeat
+from streams.deliveries import Counts, Heartbeat
+from streams.tickets import OPEN
 
 _STEP = 5000  # rows deleted in one transaction: nobody waits long for the database
 

@@ -12,9 +12,10 @@ from typing import TypeVar
 from connectors.sqlite_history.reader import Latest
 from connectors.web.figures import Process, Totals, processes, totals
 from connectors.web.sources import Reader, TicketStore
+from streams.deliveries import Counts, Heartbeat
 from streams.messages import NS, Flag
 from streams.ports import PortError
-from streams.tickets import Counts, Heartbeat, Ticket
+from streams.tickets import Ticket
 
 T = TypeVar("T")
 

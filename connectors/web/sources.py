@@ -17,10 +17,11 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from connectors.sqlite_history.reader import EVER, Latest, Series
+from streams.deliveries import Counts, Heartbeat
 from streams.messages import NS, Flag
 from streams.messages import Counts as Quality
 from streams.ports import Unavailable
-from streams.tickets import Counts, Episode, Heartbeat, Ticket
+from streams.tickets import Episode, Ticket
 
 T = TypeVar("T")
 Table = Mapping[str, tuple[str, str]]

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from connectors.store import Store
+from streams.deliveries import TicketEvent
 from streams.ports import PortError, Unavailable
 from streams.rules import Rules
-from streams.tickets import TicketEvent
 from tests.tickets.tools import Turned, flag
 
 

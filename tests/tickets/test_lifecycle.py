@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from streams.book import Book
 from streams.lifecycle import Move, Refused, escalate, finish_step, move
 from streams.sla import Targets
 from streams.states import PAUSED, TRANSITIONS
-from streams.tickets import ENDED, Book, State, Step, StepKind, Ticket
+from streams.tickets import ENDED, State, Step, StepKind, Ticket
 from tests.tickets.tools import HOUR, NOON, MemoryStore, flag, golden
 
 TARGETS = Targets()

@@ -15,7 +15,7 @@ from sqlalchemy import inspect, text
 from connectors.migrations import upgrade
 from connectors.migrations.upgrade import NewerSchema, config
 from connectors.store.engine import connect
-from connectors.store.tables import metadata
+from connectors.store.tables_trade import metadata
 from streams.ports import Unavailable
 from tests.services.process import LOOPBACK, free_port
 

@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from streams.book import Book
+from streams.deliveries import cloud_event
 from streams.lifecycle import Move, move
 from streams.messages import Flag
 from streams.rules import Rules
 from streams.sla import Targets
-from streams.tickets import Book, Category, State, Ticket, Urgency, cloud_event
+from streams.tickets import Category, State, Ticket, Urgency
 from tests.tickets.tools import HOUR, MINUTE, NOON, MemoryStore, flag, flag_events, golden, open_by_key
 
 

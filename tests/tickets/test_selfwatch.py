@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from connectors.store import Store
+from streams.deliveries import DisabledDesk, Heartbeat
 from streams.rules import Rules
 from streams.selfwatch import SelfWatch
-from streams.tickets import Category, DisabledDesk, Heartbeat, Ticket
+from streams.tickets import Category, Ticket
 from streams.watch import View, WatchConfig, judge, succeeded
 from tests.tickets.tools import MINUTE, NOON, SECOND, Turned, golden
 

@@ -19,13 +19,14 @@ from connectors.migrations import upgrade
 from connectors.store import Store, rows
 from connectors.store.engine import connect, writing
 from connectors.store.tables import tickets as tickets_table
+from streams.book import Book
 from streams.dispatch import Dispatcher, tidy
 from streams.lifecycle import Move, Refused, finish_step, move
 from streams.messages import Flag
 from streams.ports import Rejected
 from streams.rules import Rules
 from streams.sla import Targets
-from streams.tickets import Book, State, Ticket
+from streams.tickets import State, Ticket
 from tests.services.postgres import Postgres
 from tests.tickets.tools import (
     HOUR,

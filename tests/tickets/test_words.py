@@ -6,9 +6,10 @@ import json
 import re
 from pathlib import Path
 
+from streams.deliveries import cloud_event
 from streams.routing import DEPARTMENTS
 from streams.states import LABELS, TMF621, TRANSITIONS
-from streams.tickets import State, cloud_event
+from streams.tickets import State
 from streams.watch import WatchConfig
 from streams.wording import ACTIONS, ESTIMATE, KINDS, announce, public
 from tests.tickets.tools import HOUR, NOON, MemoryStore, flag, golden

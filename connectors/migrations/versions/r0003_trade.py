@@ -1,0 +1,145 @@
+"""The trade beside the tickets: places, mutes, complaints, people, verdicts, audit."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_INDEXES = {
+    "ix_points_service_point": ("points", "service_point_id"),
+    "ix_points_area": ("points", "area"),
+    "ix_points_concentrator": ("points", "concentrator"),
+    "ix_points_transformer": ("points", "transformer"),
+    "ix_aliases_service_point": ("aliases", "service_point_id"),
+    "ix_mutes_place": ("mutes", "place", "end_ns"),
+    "ix_muted_flags_until": ("muted_flags", "until_ns"),
+    "ix_muted_flags_service_point": ("muted_flags", "service_point_id"),
+    "ix_complaints_at": ("complaints", "at_ns"),
+    "ix_complaints_service_point": ("complaints", "service_point_id", "at_ns"),
+    "ix_complaints_ticket": ("complaints", "ticket_id"),
+    "ix_people_service_point": ("people", "service_point_id"),
+    "ix_audit_object": ("audit", "object", "seq"),
+    "ix_audit_at": ("audit", "at_ns"),
+    "ix_verdicts_at": ("verdicts", "at_ns"),
+    "ix_verdicts_ticket": ("verdicts", "ticket_id"),
+    "ix_bars_kind": ("bars", "kind", "seq"),
+}
+
+
+def _texts(*names: str) -> tuple[sa.Column[str], ...]:
+    return tuple(sa.Column(name, sa.Text(), nullable=False) for name in names)
+
+
+def _instants(*names: str) -> tuple[sa.Column[int], ...]:
+    return tuple(sa.Column(name, sa.BigInteger(), nullable=False) for name in names)
+
+
+def upgrade() -> None:
+    """Make the tables, and room for digests and findings in those that are there."""
+    op.add_column("ticket_history", sa.Column("digest", sa.Text(), nullable=False, server_default=""))
+    op.add_column("steps", sa.Column("finding", sa.Text(), nullable=False, server_default=""))
+    op.create_table(
+        "points",
+        *_texts("meter_id", "service_point_id", "commodity", "unit", "area", "meter_class", "serial", "tz"),
+        *_texts("route", "concentrator", "transformer", "line", "tariff"),
+        sa.Column("bill_day", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("meter_id", name="pk_points"),
+    )
+    op.create_table(
+        "aliases",
+        *_texts("alias", "service_point_id"),
+        *_instants("since_ns"),
+        sa.PrimaryKeyConstraint("alias", name="pk_aliases"),
+    )
+    op.create_table(
+        "mutes",
+        *_texts("id", "kind", "place"),
+        sa.Column("kinds", sa.JSON(), nullable=False),
+        *_instants("start_ns", "end_ns"),
+        *_texts("reason", "by"),
+        *_instants("created_ns"),
+        sa.Column("notice_ns", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_mutes"),
+    )
+    op.create_table(
+        "muted_flags",
+        *_texts("flag_id", "service_point_id", "meter_id", "family", "kind", "mute_id", "why"),
+        *_instants("until_ns"),
+        sa.Column("flag", sa.JSON(), nullable=False),
+        *_instants("since_ns"),
+        sa.PrimaryKeyConstraint("flag_id", name="pk_muted_flags"),
+    )
+    op.create_table(
+        "complaints",
+        *_texts("id", "source", "reference"),
+        *_instants("at_ns", "received_ns"),
+        *_texts("channel", "category", "urgency", "subject", "service_point_id", "person_id", "ticket_id"),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("lead_time_s", sa.Float(), nullable=True),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_complaints"),
+        sa.UniqueConstraint("source", "reference", name="uq_complaints_source"),
+    )
+    op.create_table(
+        "people",
+        *_texts("person_id", "service_point_id", "name", "phone", "email", "address", "language"),
+        *_instants("created_ns"),
+        sa.Column("erased_ns", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("person_id", name="pk_people"),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("seq", _NUMBER, autoincrement=False, nullable=False),
+        *_instants("at_ns"),
+        *_texts("actor", "role", "action", "object", "reason"),
+        sa.Column("details", sa.JSON(), nullable=False),
+        *_texts("digest"),
+        sa.PrimaryKeyConstraint("seq", name="pk_audit"),
+    )
+    op.create_table(
+        "verdicts",
+        *_texts("flag_id", "ticket_id", "detector", "kind", "family", "area", "verdict", "reason", "by"),
+        sa.Column("score", sa.Float(), nullable=True),
+        *_instants("raised_ns", "at_ns"),
+        sa.PrimaryKeyConstraint("flag_id", name="pk_verdicts"),
+    )
+    op.create_table(
+        "bars",
+        sa.Column("seq", _NUMBER, autoincrement=True, nullable=False),
+        *_texts("kind"),
+        sa.Column("bar", sa.Float(), nullable=False),
+        sa.Column("before", sa.Float(), nullable=False),
+        *_instants("at_ns"),
+        *_texts("by", "why"),
+        sa.Column("figures", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name="pk_bars"),
+        sqlite_autoincrement=True,
+    )
+    for name, (table, *columns) in _INDEXES.items():
+        op.create_index(name, table, columns)
+
+
+def downgrade() -> None:
+    """Drop them."""
+    for name, (table, *_) in _INDEXES.items():
+        op.drop_index(name, table_name=table)
+    for table in (
+        "bars",
+        "verdicts",
+        "audit",
+        "people",
+        "complaints",
+        "muted_flags",
+        "mutes",
+        "aliases",
+        "points",
+    ):
+        op.drop_table(table)
+    op.drop_column("steps", "finding")
+    op.drop_column("ticket_history", "digest")

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Index, Integer, Table, Text, UniqueConstraint
 
-from connectors.store.tables import metadata as metadata
+from connectors.store.tables import metadata
+
+__all__ = [
+    "aliases",
+    "audit",
+    "bars",
+    "complaints",
+    "metadata",
+    "muted_flags",
+    "mutes",
+    "people",
+    "points",
+    "verdicts",
+]
 
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 

@@ -134,6 +134,17 @@ class WorkerSettings(Section):
     session_timeout_s: float = Field(30.0, ge=6)
 
 
+class DetectionSettings(Section):
+    """How many flags there may be that turn out to be nothing."""
+
+    budget: float = Field(
+        1.0,
+        gt=0,
+        le=100,
+        description="false flags per 1,000 meter-days; every detector that weighs takes its lines from it",
+    )
+
+
 class HistorySettings(Section):
     """What is kept to look at; the state does not depend on it."""
 

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from streams.sections import (
     DesksSettings,
+    DetectionSettings,
     HistorySettings,
     InfluxSettings,
     IngestSettings,
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
+    detection: DetectionSettings = DetectionSettings()
     detectors: dict[str, dict[str, float]] = Field(
         {}, description="parameters by detector, e.g. high_low.high = 2.5"
     )

@@ -106,6 +106,7 @@ def heads() -> Heads:
 def detectors(settings: Settings) -> tuple[Detector, ...]:
     """All detectors, with the parameters that the configuration gives.
 
+    A detector's own ``budget`` is its default times that of ``detection``, unless it is given.
     Raises ConfigError for a detector or a parameter that there is not.
     """
     names: dict[str, Any] = {str(make.name): make for make in CATALOGUE}
@@ -118,6 +119,8 @@ def detectors(settings: Settings) -> tuple[Detector, ...]:
     for name, make in names.items():
         given = settings.detectors.get(name, {})
         known: dict[str, Any] = {f.name: f.default for f in fields(make) if f.name != "heads"}
+        if "budget" in known:
+            known["budget"] *= settings.detection.budget
         for key, value in given.items():
             if key not in known:
                 raise ConfigError(f"detectors.{name}: expected one of {', '.join(known)}, got {key}")

@@ -51,12 +51,24 @@ def explain(settings: Settings, calendar: Calendar) -> str:
         f"  log             {log}, {settings.partitions} partitions",
         f"  tickets         {store}",
         f"  working time    {_working_time(settings, calendar)}",
+        f"  false flags     {_budget(settings)}",
         f"  history         {history}{influx}",
         f"  webhook         {settings.desks.webhook.url or 'off'}",
         f"  e-mail          {settings.desks.email.host or 'off'}",
         f"  pages           http://{settings.web.host}:{settings.web.port}/",
     ]
     return "\n".join(lines)
+
+
+def _budget(settings: Settings) -> str:
+    """The budget, and the detectors that have one of their own."""
+    own = [
+        f"{name} {given['budget']:g}"
+        for name, given in sorted(settings.detectors.items())
+        if "budget" in given
+    ]
+    apart = f"; by their own budget: {', '.join(own)}" if own else ""
+    return f"{settings.detection.budget:g} per 1,000 meter-days{apart}"
 
 
 def _working_time(settings: Settings, calendar: Calendar) -> str:

@@ -19,6 +19,10 @@ RUN pip install --no-deps --no-build-isolation . \
 FROM python:${PYTHON}
 LABEL org.opencontainers.image.title="Forestall" \
       org.opencontainers.image.licenses="Apache-2.0"
+# documents in Chinese as PDF: docs/documents.md
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends fonts-wqy-microhei \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/forestall forestall
 COPY --from=build /opt/forestall /opt/forestall
 ENV PATH=/opt/forestall/bin:$PATH \

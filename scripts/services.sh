@@ -14,7 +14,9 @@ packages=(
     mvn:maven
     fc-list:fontconfig
 )
-font=fonts-noto-cjk # for screenshots of the Chinese pages: a font, not a program
+# fonts, not programs: for screenshots of the Chinese pages; for PDFs in Chinese, which need TrueType outlines
+font=fonts-noto-cjk
+pdf_font=fonts-wqy-microhei
 
 there() {
     PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1 ||
@@ -26,6 +28,7 @@ for entry in "${packages[@]}"; do
     there "${entry%%:*}" || missing+=("${entry##*:}")
 done
 if ! there fc-list || [ -z "$(fc-list ':lang=zh-cn' family 2>/dev/null)" ]; then missing+=("$font"); fi
+if [ ! -e /usr/share/fonts/truetype/wqy/wqy-microhei.ttc ]; then missing+=("$pdf_font"); fi
 
 install_debian() {
     local root=()

@@ -142,6 +142,7 @@ class Episodes:
             service_point_id=meter.point,
             area=meter.home_area,
             commodity=meter.commodity,
+            place=meter.place,
         )
 
 

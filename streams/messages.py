@@ -140,6 +140,7 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
     service_point_id: str = ""
     area: str = ""
     commodity: str = ""
+    place: dict[str, Any] = {}  # what the registry states of where the meter hangs and when it is billed
     historical: bool = False
 
 

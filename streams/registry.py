@@ -55,6 +55,21 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.area or self.meter_id
 
     @property
+    def place(self) -> dict[str, str | int]:
+        """Where it hangs and how it is billed, as far as the registry states it."""
+        told = (
+            ("class", self.meter_class),
+            ("concentrator", self.concentrator),
+            ("transformer", self.transformer),
+            ("line", self.line),
+            ("route", self.route),
+            ("tz", self.tz),
+            ("bill_day", self.bill_day),
+            ("tariff", self.tariff),
+        )
+        return {name: value for name, value in told if value}
+
+    @property
     def point(self) -> str:
         """The service point that tickets are opened for."""
         return self.service_point_id or self.meter_id

@@ -20,6 +20,7 @@ from connectors.store.engine import collided, connect, reading, shown, writing
 from connectors.store.outbox import Outbox
 from connectors.store.quality import Quality
 from connectors.store.tables import remote_refs, steps, ticket_flags, ticket_history, tickets
+from connectors.store.verdicts import Verdicts
 from connectors.store.watch import Watch
 from streams.book import Book
 from streams.deliveries import TicketEvent
@@ -39,7 +40,7 @@ class Rules(Protocol):
         """Fold one flag event into the book."""
 
 
-class Store(Outbox, Watch, Quality):
+class Store(Outbox, Watch, Quality, Verdicts):
     """Tickets, their outbox, and the signs of life.
 
     url       : ``sqlite:///FILE`` or ``postgresql://…``; its tables are made by

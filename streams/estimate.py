@@ -4,23 +4,35 @@ The golden case by this method: 176 m³ in 366 days, then 273 m³ in 61 days. Ex
 176 / 366 × 61 = 29.33, excess 243.67. By months, as the trade counts it on paper,
 176 / 12 × 2 = 29.33 and 243.67: both round to 29.3 and 243.7. Days are used because
 periods between reads are rarely whole months.
+
+Beside it stand the use of the same season a year before times the change that the area has seen,
+and the mean use since a meter was replaced. All are functions of values; ``reads`` and
+``side_by_side`` find those in the history. Billed too little (补收) is the same with the sign turned.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from streams.messages import Flag
-from streams.tickets import Estimate
+from streams.settlement import Alternative, Estimate
 
 HISTORY_MEAN = "history_mean_days"
+LAST_YEAR = "last_year_area_change"
+AFTER_SWAP = "after_swap_mean"
 DETECTOR = "detector_expectation"
+METHODS = (HISTORY_MEAN, LAST_YEAR, AFTER_SWAP)
 #: kinds whose ``observed`` and ``expected`` are amounts of the same period
 _EXPECTED = frozenset({"high_usage", "bill_shock"})
+
+
+_FEW = 5  # neighbours: with fewer, one household's habits would pass for the area's
+_SHORTEST = 14.0  # days after a swap that say anything of the use
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -37,9 +49,9 @@ def of_flag(flag: Flag) -> Estimate | None:
     ``billed_amount`` and ``billed_days`` give the history's mean. A high-use flag without
     them has what its detector expected and saw, if those are amounts and not rates.
     """
-    billed, days = _number(flag.evidence.get("billed_amount")), _number(flag.evidence.get("billed_days"))
+    past, billed, days = periods_of(flag.evidence)
     if billed is not None and days is not None:
-        found = history_mean(_periods(flag.evidence.get("periods")), billed, days, flag.unit)
+        found = history_mean(past, billed, days, flag.unit)
         if found is not None:
             return found
     # a spike is held against a limit, not against what should have been used
@@ -81,6 +93,89 @@ def history_mean(
     return _estimate(expected, billed_amount, unit, HISTORY_MEAN, spread, (*notes, "range_of_periods"))
 
 
+def same_season(
+    last_year: Period | None,
+    neighbours: Sequence[tuple[float, float]],
+    billed_amount: float,
+    billed_days: float,
+    unit: str,
+) -> Alternative:
+    """Use a day in the same days a year before × days billed × the area's change since.
+
+    last_year  : the same days a year before, as far as they are known
+    neighbours : (use a day now, use a day a year before) of each other meter of the area
+    low, high  : the excess if this meter had changed as the quarter of the neighbours did that
+                 changed most, and least (quartiles of their ratios)
+
+    The area's change is the ratio of the medians of its meters, of those known in both seasons.
+    Of fewer than five no change is taken: the area counts as unchanged, and that is said.
+    """
+    if billed_days <= 0 or not math.isfinite(billed_amount):
+        return Alternative(method=LAST_YEAR, why_not="no_billed_period")
+    if last_year is None or last_year.days <= 0 or last_year.amount < 0:
+        return Alternative(method=LAST_YEAR, why_not="no_last_year")
+    same = last_year.amount / last_year.days * billed_days
+    known = [(now, then) for now, then in neighbours if now >= 0 and then > 0]
+    if len(known) < _FEW:
+        notes = ("days_not_months", "area_unchanged", "no_range")
+        return Alternative(
+            method=LAST_YEAR, estimate=_estimate(same, billed_amount, unit, LAST_YEAR, None, notes)
+        )
+    change = statistics.median(now for now, _ in known) / statistics.median(then for _, then in known)
+    ratios = sorted(now / then for now, then in known)
+    low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    spread = (min(low, change) * same, max(high, change) * same)
+    return Alternative(
+        method=LAST_YEAR,
+        estimate=_estimate(
+            same * change,
+            billed_amount,
+            unit,
+            LAST_YEAR,
+            spread,
+            ("days_not_months", "area_change_median", "range_of_neighbours"),
+        ),
+    )
+
+
+def after_swap(
+    since: Sequence[Period] | None, billed_amount: float, billed_days: float, unit: str
+) -> Alternative:
+    """Mean use a day since the meter was replaced × days billed.
+
+    since     : periods read since the swap, whole days or longer; None: no swap is on record
+    low, high : the excess by those of them with the greatest, and with the least, use a day
+    """
+    if billed_days <= 0 or not math.isfinite(billed_amount):
+        return Alternative(method=AFTER_SWAP, why_not="no_billed_period")
+    if since is None:
+        return Alternative(method=AFTER_SWAP, why_not="no_swap")
+    past = [p for p in since if p.days > 0 and p.amount >= 0]
+    days = sum(p.days for p in past)
+    if days < _SHORTEST:
+        return Alternative(method=AFTER_SWAP, why_not="too_short_after_swap")
+    expected = sum(p.amount for p in past) / days * billed_days
+    notes = ["days_not_months", "same_use_after_swap", "no_season"]
+    if len(past) == 1:
+        notes.append("one_period_no_range")
+        spread = None
+    else:
+        notes.append("range_of_periods")
+        rates = [p.amount / p.days for p in past]
+        spread = (min(rates) * billed_days, max(rates) * billed_days)
+    found = _estimate(expected, billed_amount, unit, AFTER_SWAP, spread, tuple(notes))
+    return Alternative(method=AFTER_SWAP, estimate=found)
+
+
+def of_history(periods: Sequence[Period], billed_amount: float, billed_days: float, unit: str) -> Alternative:
+    """``history_mean`` beside the others, with the reason where it gives nothing."""
+    found = history_mean(periods, billed_amount, billed_days, unit)
+    if found is not None:
+        return Alternative(method=HISTORY_MEAN, estimate=found)
+    known = billed_days > 0 and math.isfinite(billed_amount)
+    return Alternative(method=HISTORY_MEAN, why_not="no_past_period" if known else "no_billed_period")
+
+
 def _estimate(
     expected: float,
     billed: float,
@@ -105,6 +200,15 @@ def _estimate(
         low=low,
         high=high,
         assumptions=assumptions,
+    )
+
+
+def periods_of(evidence: Mapping[str, Any]) -> tuple[list[Period], float | None, float | None]:
+    """What a flag's evidence says: past periods, the amount billed, its days. [unit of the flag, d]"""
+    return (
+        _periods(evidence.get("periods")),
+        _number(evidence.get("billed_amount")),
+        _number(evidence.get("billed_days")),
     )
 
 

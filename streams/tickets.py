@@ -15,17 +15,22 @@ from typing import Any
 import msgspec
 
 from streams.messages import NS
+from streams.settlement import Alternative, Credit, Estimate, Money, Notice
 from streams.states import ENDED, OPEN, Category, Origin, State, StepKind, Urgency, label
 
 __all__ = [
     "ENDED",
     "OPEN",
+    "Alternative",
     "Callback",
     "Category",
+    "Credit",
     "Episode",
     "Estimate",
     "HistoryEntry",
     "Hypothesis",
+    "Money",
+    "Notice",
     "Origin",
     "Purpose",
     "Sla",
@@ -62,23 +67,6 @@ class Hypothesis(msgspec.Struct, frozen=True):
     cause: str  # a code of ``causes``
     weight: float  # prior share, the weights of a ticket sum to 1
     next_check: str  # a code of ``causes``
-
-
-class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What should have been billed, and the difference: the basis of a credit (退补).
-
-    ``low`` and ``high`` bound the *excess*; None where the history gives no spread.
-    """
-
-    expected: float
-    billed: float
-    excess: float  # billed − expected
-    unit: str
-    method: str  # a code of ``wording``
-    low: float | None = None
-    high: float | None = None
-    money: float | None = None  # needs a tariff
-    assumptions: tuple[str, ...] = ()  # codes of ``wording``
 
 
 class Sla(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -195,6 +183,9 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[str, ...] = ()  # those that have a step, in the steps' order
     evidence: dict[str, Any] = {}
     estimate: Estimate | None = None
+    estimates: tuple[Alternative, ...] = ()  # side by side, as staff saw them when they chose
+    credit: Credit | None = None
+    notices: tuple[Notice, ...] = ()  # messages to the customer, the first 100
     first_owner: str = ""  # 首问责任: kept on every transfer
     owner: str = ""  # who has it now
     owner_department: str = ""

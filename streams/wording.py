@@ -74,6 +74,15 @@ KINDS: dict[str, tuple[str, str]] = {
 #: codes of an estimate's method and assumptions → (Chinese, English)
 ESTIMATE: dict[str, tuple[str, str]] = {
     "history_mean_days": ("历史日均用量 × 本期天数", "mean daily use of the past × days billed"),
+    "last_year_area_change": (
+        "去年同期日均用量 × 本期天数 × 片区变化率",
+        "use of the same season last year × the area's change",
+    ),
+    "after_swap_mean": (
+        "换表后日均用量 × 本期天数",
+        "mean daily use since the meter was replaced × days billed",
+    ),
+    "own": ("人工核定", "set by staff"),
     "detector_expectation": ("检测模型的期望值", "what the detector expected"),
     "days_not_months": ("按天数折算，不按月", "counted by days, not by months"),
     "same_use_as_before": ("假定用户用途与以往相同", "assumes that the customer's use is as before"),
@@ -85,6 +94,32 @@ ESTIMATE: dict[str, tuple[str, str]] = {
     ),
     "detector_period": ("周期由检测模型确定", "the period is the detector's"),
     "no_range": ("无法给出范围", "no range can be given"),
+    "area_change_median": (
+        "片区变化率为同片区表计本期与去年同期日均用量中位数之比",
+        "the area's change is the ratio of its meters' median use now and a year before",
+    ),
+    "range_of_neighbours": (
+        "范围取自同片区表计变化率的上下四分位数",
+        "range from the quartiles of the neighbours' change",
+    ),
+    "area_unchanged": (
+        "同片区可比表计不足五只，按片区用量不变计",
+        "fewer than five comparable meters in the area: it counts as unchanged",
+    ),
+    "same_use_after_swap": ("假定换表前后用途相同", "assumes that use before the swap was as after it"),
+    "no_billed_period": ("本期用量或天数不明", "the period billed, or its amount, is not known"),
+    "no_past_period": ("没有可用的历史周期", "no past period that can be used"),
+    "no_last_year": ("没有去年同期读数", "no reads of the same season last year"),
+    "no_swap": ("没有换表记录", "no swap of the meter is on record"),
+    "too_short_after_swap": ("换表后读数不足十四天", "fewer than fourteen days of reads since the swap"),
+    "no_reads_here": ("本机没有历史读数", "no history of readings can be read here"),
+    "no_tariff_file": ("未配置价格文件", "no tariff file is configured"),
+    "no_tariff_named": ("档案中未登记价格类别", "the registry names no tariff for this meter"),
+    "tariff_unknown": ("价格文件中没有该价格类别", "the tariff file does not have this tariff"),
+    "no_price_then": ("价格文件中没有当期价格", "the tariff file has no price for that time"),
+    "unit_differs": ("计量单位与价格单位不符", "the unit is not the tariff's"),
+    "negative_use": ("用量为负，无法计价", "use below zero has no price"),
+    "no_period": ("计费起止日期不明", "the days that were billed are not known"),
 }
 
 #: action → (Chinese, English)
@@ -233,8 +268,10 @@ def _outer(name: str) -> str:
 
 
 def _value(name: str, value: Any) -> Any:
-    if name in ("sla", "callback"):
+    if name in ("sla", "callback", "swap", "credit") and value is not None:
         return {_outer(inner): _value(inner, cell) for inner, cell in value.items()}
+    if name == "notices":
+        return [{_outer(inner): _value(inner, cell) for inner, cell in notice.items()} for notice in value]
     if name == "paused_ns":
         return value / NS
     return iso(value) if name.endswith("_ns") and isinstance(value, int) else value

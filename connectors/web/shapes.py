@@ -136,7 +136,7 @@ class EstimateOut(BaseModel):
     method: str
     low: float | None
     high: float | None
-    money: float | None
+    money: dict[str, Any] | None = Field(description="amount, low, high, currency, tariff; amounts as text")
     assumptions: list[str]
 
 
@@ -168,6 +168,11 @@ class TicketOut(BaseModel):
     checks: list[str]
     evidence: dict[str, Any]
     estimate: EstimateOut | None
+    estimates: list[dict[str, Any]] = Field(
+        description="methods side by side, as staff saw them when they chose"
+    )
+    credit: dict[str, Any] | None
+    notices: list[dict[str, Any]] = Field(description="messages to the customer")
     first_owner: str
     owner_department: str
     co_departments: list[str]
@@ -316,6 +321,10 @@ def detail(found: Ticket, episodes: list[Episode]) -> dict[str, Any]:
     }
 
 
+#: parts of a ticket that have instants of their own
+_DATED = frozenset({"sla", "callback", "swap", "credit", "notices"})
+
+
 def _dated(fields: dict[str, Any]) -> dict[str, Any]:
     """``x_ns`` becomes ``x_at``, an instant; a length of time becomes seconds. Evidence stays as it is."""
     out: dict[str, Any] = {}
@@ -327,5 +336,11 @@ def _dated(fields: dict[str, Any]) -> dict[str, Any]:
         elif name.endswith("_ns"):
             out[f"{name[:-3]}_at"] = None if value is None else iso(value)
         else:
-            out[name] = _dated(value) if name in ("sla", "callback") else value
+            out[name] = _inner(value) if name in _DATED else value
     return out
+
+
+def _inner(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _dated(value)
+    return [_dated(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,121 @@
+"""What a case is worth and what the customer is told: estimates, credits (退补), notices. The values.
+
+The verbs are in ``credit`` and ``notices``, the figures are made in ``estimate`` and ``tariff``.
+Money is a Decimal in whole smallest coins, written as text ("731.10"), never a float.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True):
+    """What an excess comes to: the bill for what was billed less the bill for what was expected.
+
+    Above zero it goes back to the customer (退), below zero it is to be charged (补). ``low`` and
+    ``high`` belong to those of the excess.
+    """
+
+    amount: Decimal
+    currency: str  # ISO 4217
+    tariff: str  # its name in the tariff file
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What should have been billed, and the difference: the basis of a credit (退补).
+
+    ``low`` and ``high`` bound the *excess*; None where the history gives no spread. An excess
+    below zero is use that was never billed.
+    """
+
+    expected: float
+    billed: float
+    excess: float  # billed − expected
+    unit: str
+    method: str  # a code of ``wording``
+    low: float | None = None
+    high: float | None = None
+    money: Money | None = None  # needs a tariff
+    assumptions: tuple[str, ...] = ()  # codes of ``wording``
+
+
+class Alternative(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One method beside the others: its estimate, or why it gives none (codes of ``wording``)."""
+
+    method: str
+    estimate: Estimate | None = None
+    why_not: str = ""  # no estimate
+    no_money: str = ""  # an estimate, and no money for it
+
+
+class CreditState(StrEnum):
+    """How far a credit has come."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    BOOKED = "booked"
+
+
+class Credit(msgspec.Struct, frozen=True, kw_only=True):
+    """A credit (退) or a charge (补) that staff propose, approve and book.
+
+    ``quantity`` and ``amount`` are above zero for what the customer gets back, below zero for what
+    is to be charged. ``amount`` None: given in kind (补气), no tariff being there to price it.
+    """
+
+    revision: int  # counts the proposals; an approval names the one that it saw
+    state: CreditState
+    method: str  # of an estimate, or ``own``
+    quantity: float | None
+    unit: str
+    amount: Decimal | None
+    currency: str
+    reason: str  # why this method, or this amount
+    proposed_by: str
+    proposed_ns: int
+    second_person: bool  # whether somebody else has to approve it
+    decided_by: str = ""
+    decided_ns: int | None = None
+    decision: str = ""  # why it was approved or refused
+    booked_by: str = ""
+    booked_ns: int | None = None
+    reference: str = ""  # of the booking in the billing system
+
+
+class NoticeState(StrEnum):
+    """How far a message to the customer has come."""
+
+    DRAFT = "draft"
+    APPROVED = "approved"
+    SENT = "sent"
+
+
+class NoticeText(msgspec.Struct, frozen=True, kw_only=True):
+    """A message in one language: the whole text, and the short one for SMS."""
+
+    text: str
+    sms: str
+    sms_parts: int  # messages that the network makes of it
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to the customer, in both languages, to be approved by a person before it is sent."""
+
+    number: int  # on its ticket, from 1
+    situation: str  # a code of ``notice_words``
+    state: NoticeState
+    channel: str  # sms, phone, app, email, letter, visit
+    zh: NoticeText
+    en: NoticeText
+    drafted_by: str
+    drafted_ns: int
+    approved_by: str = ""
+    approved_ns: int | None = None
+    sent_by: str = ""  # a desk, or who sent it by hand
+    sent_ns: int | None = None

@@ -1,4 +1,4 @@
-"""Who may do what. The tenant is that of the credentials: an installation serves one."""
+"""Who may do what. The tenant is that of the credentials: an installation serves one (ADR 13)."""
 
 from __future__ import annotations
 
@@ -32,16 +32,22 @@ class Actor(msgspec.Struct, frozen=True):
 
 _ALL = frozenset(Role)
 _STAFF = frozenset({Role.OPERATOR, Role.BILLING, Role.ADMIN})
+_ADMIN = frozenset({Role.ADMIN})
 #: right → roles that have it
 RIGHTS: Mapping[str, frozenset[Role]] = MappingProxyType(
     {
         "read": _ALL,  # readings, flags, tickets: pseudonymous
         "work": _STAFF,  # move tickets, results of checks, hand-offs, snoozes, notes
         "money": frozenset({Role.BILLING, Role.ADMIN}),  # estimates, credits, approval of them
-        "complain": frozenset({Role.COMPLAINTS, Role.OPERATOR, Role.BILLING, Role.ADMIN}),
+        "complain": _STAFF | {Role.COMPLAINTS},  # complaints in, people by telephone number (masked)
         "unmask": _STAFF,  # names and telephone numbers, with a reason, logged
-        "audit": frozenset({Role.AUDITOR, Role.ADMIN}),  # the audit log and the access log
-        "tune": frozenset({Role.ADMIN}),  # bars of detectors
-        "people": frozenset({Role.ADMIN}),  # export and erase by service point, dead letters
+        "audit": frozenset({Role.AUDITOR, Role.ADMIN}),  # the audit log, the access log among it
+        "tune": _ADMIN,  # bars of detectors
+        "desks": _ADMIN,  # dead letters, desks that are switched off
+        "people": _ADMIN,  # export and erase by service point
     }
 )
+#: who asks where no token is configured: whoever sits at this machine
+LOCAL = Actor("admin", Role.ADMIN)
+#: names that stand in the audit log for ourselves
+RESERVED = frozenset({"forestall", "system"})

@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from streams.roles import LOCAL, RESERVED, Role
 from streams.zones import transitions
+
+_SHORTEST = 16  # characters of a token
 
 
 def url_of(value: str, schemes: tuple[str, ...]) -> str:
@@ -239,20 +242,46 @@ class WatchSettings(Section):
     outbox_s: float = Field(900.0, gt=0, description="the oldest undelivered ticket event is so old")
 
 
+class UserSettings(Section):
+    """Somebody, or a program, that may ask the web process."""
+
+    name: str = Field(pattern=r"^\w[\w.@ -]{0,62}\w$", description="in the audit log and on tickets")
+    role: Role
+    tokens: tuple[SecretStr, ...] = Field(min_length=1, description="several while one is being replaced")
+
+    @model_validator(mode="after")
+    def _usable(self) -> UserSettings:
+        if self.name.lower() in RESERVED:
+            raise ValueError(f"expected another name, {self.name!r} stands for the program itself")
+        if any(len(token.get_secret_value()) < _SHORTEST for token in self.tokens):
+            raise ValueError(f"expected tokens of at least {_SHORTEST} characters for {self.name!r}")
+        return self
+
+
 class WebSettings(Section):
     """API and pages."""
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
-    token: SecretStr = SecretStr("")
+    token: SecretStr = Field(SecretStr(""), description="of the user admin, whose role is admin")
+    users: tuple[UserSettings, ...] = Field(
+        (), description="[[web.users]]: name, role, tokens (docs/web.md); JSON in the environment"
+    )
     language: Literal["en", "zh"] = "en"
 
     @model_validator(mode="after")
     def _guarded(self) -> WebSettings:
-        if not is_loopback(self.host) and len(self.token.get_secret_value()) < 16:
+        own = self.token.get_secret_value()
+        if not is_loopback(self.host) and len(own) < _SHORTEST and (own or not self.users):
             raise ValueError(
-                f"expected token of at least 16 characters where host is {self.host}, not loopback"
+                f"expected token of at least 16 characters where host is {self.host}, not loopback, or users"
             )
+        names = [user.name for user in self.users] + ([LOCAL.name] if own else [])
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"expected every name once (admin is whoever has token), got {', '.join(twice)}")
+        tokens = [t.get_secret_value() for user in self.users for t in user.tokens] + [own] * bool(own)
+        if len(set(tokens)) < len(tokens):
+            raise ValueError("expected every token once: a token says who it is that asks")
         return self
 
 

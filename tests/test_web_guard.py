@@ -234,23 +234,35 @@ def test_the_login_leads_to_pages_of_ours_only(target: str, safe: str) -> None:
 def test_a_session_ends_with_its_time_and_with_its_token() -> None:
     now = 1_000_000.0
     access = Access(TOKEN, lambda: now)
-    cookie = access.cookie()
+    cookie = access.cookie(TOKEN)
 
     def allowed(by: Access, value: str) -> bool:
-        return by.allows(Headers({"cookie": f"{COOKIE}={value}"}))
+        return by.session(Headers({"cookie": f"{COOKIE}={value}"})) is not None
 
     assert allowed(access, cookie)
     assert not allowed(Access(TOKEN + "2", lambda: now), cookie)
-    expiry, signature = cookie.split(".")
-    assert not allowed(access, f"{int(expiry) + 1}.{signature}")
-    for forged in ("", ".", "1", f"{expiry}.", f"{expiry}.{'0' * 64}", f"{'9' * 5000}.{signature}", "é.é"):
+    name, expiry, signature = cookie.split(".")
+    assert not allowed(access, f"{name}.{int(expiry) + 1}.{signature}")
+    forgeries = (
+        "",
+        ".",
+        "..",
+        "1",
+        f"{name}.{expiry}.",
+        f"{name}.{expiry}.{'0' * 64}",
+        "é.é.é",
+        f"{name}é.1.{signature}",
+    )
+    for forged in (*forgeries, f"{name}.{'9' * 5000}.{signature}", f"Ym9i.{expiry}.{signature}"):
         assert not allowed(access, forged)
     now += SESSION_S
     assert not allowed(access, cookie)
     # without a token there is nothing to sign with
     nobody = Access("", lambda: now)
-    assert not allowed(nobody, nobody.cookie())
-    assert not nobody.right("")
+    with pytest.raises(ValueError, match="configured token"):
+        nobody.cookie("")
+    assert nobody.actor("") is None
+    assert access.actor("") is None
 
 
 def test_every_answer_carries_the_security_headers(place: Place) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from connectors.web.app import PortTaken, Sources, Vocabulary, WebConfig, make_app, serve
+    from connectors.web.app import PortTaken, Sources, User, Vocabulary, WebConfig, make_app, serve
 
-__all__ = ["PortTaken", "Sources", "Vocabulary", "WebConfig", "make_app", "serve"]
+__all__ = ["PortTaken", "Sources", "User", "Vocabulary", "WebConfig", "make_app", "serve"]
 
 
 def __getattr__(name: str) -> object:

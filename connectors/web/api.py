@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from connectors.sqlite_history.reader import EVER
 from connectors.web import shapes
 from connectors.web.feed import PATIENCE_S, Feed, Snapshot
+from connectors.web.guard import needs
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.messages import NS
@@ -31,7 +32,7 @@ Limit = Annotated[int, Query(ge=1, le=500, description="at most so many")]
 
 def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
     """The routes below ``/api``."""
-    api = APIRouter(prefix="/api", responses=_ERRORS, tags=["forestall"])
+    api = APIRouter(prefix="/api", responses=_ERRORS, tags=["forestall"], dependencies=[needs("read")])
     kept_at = reader.sources.kept_at
 
     @api.get("/readings", summary="The newest readings", response_model=shapes.ReadingsOut)

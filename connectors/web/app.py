@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from connectors.web import api, figures, login
 from connectors.web.feed import PATIENCE_S, Feed
-from connectors.web.guard import Access, Guard
+from connectors.web.guard import Access, Guard, User
 from connectors.web.metrics import Exposition, Families, Metric
 from connectors.web.probe import health, ready_response
 from connectors.web.problems import Problem, of_port
@@ -26,7 +26,7 @@ from connectors.web.server import PortTaken, serve
 from connectors.web.sources import Reader, Sources, Vocabulary
 from streams.ports import PortError
 
-__all__ = ["PortTaken", "Sources", "Vocabulary", "WebConfig", "make_app", "serve"]
+__all__ = ["PortTaken", "Sources", "User", "Vocabulary", "WebConfig", "make_app", "serve"]
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 class WebConfig:
     """What the operator decides.
 
-    token     : asked for everywhere but at /health and /ready; empty: this machine alone is served
+    token     : the administrator's, asked for everywhere but at /health and /ready
+    users     : others with tokens of their own; without any token this machine alone is served
     language  : ``zh`` or ``en``, until somebody chooses the other
     version   : of the program, shown
     refresh_s : how often the pages look for what is new
@@ -45,6 +46,12 @@ class WebConfig:
     language: str = "en"
     version: str = ""
     refresh_s: float = 1.0
+    users: tuple[User, ...] = ()
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a token is asked for."""
+        return bool(self.token or self.users)
 
     def __post_init__(self) -> None:
         if self.language not in ("zh", "en") or not self.refresh_s > 0:
@@ -62,7 +69,7 @@ def make_app(sources: Sources, config: WebConfig, families: Families = tuple, *,
     """
     reader = Reader(sources)
     feed = Feed(reader, every_s=config.refresh_s)
-    access = Access(config.token)
+    access = Access(config.token, users=config.users)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -80,7 +87,7 @@ def make_app(sources: Sources, config: WebConfig, families: Families = tuple, *,
         lifespan=lifespan,
     )
     bearer = (
-        [Security(HTTPBearer(auto_error=False, description="the configured token"))] if access.needed else []
+        [Security(HTTPBearer(auto_error=False, description="a configured token"))] if access.needed else []
     )
     app.include_router(api.router(reader, feed, config.version), dependencies=bearer)
     app.include_router(login.router(access, config.language))

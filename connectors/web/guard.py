@@ -1,6 +1,7 @@
 """Who may ask: a bearer token or the cookie of the login form; without a token, this machine alone.
 
-Pure ASGI, around everything that a port serves, websockets too. Without a token three things
+Pure ASGI, around everything that a port serves, websockets too. It decides who asks
+(``actor_of``); what a route asks for beyond that is ``needs``. Without a token three things
 must all be of this machine: the peer's address; the Host header, or a name that an attacker
 points at 127.0.0.1 would let a web page read us (DNS rebinding); and the absence of a proxy's
 headers, for behind a proxy every peer is local.
@@ -8,22 +9,22 @@ headers, for behind a proxy every peer is local.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
-import time
-from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
+import math
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from connectors.web.credentials import COOKIE, SESSION_S, Access, User
 from connectors.web.problems import Problem
+from streams.roles import LOCAL, RIGHTS, Actor
 
-COOKIE = "forestall_session"
-SESSION_S = 12 * 3600  # a shift
+__all__ = ["COOKIE", "LOGIN", "SESSION_S", "Access", "Guard", "User", "actor_of", "address_of", "needs"]
+
 #: always answered: a supervisor's probes have no token
 OPEN = frozenset({"/health", "/ready"})
 LOGIN = "/login"
@@ -51,40 +52,40 @@ _HEADERS = {
 }
 
 
-class Access:
-    """Knows the token, and makes and reads the login's cookies.
+_ACTOR = "forestall.actor"  # of a scope
+_FORMS = frozenset({LOGIN, "/logout"})  # what they change is the session itself
 
-    token : empty: none is asked for
-    now   : seconds since 1970, for the age of cookies
+
+def actor_of(request: HTTPConnection) -> Actor:
+    """Who asks, by the credential that the guard has checked."""
+    actor = request.scope.get(_ACTOR)
+    if not isinstance(actor, Actor):
+        raise Problem(401, expected="a request that has passed the guard", got="none", action="sign in")
+    return actor
+
+
+def needs(right: str) -> Any:
+    """A dependency: the actor, who must have a right of ``RIGHTS``; 403 that names it where not.
+
+    ``actor: Annotated[Actor, needs("work")]``, or ``dependencies=[needs("read")]`` of a router.
     """
+    from fastapi import Depends  # here: the guard stands before the probes of every process too
 
-    def __init__(self, token: str, now: Callable[[], float] = time.time) -> None:
-        self.needed = bool(token)
-        self._digest = hashlib.sha256(token.encode()).digest()
-        self._key = hashlib.sha256(b"forestall web session\0" + token.encode()).digest()
-        self._now = now
+    roles = RIGHTS[right]
 
-    def right(self, token: str) -> bool:
-        """Tell whether this is the token; takes as long for any."""
-        given = hashlib.sha256(token.encode()).digest()
-        return self.needed and hmac.compare_digest(given, self._digest)
+    def allowed(request: HTTPConnection) -> Actor:
+        actor = actor_of(request)
+        if actor.role not in roles:
+            raise Problem(
+                403,
+                expected=f"the right {right!r} (roles {', '.join(sorted(roles))})",
+                got=f"{actor.name}, whose role is {actor.role}",
+                action="ask somebody who has it, or the administrator for another role (web.users)",
+            )
+        return actor
 
-    def cookie(self) -> str:
-        """A session from now on. A new token ends all sessions."""
-        expiry = str(int(self._now()) + SESSION_S)
-        return f"{expiry}.{self._sign(expiry)}"
-
-    def allows(self, headers: Headers) -> bool:
-        """Tell whether a request carries the token or a live session."""
-        kind, _, token = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and self.right(token.strip()):
-            return True
-        expiry, _, signature = _cookie(headers, COOKIE).partition(".")
-        genuine = hmac.compare_digest(signature.encode(), self._sign(expiry).encode())
-        return self.needed and genuine and expiry.isdecimal() and int(expiry) > self._now()
-
-    def _sign(self, expiry: str) -> str:
-        return hmac.new(self._key, expiry.encode(), hashlib.sha256).hexdigest()
+    allowed.right = right  # type: ignore[attr-defined]
+    return Depends(allowed)
 
 
 class Guard:
@@ -111,26 +112,42 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        """The answer to who may not ask; None to who may."""
-        host = headers.get("host", "")
+        """The answer to who may not ask; None to who may, whose name is then in the scope."""
+        path = scope["path"]
         if not self._access.needed and (stranger := _stranger(scope, headers)):
             return Problem(
                 403,
                 expected="a request from this machine to a loopback address (no token is configured)",
                 got=stranger,
                 action="open http://127.0.0.1 with this port, or set a token to be reached from elsewhere",
-            ).response(scope["path"])
-        origin = headers.get("origin")
-        if origin is not None and origin.lower().partition("://")[2] != host.lower():
-            return Problem(
-                403,
-                expected=f"a request by a page of {host or 'this host'}",
-                got=f"Origin {origin[:200]}",
-                action="open the pages under the address that they come from (a proxy must pass Host on)",
-            ).response(scope["path"])
-        if not self._access.needed or self._access.allows(headers):
+            ).response(path)
+        if foreign := _foreign(scope, headers):
+            return foreign.response(path)
+        if not self._access.needed:
+            scope[_ACTOR] = LOCAL
             return None
-        return self._ask(scope, headers)
+        token = self._access.bearer(headers)
+        actor = None
+        if token is not None:
+            address = address_of(scope, headers)
+            if wait := self._access.guesses.wait_s(address):
+                return too_many(wait).response(path)
+            actor = self._access.actor(token)
+            if actor is None:
+                self._access.guesses.wrong(address, token)
+        if actor is None and (actor := self._access.session(headers)) is not None:
+            unproven = _writes(scope) and "origin" not in headers and not _fetched_here(headers)
+            if unproven and path not in _FORMS:
+                return Problem(
+                    403,
+                    expected="Origin or Sec-Fetch-Site: same-origin on what a browser's session writes",
+                    got="neither",
+                    action="send the request from a page of ours, or with Authorization: Bearer",
+                ).response(path)
+        if actor is None:
+            return self._ask(scope, headers)
+        scope[_ACTOR] = actor
+        return None
 
     def _ask(self, scope: Scope, headers: Headers) -> Response | None:
         """The way to the login for a browser, 401 for a program; None for the login itself."""
@@ -154,6 +171,54 @@ class Guard:
             headers={"WWW-Authenticate": 'Bearer realm="forestall"'},
         )
         return refusal.response(path)
+
+
+def too_many(wait_s: float) -> Problem:
+    """The answer to whoever has tried too many tokens."""
+    wait = max(1, math.ceil(wait_s))
+    return Problem(
+        429,
+        expected="fewer wrong tokens a minute from one address",
+        got="too many",
+        action=f"try again in {wait} s",
+        headers={"Retry-After": str(wait)},
+    )
+
+
+def address_of(scope: Scope, headers: Headers) -> str:
+    """Where a request comes from: the peer, or what a proxy on this machine says was its own peer."""
+    peer = scope.get("client")
+    host = peer[0] if peer else ""
+    if loopback(host):
+        # the last entry is the proxy's own; what stands before it may be anybody's invention
+        return headers.get("x-forwarded-for", "").rpartition(",")[2].strip()[:64] or host
+    return str(host)
+
+
+def _writes(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS")
+
+
+def _fetched_here(headers: Headers) -> bool:
+    return headers.get("sec-fetch-site", "") == "same-origin"
+
+
+def _foreign(scope: Scope, headers: Headers) -> Problem | None:
+    """What a page of another site has made a browser ask."""
+    host, origin = headers.get("host", ""), headers.get("origin")
+    site = headers.get("sec-fetch-site", "same-origin")
+    if origin is not None and origin.lower().partition("://")[2] != host.lower():
+        got = f"Origin {origin[:200]}"
+    elif _writes(scope) and site not in ("same-origin", "none"):
+        got = f"Sec-Fetch-Site {site[:40]}"
+    else:
+        return None
+    return Problem(
+        403,
+        expected=f"a request by a page of {host or 'this host'}",
+        got=got,
+        action="open the pages under the address that they come from (a proxy must pass Host on)",
+    )
 
 
 _ONWARD = (
@@ -198,14 +263,6 @@ def _name(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
-
-
-def _cookie(headers: Headers, name: str) -> str:
-    try:
-        jar = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return jar[name].value if name in jar else ""
 
 
 def _hardened(scope: Scope, headers: Headers, send: Send) -> Send:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
-from connectors.web.guard import COOKIE, LOGIN, SESSION_S, Access, secure
+from connectors.web.guard import COOKIE, LOGIN, SESSION_S, Access, address_of, secure, too_many
 from connectors.web.plain import page
 from connectors.web.problems import Problem
 from connectors.web.words import Words, language_of
@@ -27,7 +27,7 @@ def router(access: Access, language: str) -> APIRouter:
     @pages.get(LOGIN)
     async def form(request: Request) -> Response:
         target = local(request.query_params.get("next", ""))
-        if not access.needed or access.allows(request.headers):
+        if not access.needed or access.session(request.headers):
             return RedirectResponse(target, 303)
         return _form(language_of(request.cookies, language), target)
 
@@ -36,12 +36,17 @@ def router(access: Access, language: str) -> APIRouter:
         target = local(request.query_params.get("next", ""))
         if not access.needed:
             return RedirectResponse(target, 303)
-        if not access.right(await _token(request)):
+        address = address_of(request.scope, request.headers)
+        if wait := access.guesses.wait_s(address):
+            raise too_many(wait)
+        token = await _token(request)
+        if access.actor(token) is None:
+            access.guesses.wrong(address, token)
             return _form(language_of(request.cookies, language), target, wrong=True)
         answer = RedirectResponse(target, 303)
         answer.set_cookie(
             COOKIE,
-            access.cookie(),
+            access.cookie(token),
             max_age=SESSION_S,
             secure=secure(request.scope, request.headers),
             httponly=True,

@@ -294,7 +294,7 @@ async def serve_web(
         goes through all objects there are, and a tuple that a thread is filling cannot bear to be held
     missing : why the store cannot be asked yet; empty: it can
     """
-    from connectors.web import Sources, Vocabulary, WebConfig, make_app, serve
+    from connectors.web import Sources, User, Vocabulary, WebConfig, make_app, serve
 
     kept_at = (
         f"InfluxDB at {settings.influx.url}, bucket {settings.influx.bucket}" if settings.influx.url else ""
@@ -330,6 +330,10 @@ async def serve_web(
         token=settings.web.token.get_secret_value(),
         language=settings.web.language,
         version=version("forestall"),
+        users=tuple(
+            User(user.name, user.role, tuple(token.get_secret_value() for token in user.tokens))
+            for user in settings.web.users
+        ),
     )
     app = make_app(sources, config)
     try:

@@ -53,7 +53,7 @@ class Options(Protocol):
     @property
     def language(self) -> str: ...
     @property
-    def token(self) -> str: ...
+    def guarded(self) -> bool: ...
     @property
     def refresh_s(self) -> float: ...
 
@@ -169,7 +169,7 @@ class _Page:
             Tag("button", say("other_language"), "quiet", type="button", lang=_html_lang(other)).on(
                 "click", js_handler=_CHOOSE % (COOKIE, other)
             )
-            if self._config.token:
+            if self._config.guarded:
                 with Tag("form", method="post", action="/logout"):
                     Tag("button", say("sign_out"), "quiet")
 

@@ -1,0 +1,139 @@
+"""The bill run: when a meter is billed next, and which bills ought to wait for an open ticket."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from streams.messages import NS
+from streams.points import Point
+from streams.settlement import CreditState, Estimate, NoticeState
+from streams.states import RESOLVED
+from streams.tickets import Purpose, Ticket, Verdict
+from streams.zones import offset_at
+
+#: kinds without a read to bill by
+_UNREAD = frozenset({"silent", "gap", "concentrator_silent", "sentinel", "estimated_run"})
+#: kinds whose read is itself in doubt
+_DOUBTFUL = frozenset({"misread", "rollback", "rollover", "meter_swap", "unit_error", "sum_mismatch"})
+
+
+class Advice(StrEnum):
+    """What to do with a bill."""
+
+    HOLD = "hold"
+    SEND = "send"
+    ESTIMATE = "send_estimated"
+
+
+class BillLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One open ticket whose meter is billed on a day: what billing staff decide by."""
+
+    bill_date: str
+    meter_id: str
+    service_point_id: str
+    ticket_id: str
+    kind: str
+    priority: str
+    state: str
+    held: bool
+    advice: Advice
+    why: str  # a code of ``money_words``
+    estimate: Estimate | None = None
+
+
+def local_day(tz: str, now_ns: int) -> date:
+    """The day that the calendar shows in a zone at an instant."""
+    return datetime.fromtimestamp(now_ns // NS + offset_at(tz, now_ns), UTC).date()
+
+
+def bill_date(year: int, month: int, bill_day: int) -> date:
+    """The day of a month's bill; in a shorter month its last."""
+    return date(year, month, min(bill_day, calendar.monthrange(year, month)[1]))
+
+
+def next_bill(point: Point, now_ns: int) -> date | None:
+    """The day of the next bill, today included, by the calendar of the meter; None: not known."""
+    if point.bill_day is None:
+        return None
+    today = local_day(point.tz, now_ns)
+    here = bill_date(today.year, today.month, point.bill_day)
+    if here >= today:
+        return here
+    following = today.replace(day=1) + timedelta(days=32)
+    return bill_date(following.year, following.month, point.bill_day)
+
+
+def days_to_bill(point: Point, now_ns: int) -> int | None:
+    """Whole days until the next bill, 0 on its day; None where the registry states no bill day."""
+    found = next_bill(point, now_ns)
+    return None if found is None else (found - local_day(point.tz, now_ns)).days
+
+
+def bill_days_of(day: date) -> tuple[int, ...]:
+    """The bill days of the registry that fall on a day: on a month's last also those that it lacks."""
+    last = calendar.monthrange(day.year, day.month)[1]
+    return tuple(range(day.day, 32)) if day.day == last else (day.day,)
+
+
+def advise(ticket: Ticket) -> tuple[Advice, str]:
+    """What to do with the bill of a ticket's meter, and why (a code of ``money_words``)."""
+    estimate = ticket.estimate
+    excess = estimate is not None and estimate.excess > 0
+    credit = None if ticket.credit is None else ticket.credit.state
+    explained = ticket.purpose is Purpose.EXPLAIN or ticket.verdict == Verdict.EXPLAINED
+    told = any(notice.state is NoticeState.SENT for notice in ticket.notices)
+    rules = (
+        (ticket.bill_hold, Advice.HOLD, "held"),
+        (credit is CreditState.PROPOSED, Advice.HOLD, "credit_pending"),
+        (credit in (CreditState.APPROVED, CreditState.BOOKED), Advice.SEND, "credit_settled"),
+        (explained and told, Advice.SEND, "customer_told"),
+        (explained, Advice.SEND, "tell_first"),
+        (ticket.state in RESOLVED, Advice.SEND, "work_done"),
+        (ticket.kind in _UNREAD, Advice.ESTIMATE, "no_read"),
+        (ticket.kind == "stuck", Advice.ESTIMATE, "stands_still"),
+        (ticket.kind in _DOUBTFUL, Advice.HOLD, "read_in_doubt"),
+        (excess, Advice.HOLD, "excess_open"),
+        (ticket.family in ("leak", "usage_high"), Advice.SEND, "tell_first"),
+    )
+    for holds, advice, why in rules:
+        if holds:
+            return advice, why
+    return Advice.SEND, "bill_not_touched"
+
+
+def lines(tickets: Iterable[Ticket], points: Mapping[str, Point], day: date) -> list[BillLine]:
+    """The bills of a day that open tickets concern: those to hold first, then by meter.
+
+    points : by meter, those billed on that day; a ticket of a group has a line for each of its meters
+    """
+    found = []
+    for ticket in tickets:
+        if ticket.drill or not ticket.open:
+            continue
+        advice, why = advise(ticket)
+        for meter in dict.fromkeys((ticket.meter_id, *ticket.meters)):
+            if (point := points.get(meter)) is None:
+                continue
+            found.append(
+                BillLine(
+                    bill_date=day.isoformat(),
+                    meter_id=meter,
+                    service_point_id=point.service_point_id,
+                    ticket_id=ticket.id,
+                    kind=ticket.kind,
+                    priority=ticket.priority,
+                    state=ticket.state,
+                    held=ticket.bill_hold,
+                    advice=advice,
+                    why=why,
+                    # a group's figures are not those of one of its meters
+                    estimate=ticket.estimate if not ticket.group else None,
+                )
+            )
+    order = {Advice.HOLD: 0, Advice.ESTIMATE: 1, Advice.SEND: 2}
+    return sorted(found, key=lambda line: (order[line.advice], line.meter_id, line.ticket_id))

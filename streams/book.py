@@ -9,6 +9,7 @@ import msgspec
 
 from streams.complaints import Complaint
 from streams.deliveries import TicketEvent
+from streams.judged import Judged
 from streams.messages import Flag
 from streams.mutes import Mute, Muted
 from streams.points import Point
@@ -39,6 +40,8 @@ class Book:
         self.changed_muted: dict[str, None] = {}  # one that is not in ``muted`` any more waits no longer
         self.complaints: dict[str, Complaint] = {}
         self.changed_complaints: dict[str, None] = {}
+        self.judged: dict[str, Judged] = {}  # by flag: the newest word about those of the ticket
+        self.changed_judged: dict[str, None] = {}
 
     def first_time(self, flag: Flag) -> bool:
         """Tell whether this flag event is new, and remember it."""
@@ -74,6 +77,11 @@ class Book:
         """Keep a new or changed complaint."""
         self.complaints[complaint.id] = complaint
         self.changed_complaints[complaint.id] = None
+
+    def put_judged(self, judged: Judged) -> None:
+        """Keep a new word about a flag."""
+        self.judged[judged.flag_id] = judged
+        self.changed_judged[judged.flag_id] = None
 
     def put_episode(self, episode: Episode) -> None:
         """Keep a new or changed episode."""

@@ -12,9 +12,10 @@ import msgspec
 from msgspec.structs import replace
 
 from streams.book import Book
+from streams.judging import settle
 from streams.sla import Targets, pause
 from streams.states import PAUSED, TRANSITIONS
-from streams.tickets import ENDED, Callback, HistoryEntry, State, Step, Ticket, label
+from streams.tickets import ENDED, Callback, HistoryEntry, State, Step, Ticket, Verdict, label
 from streams.wording import announce
 
 
@@ -37,6 +38,7 @@ class Move:
     resolution: str = ""
     responsibility: str = ""
     verdict: str = ""
+    verdict_reason: str = ""  # of a false alarm; without one the note
     archive_class: str = ""
     satisfied: bool | None = None
     no_callback: str = ""
@@ -81,6 +83,8 @@ def move(book: Book, ticket: Ticket, wish: Move, targets: Targets, now_ns: int) 
         sla = targets.callback(sla, now_ns)
     closed = None if wish.to not in ENDED else now_ns if ticket.open else ticket.closed_ns
     moved = replace(moved, state=wish.to, sla=sla, closed_ns=closed)
+    if wish.to in (State.CLOSED, State.FALSE_ALARM):
+        settle(book, moved, wish.actor, now_ns)
     return record(
         book, moved, now_ns, "moved", wish.actor, note=wish.note, before=ticket.state, after=wish.to
     )
@@ -104,13 +108,30 @@ def escalate(book: Book, ticket: Ticket, actor: str, note: str, now_ns: int) -> 
     return record(book, replace(ticket, escalated=True), now_ns, "escalated", actor, note=note)
 
 
+def word_of(verdict: str, reason: str) -> Verdict:
+    """The verdict of that name. Raises Refused for another name, or a false alarm without a reason."""
+    try:
+        word = Verdict(verdict)
+    except ValueError:
+        raise Refused(f"expected one of {', '.join(Verdict)} as verdict, got {verdict!r}") from None
+    if word is Verdict.FALSE_ALARM and not reason.strip():
+        raise Refused("expected the reason of the false alarm, got none")
+    return word
+
+
 def _facts(ticket: Ticket, wish: Move, now_ns: int) -> Ticket:
     """The ticket with the facts of the wish."""
     named = {
         name: value
-        for name in ("resolution", "responsibility", "verdict", "archive_class", "merged_into")
+        for name in ("resolution", "responsibility", "archive_class", "merged_into")
         if (value := getattr(wish, name))
     }
+    verdict = wish.verdict
+    if wish.to is State.FALSE_ALARM and not verdict and (wish.verdict_reason or wish.note):
+        verdict = Verdict.FALSE_ALARM
+    if verdict:
+        reason = wish.verdict_reason or (wish.note if verdict == Verdict.FALSE_ALARM else "")
+        named["verdict"], named["verdict_reason"] = word_of(verdict, reason), reason
     if wish.satisfied is not None:
         named["callback"] = Callback(done_ns=now_ns, satisfied=wish.satisfied)
     elif wish.no_callback:
@@ -136,8 +157,8 @@ def _complete(book: Book, ticket: Ticket, wish: Move) -> None:
             missing.append("an archive class")
     if wish.to is State.MERGED and wish.merged_into in ("", ticket.id):
         missing.append("another ticket to merge into")
-    if wish.to is State.FALSE_ALARM and not (ticket.verdict or wish.note):
-        missing.append("a verdict or a note that says why")
+    if wish.to is State.FALSE_ALARM and ticket.verdict != Verdict.FALSE_ALARM:
+        missing.append(f"the verdict {Verdict.FALSE_ALARM}, with its reason or a note that says why")
     if missing:
         raise Refused(f"{wish.to} needs {' and '.join(missing)}")
     if wish.to is State.REOPENED and not ticket.open:

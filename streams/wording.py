@@ -133,6 +133,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "moved": ("状态变更", "changed state"),
     "checked": ("完成核查", "check done"),
     "escalated": ("提级", "escalated"),
+    "judged": ("认定结论", "verdict given"),
 }
 
 #: the words between the figures

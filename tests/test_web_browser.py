@@ -197,7 +197,7 @@ def test_the_keyboard_reaches_everything_and_keeps_its_place(
 def test_open_and_all(browser: Browser, web: str, place: Place) -> None:
     now = time.time_ns()
     [ticket] = place.flags([flag("w-22", "spike", "2026-05-01T00:00:00Z")], now)
-    wish = Move(to=State.FALSE_ALARM, actor="wang", verdict="real_use", note="a party")
+    wish = Move(to=State.FALSE_ALARM, actor="wang", note="a party")
     with opened(browser, web) as page:
         row = tickets(page).filter(has_text="w-22")
         expect(row).to_be_visible()

@@ -13,8 +13,10 @@ from sqlalchemy.dialects import sqlite
 
 from connectors.store import rows
 from connectors.store.tables import flags_seen, outbox, steps, ticket_flags, ticket_history, tickets
+from connectors.store.tables_trade import verdicts
 from streams.book import Book, event_key, point_of
 from streams.deliveries import TicketEvent
+from streams.judged import Judged
 from streams.messages import Flag
 from streams.tickets import Urgency
 
@@ -46,7 +48,7 @@ def load(connection: Connection, flags: Sequence[Flag]) -> Book:
 
 
 def load_ticket(connection: Connection, ticket_id: str) -> Book:
-    """The book for work on one ticket: it, and what is open at its service point."""
+    """The book for work on one ticket: it, its flags and the words about them, what is open at its point."""
     book = Book()
     point = connection.execute(select(tickets.c.service_point_id).where(tickets.c.id == ticket_id)).scalar()
     if point is None:
@@ -57,6 +59,13 @@ def load_ticket(connection: Connection, ticket_id: str) -> Book:
         book,
         (tickets.c.id == ticket_id) | (tickets.c.open & (tickets.c.service_point_id == point)),
     )
+    for part in _chunks(book.tickets[ticket_id].flag_ids):
+        for row in connection.execute(
+            select(ticket_flags).where(ticket_flags.c.flag_id.in_(part))
+        ).mappings():
+            book.episodes[row["flag_id"]] = rows.episode_of(row)
+        for row in connection.execute(select(verdicts).where(verdicts.c.flag_id.in_(part))).mappings():
+            book.judged[row["flag_id"]] = rows.struct_of(row, Judged)
     return book
 
 
@@ -66,6 +75,7 @@ def save(connection: Connection, book: Book, now_ns: int, wanted_by: WantedBy) -
     put(connection, ticket_flags, [rows.episode_row(book.episodes[key]) for key in book.changed_episodes])
     add(connection, ticket_history, [rows.entry_row(*line) for line in book.history])
     put(connection, steps, [rows.step_row(*step) for step in book.steps])
+    put(connection, verdicts, [msgspec.to_builtins(book.judged[key]) for key in book.changed_judged])
     seen = [
         {
             "event_key": event_key(flag),

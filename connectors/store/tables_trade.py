@@ -5,7 +5,7 @@ Times ending in ``_ns`` are nanoseconds since 1970 UTC.
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, Float, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, Table, Text, UniqueConstraint
 
 from connectors.store.tables import metadata
 
@@ -158,12 +158,14 @@ verdicts = Table(
     Column("verdict", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("by", Text, nullable=False),
+    Column("single", Boolean, nullable=False),
     Column("score", Float, nullable=True),
-    Column("raised_ns", BigInteger, nullable=False),  # when its ticket opened
+    Column("raised_ns", BigInteger, nullable=False),  # when it came onto its ticket
     Column("at_ns", BigInteger, nullable=False),
 )
 Index("ix_verdicts_at", verdicts.c.at_ns)
 Index("ix_verdicts_ticket", verdicts.c.ticket_id)
+Index("ix_verdicts_raised", verdicts.c.raised_ns)
 
 #: Score below which a kind of flag opens no ticket, and how it came to that; the newest row of a kind counts.
 bars = Table(

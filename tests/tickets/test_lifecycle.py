@@ -46,7 +46,7 @@ def test_a_case_from_flag_to_archive() -> None:
     ticket = go(book, ticket, State.IMPLEMENTED, NOON + 6 * HOUR, responsibility="company")
     assert ticket.sla.callback_due_ns is not None
     ticket = go(book, ticket, State.CALLBACK)
-    facts: dict[str, Any] = {"verdict": "meter_fault", "satisfied": True, "archive_class": "metering"}
+    facts: dict[str, Any] = {"verdict": "confirmed", "satisfied": True, "archive_class": "metering"}
     ticket = go(book, ticket, State.CLOSED, NOON + 9 * HOUR, **facts)
     assert (ticket.closed_ns, ticket.callback.satisfied) == (NOON + 9 * HOUR, True)
     ticket = go(book, ticket, State.ARCHIVED, NOON + 10 * HOUR)
@@ -67,9 +67,9 @@ def test_closing_needs_verdict_callback_and_class() -> None:
     ):
         go(book, done, State.CLOSED)
     with pytest.raises(Refused, match="callback"):
-        go(book, done, State.CLOSED, verdict="misread", archive_class="metering")
+        go(book, done, State.CLOSED, verdict="confirmed", archive_class="metering")
     closed = go(
-        book, done, State.CLOSED, verdict="misread", archive_class="metering", no_callback="moved away"
+        book, done, State.CLOSED, verdict="confirmed", archive_class="metering", no_callback="moved away"
     )
     assert closed.callback.none_because == "moved away"
 
@@ -134,7 +134,8 @@ def test_only_the_moves_of_the_table(start: State, to: State) -> None:
     (ticket,) = MemoryStore().take(flag())
     here = replace(ticket, state=start)
     facts: dict[str, Any] = {
-        "verdict": "x",
+        "verdict": "false_alarm" if to is State.FALSE_ALARM else "confirmed",
+        "verdict_reason": "x",
         "archive_class": "x",
         "no_callback": "x",
         "merged_into": "FS-OTHER",

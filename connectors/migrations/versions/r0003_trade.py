@@ -28,6 +28,7 @@ _INDEXES = {
     "ix_audit_at": ("audit", "at_ns"),
     "ix_verdicts_at": ("verdicts", "at_ns"),
     "ix_verdicts_ticket": ("verdicts", "ticket_id"),
+    "ix_verdicts_raised": ("verdicts", "raised_ns"),
     "ix_bars_kind": ("bars", "kind", "seq"),
 }
 
@@ -105,6 +106,7 @@ def upgrade() -> None:
     op.create_table(
         "verdicts",
         *_texts("flag_id", "ticket_id", "detector", "kind", "family", "area", "verdict", "reason", "by"),
+        sa.Column("single", sa.Boolean(), nullable=False),
         sa.Column("score", sa.Float(), nullable=True),
         *_instants("raised_ns", "at_ns"),
         sa.PrimaryKeyConstraint("flag_id", name="pk_verdicts"),

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from streams.roles import LOCAL, RESERVED, Role
+from streams.section import Section, is_loopback, url_of
 from streams.zones import transitions
 
 _SHORTEST = 16  # characters of a token
-
-
-def url_of(value: str, schemes: tuple[str, ...]) -> str:
-    """The URL, if it has one of the schemes; ValueError else."""
-    scheme = urlsplit(value).scheme
-    if scheme not in schemes:
-        raise ValueError(
-            f"expected a URL that starts with {' or '.join(s + '://' for s in schemes)}, got {value!r}"
-        )
-    return value
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name can only be reached from this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-class Section(BaseModel):
-    """A table of the file; keys that it does not know are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class MqttSettings(Section):
@@ -166,56 +139,6 @@ class InfluxSettings(Section):
     @classmethod
     def _check(cls, value: str) -> str:
         return url_of(value, ("http", "https")) if value else value
-
-
-class WebhookSettings(Section):
-    """Tickets out by Standard Webhooks. Off without a URL."""
-
-    url: str = ""
-    secrets: tuple[SecretStr, ...] = Field((), description="whsec_…; several while one is being replaced")
-    allow_private: bool = Field(False, description="also deliver to addresses inside one's own network")
-    lookup_url: str = Field(
-        "", description="where to ask whether a reference is known: https://…/{reference}"
-    )
-
-    @field_validator("url", "lookup_url")
-    @classmethod
-    def _check(cls, value: str) -> str:
-        return url_of(value, ("http", "https")) if value else value
-
-    @model_validator(mode="after")
-    def _signed(self) -> WebhookSettings:
-        if self.url and not self.secrets:
-            raise ValueError(
-                "expected at least one of secrets (whsec_…) beside url: unsigned webhooks are not sent"
-            )
-        return self
-
-
-class EmailSettings(Section):
-    """E-mail for emergencies. Off without a host."""
-
-    host: str = ""
-    port: int = Field(587, ge=1, le=65535)
-    security: Literal["starttls", "tls", "none"] = "starttls"
-    username: str = ""
-    password: SecretStr = SecretStr("")
-    sender: str = "forestall@localhost"
-    recipients: tuple[str, ...] = ()
-    language: Literal["en", "zh"] = "en"
-
-    @model_validator(mode="after")
-    def _addressed(self) -> EmailSettings:
-        if self.host and not self.recipients:
-            raise ValueError("expected recipients beside host")
-        return self
-
-
-class DesksSettings(Section):
-    """Where tickets go."""
-
-    webhook: WebhookSettings = WebhookSettings()
-    email: EmailSettings = EmailSettings()
 
 
 class TicketsSettings(Section):

@@ -14,8 +14,9 @@ from urllib.parse import quote
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from streams.desk_sections import DesksSettings
+from streams.section import Section, is_loopback, url_of
 from streams.sections import (
-    DesksSettings,
     DetectionSettings,
     HistorySettings,
     InfluxSettings,
@@ -24,14 +25,11 @@ from streams.sections import (
     LogSettings,
     MetricsSettings,
     MqttSettings,
-    Section,
     SparkplugSettings,
     TicketsSettings,
     WatchSettings,
     WebSettings,
     WorkerSettings,
-    is_loopback,
-    url_of,
 )
 
 __all__ = ["ConfigError", "Section", "Settings", "is_loopback", "load"]

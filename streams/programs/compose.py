@@ -13,8 +13,6 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
-from connectors.desks.email import Email, EmailConfig
-from connectors.desks.webhook import Webhook, WebhookConfig
 from connectors.embedded_broker import BrokerProcess
 from connectors.history_sqlite import HistoryReader, SqliteHistory
 from connectors.influx import InfluxConfig, InfluxHistory
@@ -33,9 +31,8 @@ from streams.bank import BankConfig
 from streams.calendar_file import CalendarError, load_calendar
 from streams.clock import Clock, FileClock, SystemClock
 from streams.constants import Sizes
-from streams.deliver import LogDesk
 from streams.messages import NS
-from streams.ports import Desk, History, Log
+from streams.ports import History, Log
 from streams.rules import Rules
 from streams.settings import ConfigError, Settings
 from streams.sla import Targets
@@ -47,7 +44,6 @@ log = logging.getLogger(__name__)
 __all__ = [
     "BrokerProcess",
     "bank_config",
-    "desks",
     "histories",
     "instance",
     "make_clock",
@@ -225,40 +221,6 @@ def histories(settings: Settings, clock: Clock, label: Callable[[str], Labels]) 
                 label,
             )
         )
-    return out
-
-
-def desks(settings: Settings, log: Log, clock: Clock) -> list[Desk]:
-    """Where tickets go: the topic tickets.v1 always, others as configured. Raises ConfigError."""
-    out: list[Desk] = [LogDesk(log)]
-    webhook, email = settings.desks.webhook, settings.desks.email
-    try:
-        if webhook.url:
-            config = WebhookConfig(
-                name="webhook",
-                url=webhook.url,
-                secrets=tuple(secret.get_secret_value() for secret in webhook.secrets),
-                lookup_url=webhook.lookup_url,
-                allow_private=webhook.allow_private,
-            )
-            out.append(Webhook(config))
-        if email.host:
-            out.append(
-                Email(
-                    EmailConfig(
-                        host=email.host,
-                        sender=email.sender,
-                        recipients=email.recipients,
-                        port=email.port,
-                        security=email.security,
-                        username=email.username,
-                        password=email.password.get_secret_value(),
-                        languages=("zh", "en") if email.language == "zh" else ("en", "zh"),
-                    )
-                )
-            )
-    except ValueError as error:
-        raise ConfigError(f"desks: {error}") from None
     return out
 
 

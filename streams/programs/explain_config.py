@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
@@ -22,6 +23,11 @@ def keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[
         text = getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
         if str(kind).startswith(("typing.Literal", "tuple", "dict", "pathlib")) or "|" in str(kind):
             text = str(kind).replace("typing.", "").replace("pathlib.", "").replace("pydantic.types.", "")
+        inner = get_args(kind)[1] if get_origin(kind) is dict else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield f"{prefix}{name}", f"dict[str, {inner.__name__}]", shown, info.description or ""
+            yield from keys(inner, f"{prefix}{name}.<name>.")
+            continue
         yield f"{prefix}{name}", text, shown, info.description or ""
 
 
@@ -55,6 +61,10 @@ def explain(settings: Settings, calendar: Calendar) -> str:
         f"  history         {history}{influx}",
         f"  webhook         {settings.desks.webhook.url or 'off'}",
         f"  e-mail          {settings.desks.email.host or 'off'}",
+        f"  Zammad          {settings.desks.zammad.url or 'off'}",
+        f"  TMF621          {settings.desks.tmf621.url or 'off'}",
+        f"  Alertmanager    {settings.desks.alertmanager.url or 'off'}",
+        f"  messages        {', '.join(sorted(settings.desks.messages)) or 'off'}",
         f"  pages           http://{settings.web.host}:{settings.web.port}/",
     ]
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from streams.clock import Clock
 from streams.deliver import wanted_by
 from streams.heart import Heart
 from streams.programs import compose
+from streams.programs.desks import make_desks
 from streams.programs.ingest import insist
 from streams.rules import Rules
 from streams.selfwatch import SelfWatch, WatchConfig
@@ -28,7 +29,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     started, opened = asyncio.Event(), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(durable.close)
-        store = Store(settings.store_url, wanted_by(compose.desks(settings, durable, clock)))
+        store = Store(settings.store_url, wanted_by(make_desks(settings, durable)))
         stack.callback(store.close)
         missing = "it is not there yet: it has not answered since this process was started"
         serving = asyncio.create_task(

@@ -22,6 +22,7 @@ from streams.keeper import Keeper
 from streams.lag import Lag
 from streams.open_tickets import TicketOpener
 from streams.programs import compose
+from streams.programs.desks import make_desks
 from streams.programs.ending import end_within
 from streams.programs.ingest import insist
 from streams.programs.warm_up import warm_up
@@ -52,7 +53,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         return
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(durable.close)
-        desks = compose.desks(settings, durable, clock)
+        desks = make_desks(settings, durable)
         store = Store(settings.store_url, wanted_by(desks))
         stack.callback(store.close)
         topology = build(settings)

@@ -134,6 +134,15 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "checked": ("完成核查", "check done"),
     "escalated": ("提级", "escalated"),
     "judged": ("认定结论", "verdict given"),
+    "credit_proposed": ("提出退补方案", "credit proposed"),
+    "credit_approved": ("退补方案已审批", "credit approved"),
+    "credit_refused": ("退补方案被驳回", "credit refused"),
+    "credit_booked": ("退补已入账", "credit booked"),
+    "bill_held": ("账单暂缓", "bill on hold"),
+    "bill_released": ("账单恢复出账", "bill released"),
+    "notice_drafted": ("拟写用户告知", "message to the customer drafted"),
+    "notice_approved": ("用户告知已审批", "message to the customer approved"),
+    "notice_sent": ("用户告知已发送", "message to the customer sent"),
 }
 
 #: the words between the figures

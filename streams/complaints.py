@@ -35,9 +35,9 @@ class Stage(StrEnum):
 class Outcome(StrEnum):
     """What became of a complaint on arrival."""
 
-    KNOWN = "known"  # a ticket was there first: lead time
-    JOINED = "joined"  # a ticket is open that a complaint had opened: no lead time, no second ticket
-    OPENED = "opened"  # nobody had known: a miss where it is about metering
+    KNOWN = "known"  # a ticket of ours was there first: lead time
+    JOINED = "joined"  # a ticket is there, but a customer was first: no lead time, no second ticket
+    OPENED = "opened"  # nobody had known: a ticket of its own
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +56,7 @@ class Complaint(msgspec.Struct, frozen=True, kw_only=True):
     at_ns             : when the customer complained; lead time counts to it
     subject           : a code of ``linking.SUBJECTS``, the thing complained of (投诉对象)
     lead_time_s       : at − opening of the ticket that was there first. [s]
+    miss              : about metering, and no ticket of ours was there first
     """
 
     id: str
@@ -71,8 +72,9 @@ class Complaint(msgspec.Struct, frozen=True, kw_only=True):
     subject: str = ""
     person_id: str = ""
     named: str = ""  # meter, service point or alias as it was given
-    service_point_id: str = ""
+    service_point_id: str = ""  # empty: not found yet, the complaint is unlinked
     meter_id: str = ""
+    area: str = ""
     content: str = ""
     demand: str = ""
     attachments: tuple[Attachment, ...] = ()
@@ -82,3 +84,46 @@ class Complaint(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome | None = None
     lead_time_s: float | None = None
     miss: bool = False
+
+
+class Complainant(msgspec.Struct, frozen=True, kw_only=True):
+    """Who complains, as it is kept in the table of people and nowhere else."""
+
+    name: str
+    phone: str = ""
+    email: str = ""
+    address: str = ""
+    language: str = "zh"
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a complaint belongs, as far as that could be found.
+
+    service_point_id : empty: it could not
+    places           : what holds it, as ``scope/name`` (``concentrator/C12``): groups fail there
+    """
+
+    service_point_id: str = ""
+    meter_id: str = ""
+    area: str = ""
+    commodity: str = ""
+    places: tuple[str, ...] = ()
+
+
+class ComplaintFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which complaints are asked for; empty and None mean *any*.
+
+    linked            : whether its service point was found
+    start_ns, end_ns  : of ``at_ns``, the end excluded
+    """
+
+    channel: str = ""
+    category: str = ""
+    subject: str = ""
+    outcome: str = ""
+    urgency: str = ""
+    service_point_id: str = ""
+    ticket_id: str = ""
+    linked: bool | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None

@@ -5,6 +5,8 @@ Pseudonymous: names, addresses and telephone numbers are elsewhere (``people``).
 
 from __future__ import annotations
 
+import unicodedata
+
 import msgspec
 
 
@@ -37,3 +39,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
             ("concentrator", self.concentrator),
         )
         return tuple(f"{scope}/{name}" for scope, name in named if name)
+
+
+def folded(alias: str) -> str:
+    """An alias as it is kept and compared: compatible forms as one, small letters, no blanks."""
+    return "".join(unicodedata.normalize("NFKC", alias).casefold().split())

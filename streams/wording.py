@@ -13,10 +13,12 @@ from streams.causes import cause_label, check_label
 from streams.deliveries import TicketEvent
 from streams.messages import NS
 from streams.routing import department_label
+from streams.subjects import SUBJECTS
 from streams.tickets import Estimate, HistoryEntry, Ticket, Urgency, iso, label
 
 LANGUAGES = ("zh", "en")
 _FLAGS = 50
+_COMPLAINTS = 50
 #: names that do not follow the rule opened_ns → opened_at
 _OUTER = {"paused_ns": "paused_s", "at_ns": "at"}
 
@@ -69,6 +71,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "outbox_stuck": ("工单推送积压", "tickets are not delivered"),
     "desk_disabled": ("接收方已停用推送", "receiver has switched delivery off"),
     "dead_letters": ("无法解析的报文激增", "unreadable messages surge"),
+    # a ticket that a complaint has opened is of the kind that was complained of
+    **{code: subject.words for code, subject in SUBJECTS.items()},
 }
 
 #: codes of an estimate's method and assumptions → (Chinese, English)
@@ -143,6 +147,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "notice_drafted": ("拟写用户告知", "message to the customer drafted"),
     "notice_approved": ("用户告知已审批", "message to the customer approved"),
     "notice_sent": ("用户告知已发送", "message to the customer sent"),
+    "complained": ("收到用户投诉", "a customer has complained"),
+    "located": ("已确认用户供应点", "service point found"),
 }
 
 #: the words between the figures
@@ -227,13 +233,16 @@ def body(ticket: Ticket, entry: HistoryEntry, language: str) -> str:
 def public(ticket: Ticket) -> dict[str, Any]:
     """The ticket as it goes out: JSON types, instants in ISO 8601, no history and no steps.
 
-    Of its flags the newest 50 and their number: what goes out stays small however long a case lasts.
+    Of its flags and complaints the newest 50 each and their numbers: what goes out stays small however
+    long a case lasts.
     """
     fields = msgspec.to_builtins(ticket)
     for name in ("history", "steps", "external_refs"):
         del fields[name]
     fields["flags"] = len(ticket.flag_ids)
     fields["flag_ids"] = ticket.flag_ids[-_FLAGS:]
+    fields["complaints"] = len(ticket.complaint_ids)
+    fields["complaint_ids"] = ticket.complaint_ids[-_COMPLAINTS:]
     return {_outer(name): _value(name, value) for name, value in fields.items()}
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from connectors.store import rows
 from connectors.store.book import WantedBy, load, load_ticket, save
+from connectors.store.complaints import Complaints
 from connectors.store.engine import collided, connect, reading, shown, writing
 from connectors.store.outbox import Outbox
 from connectors.store.quality import Quality
@@ -40,7 +41,7 @@ class Rules(Protocol):
         """Fold one flag event into the book."""
 
 
-class Store(Outbox, Watch, Quality, Verdicts):
+class Store(Outbox, Watch, Quality, Verdicts, Complaints):
     """Tickets, their outbox, and the signs of life.
 
     url       : ``sqlite:///FILE`` or ``postgresql://…``; its tables are made by

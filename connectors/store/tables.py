@@ -67,6 +67,7 @@ tickets = Table(
 Index("ix_tickets_opened_ns", tickets.c.opened_ns, tickets.c.id)
 Index("ix_tickets_state", tickets.c.state, tickets.c.opened_ns)
 Index("ix_tickets_service_point", tickets.c.service_point_id, tickets.c.opened_ns)
+Index("ix_tickets_meter", tickets.c.meter_id, tickets.c.opened_ns)
 # the promise itself: whoever writes, one open ticket for a service point and family
 Index(
     "uq_tickets_open",

@@ -157,7 +157,8 @@ class TicketOut(BaseModel):
     event_at: str
     flags: int = Field(description="how many flags it has")
     flag_ids: list[str] = Field(description="the newest 50 of them")
-    complaint_ids: list[str]
+    complaints: int = Field(description="how many complaints it has")
+    complaint_ids: list[str] = Field(description="the newest 50 of them")
     related: list[str]
     lead_time_s: float | None
     category: str
@@ -307,6 +308,8 @@ def ticket(found: Ticket) -> dict[str, Any]:
         del fields[name]
     fields["flags"] = len(found.flag_ids)
     fields["flag_ids"] = list(found.flag_ids[-_FLAGS:])
+    fields["complaints"] = len(found.complaint_ids)
+    fields["complaint_ids"] = list(found.complaint_ids[-_FLAGS:])
     return _dated(fields)
 
 

@@ -12,6 +12,7 @@ depends_on = None
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _INDEXES = {
+    "ix_tickets_meter": ("tickets", "meter_id", "opened_ns"),
     "ix_points_service_point": ("points", "service_point_id"),
     "ix_points_area": ("points", "area"),
     "ix_points_concentrator": ("points", "concentrator"),

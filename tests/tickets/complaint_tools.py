@@ -1,0 +1,74 @@
+"""What the tests of complaints share: forms as somebody fills them in, and the obvious store for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from streams.book import Book
+from streams.complaint_form import Filled, fill
+from streams.complaints import Complaint, Site
+from streams.linking import Linking
+from streams.messages import Flag
+from streams.tickets import Ticket, iso
+from tests.tickets.tools import NOON, MemoryStore
+
+SITE = Site(
+    service_point_id="point-1", meter_id="meter-1", area="area-1", commodity="gas", places=("area/area-1",)
+)
+
+
+def form(at_ns: int = NOON, **fields: Any) -> dict[str, Any]:
+    """A form with all that is required."""
+    return {
+        "reference": "12345-001",
+        "time": iso(at_ns),
+        "name": "王小明",
+        "phone": "13800001234",
+        "matter": "本期气费偏高，要求核实",
+        "subject": "high_bill",
+        "service_point": "point-1",
+        "taken_by": "agent-7",
+        **fields,
+    }
+
+
+def filled(at_ns: int = NOON, now_ns: int | None = None, **fields: Any) -> Filled:
+    """A form that has been read."""
+    return fill(form(at_ns, **fields), "call-centre", at_ns if now_ns is None else now_ns, "Asia/Shanghai")
+
+
+def complaint(at_ns: int = NOON, now_ns: int | None = None, **fields: Any) -> Complaint:
+    """A complaint of that form."""
+    return filled(at_ns, now_ns, **fields).complaint
+
+
+class MemoryDesk(MemoryStore):
+    """The obvious store that takes complaints too."""
+
+    def __init__(self, linking: Linking | None = None) -> None:
+        super().__init__()
+        self.linking = linking or Linking()
+        self.complaints: dict[str, Complaint] = {}
+
+    def complain(self, one: Complaint, site: Site = SITE, now_ns: int | None = None) -> Complaint:
+        """Take a complaint."""
+        self._open_book()
+        taken = self.linking.take(self.book, one, site, one.received_ns if now_ns is None else now_ns)
+        self.events += self.book.events
+        return taken
+
+    def assign(self, one: Complaint, site: Site, now_ns: int = NOON) -> Complaint:
+        """Tell an unlinked complaint's service point."""
+        self._open_book()
+        taken = self.linking.assign(self.book, one, site, "agent-8", now_ns)
+        self.events += self.book.events
+        return taken
+
+    def flags(self, *flags: Flag, now_ns: int = NOON) -> Sequence[Ticket]:
+        """Fold flags in."""
+        return self.take(*flags, now_ns=now_ns)
+
+    def _open_book(self) -> None:
+        self.book = Book()
+        self.book.tickets, self.book.complaints = self.tickets, self.complaints

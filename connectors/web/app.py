@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from fastapi import FastAPI, Request, Response, Security
+from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
@@ -26,7 +26,10 @@ from connectors.web.server import PortTaken, serve
 from connectors.web.sources import Reader, Sources, Vocabulary
 from streams.ports import PortError
 
-__all__ = ["PortTaken", "Sources", "User", "Vocabulary", "WebConfig", "make_app", "serve"]
+__all__ = ["PortTaken", "Routes", "Sources", "User", "Vocabulary", "WebConfig", "make_app", "serve"]
+
+#: makes the routes of one topic
+Routes = Callable[[Reader], APIRouter]
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +63,18 @@ class WebConfig:
             )
 
 
-def make_app(sources: Sources, config: WebConfig, families: Families = tuple, *, pages: bool = True) -> Guard:
+def make_app(
+    sources: Sources,
+    config: WebConfig,
+    families: Families = tuple,
+    *,
+    pages: bool = True,
+    routers: Sequence[Routes] = (),
+) -> Guard:
     """The application, for ``serve``.
 
     families : metrics beside those of store and processes
+    routers  : makers of further routes below ``/api``, by topic
     pages    : False: the API alone. NiceGUI keeps its state in globals, so a process can have
                one application with pages, and as many without as it likes.
     """
@@ -89,6 +100,9 @@ def make_app(sources: Sources, config: WebConfig, families: Families = tuple, *,
     bearer = (
         [Security(HTTPBearer(auto_error=False, description="a configured token"))] if access.needed else []
     )
+    for routes in routers:
+        app.include_router(routes(reader), dependencies=bearer)
+    # the last: it answers whatever below /api is nobody's
     app.include_router(api.router(reader, feed, config.version), dependencies=bearer)
     app.include_router(login.router(access, config.language))
     _operations(app, feed, families)

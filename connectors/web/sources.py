@@ -128,8 +128,12 @@ class Reader:
         """Let the threads go; what still waits for a database is given up."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def ask(self, call: Callable[[TicketStore], T]) -> T:
-        """Put a question to the store. Raises Unavailable also where it takes too long, or is not there yet."""
+    async def ask(self, call: Callable[[TicketStore], T], patience_s: float | None = None) -> T:
+        """Put a question to the store. Raises Unavailable also where it takes too long, or is not there yet.
+
+        patience_s : how long this one is waited for, where that is not the usual
+        """
+        patience = self._patience_s if patience_s is None else patience_s
         if missing := self.sources.missing():
             raise Unavailable("the ticket database", missing, 2.0)
         if self._waiting >= _MOST_WAITING:
@@ -139,9 +143,9 @@ class Reader:
         # counted until the thread is free again, whether or not anybody still waits
         asked.add_done_callback(self._answered)
         try:
-            return await asyncio.wait_for(asyncio.shield(asked), self._patience_s)
+            return await asyncio.wait_for(asyncio.shield(asked), patience)
         except TimeoutError:
-            cause = f"no answer within {self._patience_s:g} s"
+            cause = f"no answer within {patience:g} s"
             raise Unavailable("the ticket database", cause, 5.0) from None
 
     def _answered(self, asked: asyncio.Future[T]) -> None:

@@ -297,7 +297,7 @@ async def serve_web(
             for user in settings.web.users
         ),
     )
-    app = make_app(sources, config)
+    app = make_app(sources, config, routers=routes(settings, store, clock))
     try:
         await serve(app, settings.web.host, settings.web.port, stop, ready)
     finally:

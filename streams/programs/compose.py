@@ -257,6 +257,7 @@ async def serve_web(
     missing : why the store cannot be asked yet; empty: it can
     """
     from connectors.web import Sources, User, Vocabulary, WebConfig, make_app, serve
+    from streams.programs.routes import routes
 
     kept_at = (
         f"InfluxDB at {settings.influx.url}, bucket {settings.influx.bucket}" if settings.influx.url else ""

@@ -26,7 +26,12 @@ def moved(desk: MemoryDesk, ticket: Ticket, *states: State, now_ns: int) -> Tick
     """A ticket brought through states, with what closing asks for."""
     for state in states:
         wish = Move(
-            to=state, actor="ann", verdict="confirmed", no_callback="told by letter", archive_class="metering"
+            to=state,
+            actor="ann",
+            verdict="false_alarm",
+            note="vacant",
+            no_callback="told by letter",
+            archive_class="metering",
         )
         ticket = move(desk.book, desk.tickets[ticket.id], wish, Targets(), now_ns)
     return ticket
@@ -364,4 +369,6 @@ def test_the_page_has_every_subject() -> None:
     page = (Path(__file__).parents[2] / "docs" / "complaints.md").read_text(encoding="utf-8")
     for code, subject in SUBJECTS.items():
         families = ", ".join(name if name in FAMILIES else f"*{name}*" for name in subject.families)
-        assert f"| {code} | {subject.words[0]} | {subject.words[1]} | {subject.category} | {families} |" in page
+        assert (
+            f"| {code} | {subject.words[0]} | {subject.words[1]} | {subject.category} | {families} |" in page
+        )

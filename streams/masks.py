@@ -44,7 +44,7 @@ def mask_name(name: str) -> str:
     """
     words = _WORD.findall(unicodedata.normalize("NFKC", name))
     if len(words) == 1 and all(map(_ideographic, words[0])):
-        word = words[0]
+        word: str = words[0]
         if len(word) == 1:
             return "*"
         if len(word) > 4:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from connectors.store import rows
+from connectors.store.audit import Audit
 from connectors.store.book import WantedBy, load, load_ticket, save
 from connectors.store.complaints import Complaints
 from connectors.store.engine import collided, connect, reading, shown, writing
@@ -41,7 +42,7 @@ class Rules(Protocol):
         """Fold one flag event into the book."""
 
 
-class Store(Outbox, Watch, Quality, Verdicts, Complaints):
+class Store(Outbox, Watch, Quality, Verdicts, Complaints, Audit):
     """Tickets, their outbox, and the signs of life.
 
     url       : ``sqlite:///FILE`` or ``postgresql://…``; its tables are made by

@@ -111,6 +111,7 @@ complaints = Table(
 Index("ix_complaints_at", complaints.c.at_ns)
 Index("ix_complaints_service_point", complaints.c.service_point_id, complaints.c.at_ns)
 Index("ix_complaints_ticket", complaints.c.ticket_id)
+Index("ix_complaints_person", complaints.c.person_id)
 
 #: The one place of names, addresses, telephone numbers.
 people = Table(
@@ -118,17 +119,25 @@ people = Table(
     metadata,
     Column("person_id", Text, primary_key=True),
     Column("service_point_id", Text, nullable=False),
+    # sealed where there is a key (``connectors.sealing``)
     Column("name", Text, nullable=False),
     Column("phone", Text, nullable=False),
     Column("email", Text, nullable=False),
     Column("address", Text, nullable=False),
+    # by which a person is found again: keyed hashes of number and address; empty: none given
+    Column("phone_key", Text, nullable=False),
+    Column("email_key", Text, nullable=False),
     Column("language", Text, nullable=False),
     Column("created_ns", BigInteger, nullable=False),
+    Column("updated_ns", BigInteger, nullable=False),
     Column("erased_ns", BigInteger, nullable=True),
 )
 Index("ix_people_service_point", people.c.service_point_id)
+Index("ix_people_phone", people.c.phone_key)
+Index("ix_people_email", people.c.email_key)
+Index("ix_people_updated", people.c.updated_ns)
 
-#: Who did what, each line with a digest over itself and the line before; rows are added only.
+#: Who did what, each line with a digest over itself and the line before; rows are added only (triggers).
 audit = Table(
     "audit",
     metadata,
@@ -144,6 +153,8 @@ audit = Table(
 )
 Index("ix_audit_object", audit.c.object, audit.c.seq)
 Index("ix_audit_at", audit.c.at_ns)
+Index("ix_audit_action", audit.c.action, audit.c.seq)
+Index("ix_audit_actor", audit.c.actor, audit.c.seq)
 
 #: What flags have turned out to be, one row a flag; the newest word counts.
 verdicts = Table(

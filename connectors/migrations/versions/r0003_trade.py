@@ -24,14 +24,44 @@ _INDEXES = {
     "ix_complaints_at": ("complaints", "at_ns"),
     "ix_complaints_service_point": ("complaints", "service_point_id", "at_ns"),
     "ix_complaints_ticket": ("complaints", "ticket_id"),
+    "ix_complaints_person": ("complaints", "person_id"),
     "ix_people_service_point": ("people", "service_point_id"),
+    "ix_people_phone": ("people", "phone_key"),
+    "ix_people_email": ("people", "email_key"),
+    "ix_people_updated": ("people", "updated_ns"),
     "ix_audit_object": ("audit", "object", "seq"),
     "ix_audit_at": ("audit", "at_ns"),
+    "ix_audit_action": ("audit", "action", "seq"),
+    "ix_audit_actor": ("audit", "actor", "seq"),
     "ix_verdicts_at": ("verdicts", "at_ns"),
     "ix_verdicts_ticket": ("verdicts", "ticket_id"),
     "ix_verdicts_raised": ("verdicts", "raised_ns"),
     "ix_bars_kind": ("bars", "kind", "seq"),
 }
+
+
+#: a row may go once a row of the chain says that those up to it are over
+_OVER = (
+    "EXISTS (SELECT 1 FROM audit WHERE action = 'audit.pruned' AND CASE WHEN action = 'audit.pruned' "
+    "THEN OLD.seq <= CAST(substr(object, 7) AS BIGINT) ELSE 1 = 0 END)"
+)
+_REFUSAL = "rows of audit are added only"
+_SQLITE = (
+    f"CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END",
+    # INSERT OR REPLACE deletes without asking the trigger of deletions
+    f"""CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit
+    WHEN EXISTS (SELECT 1 FROM audit WHERE seq = NEW.seq)
+    BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END""",  # noqa: S608 - a sentence of ours
+    f"""CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit WHEN NOT {_OVER}
+    BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END""",
+)
+_POSTGRESQL = (
+    f"""CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF TG_OP = 'DELETE' THEN IF {_OVER} THEN RETURN OLD; END IF; END IF;
+    RAISE EXCEPTION '{_REFUSAL}' USING ERRCODE = 'integrity_constraint_violation'; END $$""",
+    "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_refuse()",
+    "CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
+)
 
 
 def _texts(*names: str) -> tuple[sa.Column[str], ...]:
@@ -90,8 +120,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "people",
-        *_texts("person_id", "service_point_id", "name", "phone", "email", "address", "language"),
-        *_instants("created_ns"),
+        *_texts("person_id", "service_point_id", "name", "phone", "email", "address"),
+        *_texts("phone_key", "email_key", "language"),
+        *_instants("created_ns", "updated_ns"),
         sa.Column("erased_ns", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("person_id", name="pk_people"),
     )
@@ -126,6 +157,8 @@ def upgrade() -> None:
     )
     for name, (table, *columns) in _INDEXES.items():
         op.create_index(name, table, columns)
+    for statement in _POSTGRESQL if op.get_bind().dialect.name == "postgresql" else _SQLITE:
+        op.execute(statement)
 
 
 def downgrade() -> None:
@@ -144,5 +177,7 @@ def downgrade() -> None:
         "points",
     ):
         op.drop_table(table)
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION audit_refuse()")
     op.drop_column("steps", "finding")
     op.drop_column("ticket_history", "digest")

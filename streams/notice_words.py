@@ -262,8 +262,8 @@ def _meter_fine(f: Facts, zh: bool) -> tuple[str, str]:
     return (
         (
             f"we have finished checking your {use}{figures}: the reads are right, there is no leak, and the meter "
-            "counts correctly. You may ask for the record of all checks at any time, and for a test by a legal metrology "
-            "laboratory if you still have doubts."
+            "counts correctly. You may ask for the record of all checks at any time, and for a test by a legal "
+            "metrology laboratory if you still have doubts."
         ),
         f"We have checked your {use}: reads are right, no leak found, the meter is fine.",
     )

@@ -17,6 +17,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     service_point_id: str
     commodity: str = ""
     unit: str = ""
+    kind: str = ""  # register, interval, gauge: of readings that do not say it
+    multiplier: float = 1.0  # of its readings
     area: str = ""
     meter_class: str = ""
     serial: str = ""

@@ -38,6 +38,8 @@ points = Table(
         )
     ),
     Column("bill_day", Integer, nullable=True),
+    Column("kind", Text, nullable=False, server_default=""),
+    Column("multiplier", Float, nullable=False, server_default="1"),
 )  # fmt: skip
 Index("ix_points_service_point", points.c.service_point_id)
 Index("ix_points_area", points.c.area)

@@ -81,6 +81,8 @@ def upgrade() -> None:
         *_texts("meter_id", "service_point_id", "commodity", "unit", "area", "meter_class", "serial", "tz"),
         *_texts("route", "concentrator", "transformer", "line", "tariff"),
         sa.Column("bill_day", sa.Integer(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False, server_default=""),
+        sa.Column("multiplier", sa.Float(), nullable=False, server_default="1"),
         sa.PrimaryKeyConstraint("meter_id", name="pk_points"),
     )
     op.create_table(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streams.book import point_of
+from streams.grouping import point_of
 from streams.messages import Flag
 from streams.mutes import Muted
 from streams.states import Category, Urgency
@@ -37,7 +37,9 @@ def below(
         return False
     if flag.evidence.get("drill") is True:
         return False
-    return flag.score < bars.get(flag.kind, LEAST)
+    bar = bars.get(flag.kind)
+    # without a bar of its own a kind is not judged by its score: rules that simply hold may give less than 1
+    return bar is not None and flag.score < bar
 
 
 def held(flag: Flag, now_ns: int) -> Muted:

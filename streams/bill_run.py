@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from enum import StrEnum
 
 import msgspec
 
-from streams.messages import NS
 from streams.points import Point
 from streams.settlement import CreditState, Estimate, NoticeState
 from streams.states import RESOLVED
 from streams.tickets import Purpose, Ticket, Verdict
-from streams.zones import offset_at
 
 #: kinds without a read to bill by
 _UNREAD = frozenset({"silent", "gap", "concentrator_silent", "sentinel", "estimated_run"})
@@ -44,34 +42,6 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True):
     advice: Advice
     why: str  # a code of ``money_words``
     estimate: Estimate | None = None
-
-
-def local_day(tz: str, now_ns: int) -> date:
-    """The day that the calendar shows in a zone at an instant."""
-    return datetime.fromtimestamp(now_ns // NS + offset_at(tz, now_ns), UTC).date()
-
-
-def bill_date(year: int, month: int, bill_day: int) -> date:
-    """The day of a month's bill; in a shorter month its last."""
-    return date(year, month, min(bill_day, calendar.monthrange(year, month)[1]))
-
-
-def next_bill(point: Point, now_ns: int) -> date | None:
-    """The day of the next bill, today included, by the calendar of the meter; None: not known."""
-    if point.bill_day is None:
-        return None
-    today = local_day(point.tz, now_ns)
-    here = bill_date(today.year, today.month, point.bill_day)
-    if here >= today:
-        return here
-    following = today.replace(day=1) + timedelta(days=32)
-    return bill_date(following.year, following.month, point.bill_day)
-
-
-def days_to_bill(point: Point, now_ns: int) -> int | None:
-    """Whole days until the next bill, 0 on its day; None where the registry states no bill day."""
-    found = next_bill(point, now_ns)
-    return None if found is None else (found - local_day(point.tz, now_ns)).days
 
 
 def bill_days_of(day: date) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from streams.judged import Judged
 from streams.messages import Flag
 from streams.mutes import Mute, Muted
 from streams.points import Point
-from streams.tickets import Episode, HistoryEntry, Step, Ticket
+from streams.tickets import Episode, HistoryEntry, State, Step, Ticket
 
 
 class Book:
@@ -36,8 +36,9 @@ class Book:
         self.points: dict[str, Point] = {}  # by meter: what the registry says of those concerned
         self.mutes: list[Mute] = []  # that begin or hold now, at the places of those meters
         self.bars: dict[str, float] = {}  # kind of flag → score below which it opens no ticket
-        self.muted: dict[str, Muted] = {}  # by flag: those that wait
-        self.changed_muted: dict[str, None] = {}  # one that is not in ``muted`` any more waits no longer
+        self.muted: dict[str, Muted] = {}  # by flag: those that wait or have waited
+        self.changed_muted: dict[str, None] = {}
+        self.new_mutes: list[Mute] = []
         self.complaints: dict[str, Complaint] = {}
         self.changed_complaints: dict[str, None] = {}
         self.judged: dict[str, Judged] = {}  # by flag: the newest word about those of the ticket
@@ -58,6 +59,18 @@ class Book:
             t for t in self.tickets.values() if t.open and t.service_point_id == point and t.drill == drill
         ]
 
+    def watched_at(self, point: str, drill: bool, now_ns: int) -> list[Ticket]:
+        """The closed tickets of a service point whose meter is still watched after the work."""
+        return [
+            t
+            for t in self.tickets.values()
+            if t.state is State.CLOSED
+            and t.service_point_id == point
+            and t.drill == drill
+            and t.watch_until_ns is not None
+            and t.watch_until_ns > now_ns
+        ]
+
     def put(self, ticket: Ticket) -> None:
         """Keep a new or changed ticket."""
         self.tickets[ticket.id] = ticket
@@ -68,10 +81,10 @@ class Book:
         self.muted[muted.flag_id] = muted
         self.changed_muted[muted.flag_id] = None
 
-    def release(self, flag_id: str) -> None:
-        """A flag waits no longer."""
-        if self.muted.pop(flag_id, None) is not None:
-            self.changed_muted[flag_id] = None
+    def put_mute(self, mute: Mute) -> None:
+        """Keep a new or changed mute."""
+        self.mutes = [one for one in self.mutes if one.id != mute.id] + [mute]
+        self.new_mutes.append(mute)
 
     def put_complaint(self, complaint: Complaint) -> None:
         """Keep a new or changed complaint."""
@@ -87,11 +100,6 @@ class Book:
         """Keep a new or changed episode."""
         self.episodes[episode.flag_id] = episode
         self.changed_episodes[episode.flag_id] = None
-
-
-def point_of(flag: Flag) -> str:
-    """The service point that a flag's ticket is opened for."""
-    return flag.service_point_id or flag.meter_id
 
 
 def event_key(flag: Flag) -> str:

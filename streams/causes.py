@@ -8,7 +8,7 @@ that a meter *is* defective: the same picture is known from meters that pass the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from streams.messages import Flag
 from streams.tickets import Hypothesis, Step, StepKind
@@ -40,6 +40,7 @@ CAUSES: dict[str, tuple[str, str]] = {
     "planned_work": ("计划停供", "planned work"),
     "overload": ("负荷过大", "overload"),
     "registry": ("台账错误", "the registry is wrong"),
+    "unexplained": ("查无原因", "nothing found"),
     "our_process": ("本系统进程故障", "a process of ours"),
     "receiver": ("对方系统不可用", "the receiving system is away"),
     "source": ("上游数据源中断", "the source of readings is away"),
@@ -117,6 +118,11 @@ CHECKS: dict[str, tuple[StepKind, str, str]] = {
         "巡线并检查设备",
         "walk the line and check the equipment",
     ),
+    "line_study": (
+        StepKind.DATA_QUERY,
+        "专题研究该线路，制定整改方案",
+        "study the line and draw up a plan to mend it",
+    ),
     "work_calendar": (
         StepKind.DATA_QUERY,
         "查询计划停供安排与通知",
@@ -143,6 +149,10 @@ CHECKS: dict[str, tuple[StepKind, str, str]] = {
         "call whoever runs the head-end and the MQTT broker",
     ),
 }
+
+POSITIVE, NEGATIVE, UNCLEAR = "positive", "negative", "unclear"
+UNEXPLAINED = "unexplained"
+_FINDS, _WRONGLY, _REST = 0.95, 0.02, 0.02
 
 _Ranked = tuple[tuple[str, float, str], ...]
 
@@ -235,6 +245,7 @@ _BY_KIND: Mapping[str, _Ranked] = {
     "concentrator_silent": (("power_loss", 0.5, "inspect_line"), ("communication", 0.5, "network_state")),
     "use_on_closed_valve": (("valve_passing", 0.5, "inspect_meter"), ("bypass", 0.5, "inspect_meter")),
     "frozen": (("sensor_fault", 0.8, "test_sensor"), ("process", 0.2, "control_room")),
+    "repeated_outage": (("line_fault", 0.7, "inspect_line"), ("overload", 0.3, "line_study")),
     "voltage_low": _VOLTAGE,
     "voltage_high": (("line_fault", 1.0, "inspect_line"),),
     "night_minimum": (("leak", 0.8, "inspect_line"), ("real_use", 0.2, "control_room")),
@@ -265,6 +276,35 @@ def steps(causes: tuple[Hypothesis, ...], known: tuple[str, ...] = ()) -> tuple[
             kind = CHECKS[check][0]
             found[check] = Step(seq=len(known) + len(found) + 1, kind=kind, check=check, cause=cause.cause)
     return tuple(found.values())
+
+
+def weigh(flag_causes: tuple[Hypothesis, ...], done: Iterable[Step]) -> tuple[Hypothesis, ...]:
+    """The causes after the checks that are done, the likeliest first; what is excluded stays, with what is left of it.
+
+    Bayes' rule on the prior shares: a check finds its cause where it is the cause in ``_FINDS`` of the
+    cases, and finds it wrongly in ``_WRONGLY``. What no check looks for begins with ``_REST``: it
+    leads once everything is excluded.
+    """
+    odds = {cause.cause: cause.weight * (1 - _REST) for cause in flag_causes if cause.cause != UNEXPLAINED}
+    odds[UNEXPLAINED] = _REST
+    looks_for = {cause.cause: cause.next_check for cause in flag_causes}
+    for step in done:
+        if step.finding not in (POSITIVE, NEGATIVE):
+            continue
+        for cause in odds:
+            looked = looks_for.get(cause) == step.check
+            if step.finding == NEGATIVE:
+                odds[cause] *= 1 - _FINDS if looked else 1 - _WRONGLY
+            else:
+                # one check may look for two causes: what it has found is written on the step
+                odds[cause] *= _FINDS if looked and cause == step.cause else _WRONGLY
+    total = sum(odds.values())
+    weighed = [
+        Hypothesis(cause, round(weight / total, 4), looks_for.get(cause, "ask_customer"))
+        for cause, weight in odds.items()
+        if cause != UNEXPLAINED or any(step.finding == NEGATIVE for step in done)
+    ]
+    return tuple(sorted(weighed, key=lambda one: -one.weight))
 
 
 def cause_label(code: str, language: str) -> str:

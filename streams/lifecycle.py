@@ -1,4 +1,4 @@
-"""What people do with a ticket: moves between states, verdicts, hand-overs, results of checks.
+"""A ticket's way through its states, and the one door to its history.
 
 Each verb works on the book of one transaction and writes one line of history. It raises
 ``Refused`` with the reason where the trade forbids it; the book is then to be dropped.
@@ -12,11 +12,14 @@ import msgspec
 from msgspec.structs import replace
 
 from streams.book import Book
+from streams.causes import CAUSES
+from streams.chain import history_digest
 from streams.judging import settle
+from streams.messages import Flag
 from streams.sla import Targets, pause
-from streams.states import PAUSED, TRANSITIONS
-from streams.tickets import ENDED, Callback, HistoryEntry, State, Step, Ticket, Verdict, label
-from streams.wording import announce
+from streams.states import CODES, PAUSED, TRANSITIONS
+from streams.tickets import ENDED, Callback, HistoryEntry, Sla, State, Ticket, Verdict
+from streams.wording import UNTOLD, announce
 
 
 class Refused(Exception):
@@ -40,9 +43,12 @@ class Move:
     verdict: str = ""
     verdict_reason: str = ""  # of a false alarm; without one the note
     archive_class: str = ""
+    cause: str = ""
     satisfied: bool | None = None
+    rating: int | None = None
+    signed: str = ""
     no_callback: str = ""
-    merged_into: str = ""
+    owner: str = ""
 
 
 def record(
@@ -53,10 +59,11 @@ def record(
     line : further fields of ``HistoryEntry`` (``note``, ``flag_id``, ``before``, ``after``)
     """
     entry = HistoryEntry(seq=ticket.version + 1, at_ns=now_ns, actor=actor, action=action, **line)
-    written = replace(ticket, version=entry.seq, updated_ns=now_ns)
+    entry = replace(entry, digest=history_digest(ticket.digest, ticket.id, entry))
+    written = replace(ticket, version=entry.seq, updated_ns=now_ns, digest=entry.digest)
     book.put(written)
     book.history.append((ticket.id, entry))
-    if tell:
+    if tell and not written.held and action not in UNTOLD:
         book.events.append(announce(written, entry))
     return written
 
@@ -65,47 +72,71 @@ def move(book: Book, ticket: Ticket, wish: Move, targets: Targets, now_ns: int) 
     """Bring a ticket into another state.
 
     Raises Refused where the state may not follow, where a closing lacks its verdict, its
-    callback or its archive class, where a merged ticket names no other, or where reopening
-    would leave the service point with two open tickets of one family.
+    callback or its archive class, or where reopening would leave the service point with two
+    open tickets of one family. Merging is ``work.merge``.
     """
-    if wish.to not in TRANSITIONS[ticket.state]:
-        allowed = ", ".join(sorted(TRANSITIONS[ticket.state])) or "nothing"
+    if wish.to not in TRANSITIONS[ticket.state] or wish.to is State.MERGED:
+        allowed = ", ".join(sorted(TRANSITIONS[ticket.state] - {State.MERGED})) or "nothing"
         raise Refused(f"expected one of {allowed} after {ticket.state}, got {wish.to}")
     if not wish.actor:
         raise Refused("expected the name of whoever moves the ticket, got none")
     moved = _facts(ticket, wish, now_ns)
     _complete(book, moved, wish)
-    sla = moved.sla
-    if sla.acknowledged_ns is None:
-        sla = replace(sla, acknowledged_ns=now_ns)
-    sla = pause(sla, now_ns) if wish.to in PAUSED else targets.resume(sla, now_ns)
-    if wish.to is State.IMPLEMENTED:
-        sla = targets.callback(sla, now_ns)
-    closed = None if wish.to not in ENDED else now_ns if ticket.open else ticket.closed_ns
-    moved = replace(moved, state=wish.to, sla=sla, closed_ns=closed)
+    moved = replace(
+        moved,
+        state=wish.to,
+        sla=_clocks(ticket, wish.to, targets, now_ns),
+        closed_ns=None if wish.to not in ENDED else now_ns if ticket.open else ticket.closed_ns,
+    )
     if wish.to in (State.CLOSED, State.FALSE_ALARM):
         settle(book, moved, wish.actor, now_ns)
+    if wish.to is State.CLOSED:
+        # 后续的追踪监控: what comes back within this time is a relapse
+        moved = replace(moved, watch_until_ns=now_ns + targets.watch_ns)
+    if ticket.held and wish.to is not State.FALSE_ALARM:
+        # a person has looked: from now on others hear of it, and first of its opening
+        book.events.append(
+            announce(moved, HistoryEntry(seq=1, at_ns=ticket.opened_ns, actor=wish.actor, action="opened"))
+        )
     return record(
         book, moved, now_ns, "moved", wish.actor, note=wish.note, before=ticket.state, after=wish.to
     )
 
 
-def finish_step(book: Book, ticket: Ticket, step: Step, result: str, actor: str, now_ns: int) -> Ticket:
-    """Write down what a check has shown. Raises Refused without a result, or if there is one already."""
-    if not result or not actor:
-        raise Refused("expected the check's result and the name of whoever did it")
-    if step.result:
-        raise Refused(f"expected a check without a result, step {step.seq} has one already: {step.result}")
-    done = replace(step, result=result, by=actor, done_ns=now_ns)
-    book.steps.append((ticket.id, done))
-    return record(book, ticket, now_ns, "checked", actor, tell=False, note=f"{step.check}: {result}")
+def relapse(
+    book: Book, ticket: Ticket, before: State, targets: Targets, actor: str, flag: Flag, now_ns: int
+) -> Ticket:
+    """What the work had mended is back: the ticket is reopened with due dates of its own."""
+    reopened = replace(
+        ticket,
+        state=State.REOPENED,
+        sla=targets.due(ticket.priority, now_ns),
+        closed_ns=None,
+        watch_until_ns=None,
+    )
+    return record(
+        book,
+        reopened,
+        now_ns,
+        "relapsed",
+        actor,
+        note=flag.kind,
+        flag_id=flag.id,
+        before=before,
+        after=reopened.state,
+    )
 
 
-def escalate(book: Book, ticket: Ticket, actor: str, note: str, now_ns: int) -> Ticket:
-    """Mark an open ticket as escalated (提级), beside its state."""
-    if not ticket.open or ticket.escalated:
-        raise Refused(f"expected an open ticket that is not escalated, got {label(ticket.state, 'en')}")
-    return record(book, replace(ticket, escalated=True), now_ns, "escalated", actor, note=note)
+def _clocks(ticket: Ticket, to: State, targets: Targets, now_ns: int) -> Sla:
+    """What is due after a move."""
+    if to is State.REOPENED:
+        # the work begins anew, and so does its time; it has been acknowledged
+        return replace(targets.due(ticket.priority, now_ns), acknowledged_ns=now_ns)
+    sla = (
+        ticket.sla if ticket.sla.acknowledged_ns is not None else replace(ticket.sla, acknowledged_ns=now_ns)
+    )
+    sla = pause(sla, now_ns) if to in PAUSED else targets.resume(sla, now_ns)
+    return targets.callback(sla, now_ns) if to is State.IMPLEMENTED else sla
 
 
 def word_of(verdict: str, reason: str) -> Verdict:
@@ -123,7 +154,7 @@ def _facts(ticket: Ticket, wish: Move, now_ns: int) -> Ticket:
     """The ticket with the facts of the wish."""
     named = {
         name: value
-        for name in ("resolution", "responsibility", "archive_class", "merged_into")
+        for name in ("resolution", "responsibility", "cause", "archive_class", "owner")
         if (value := getattr(wish, name))
     }
     verdict = wish.verdict
@@ -133,9 +164,14 @@ def _facts(ticket: Ticket, wish: Move, now_ns: int) -> Ticket:
         reason = wish.verdict_reason or (wish.note if verdict == Verdict.FALSE_ALARM else "")
         named["verdict"], named["verdict_reason"] = word_of(verdict, reason), reason
     if wish.satisfied is not None:
-        named["callback"] = Callback(done_ns=now_ns, satisfied=wish.satisfied)
+        named["callback"] = Callback(
+            done_ns=now_ns, satisfied=wish.satisfied, rating=wish.rating, signed=wish.signed
+        )
     elif wish.no_callback:
         named["callback"] = Callback(none_because=wish.no_callback)
+    if wish.rating is not None and (wish.satisfied is None or not 1 <= wish.rating <= 5):
+        raise Refused(f"expected a rating from 1 to 5 beside the customer's answer, got {wish.rating}")
+    _known(wish)
     if wish.department and wish.department != ticket.owner_department:
         named["owner_department"] = wish.department
         # 首问责任制: the first owner stays whoever it was, hand-overs are counted
@@ -143,6 +179,14 @@ def _facts(ticket: Ticket, wish: Move, now_ns: int) -> Ticket:
     if not ticket.first_owner:
         named["first_owner"] = wish.actor
     return msgspec.structs.replace(ticket, **named)
+
+
+def _known(wish: Move) -> None:
+    """Refuse codes that no list has: what is counted by them would be counted apart."""
+    for name, codes in (*CODES.items(), ("cause", tuple(CAUSES))):
+        given = getattr(wish, name)
+        if given and given not in codes:
+            raise Refused(f"expected {name} to be one of {', '.join(codes)}, got {given!r}")
 
 
 def _complete(book: Book, ticket: Ticket, wish: Move) -> None:
@@ -155,8 +199,6 @@ def _complete(book: Book, ticket: Ticket, wish: Move) -> None:
             missing.append("a callback result or the reason for none")
         if not ticket.archive_class:
             missing.append("an archive class")
-    if wish.to is State.MERGED and wish.merged_into in ("", ticket.id):
-        missing.append("another ticket to merge into")
     if wish.to is State.FALSE_ALARM and ticket.verdict != Verdict.FALSE_ALARM:
         missing.append(f"the verdict {Verdict.FALSE_ALARM}, with its reason or a note that says why")
     if missing:

@@ -16,13 +16,14 @@ from msgspec.structs import replace
 from streams.book import Book, ticket_id
 from streams.causes import hypotheses, steps
 from streams.complaints import Complaint, Outcome, Site
-from streams.lifecycle import Move, Refused, move, record
+from streams.lifecycle import Refused, record
 from streams.messages import FAMILY_OF, NS, Flag, Status
 from streams.routing import PRIORITIES, Routing
 from streams.sla import Targets
 from streams.states import PAUSED, RESOLVED, TRANSITIONS
 from streams.subjects import SUBJECTS, Subject
 from streams.tickets import Category, Origin, State, Ticket, Urgency, iso
+from streams.work import merge
 
 __all__ = ["SUBJECTS", "Linking", "unlinked_point"]
 
@@ -100,8 +101,7 @@ class Linking:
         else:
             complaint = self._link(book, found, complaint, now_ns)
             if State.MERGED in TRANSITIONS[own.state]:
-                wish = Move(to=State.MERGED, actor=actor, merged_into=found.id, note=complaint.id)
-                move(book, own, wish, self.targets, now_ns)
+                merge(book, own, book.tickets[found.id], actor, now_ns, note=complaint.id)
         book.put_complaint(complaint)
         return complaint
 

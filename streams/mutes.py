@@ -77,6 +77,7 @@ class Muted(msgspec.Struct, frozen=True, kw_only=True):
     until_ns: int
     flag: Flag
     since_ns: int
+    outcome: str = ""  # empty: it waits; cleared: it ended by itself; opened: it became a ticket after all
 
 
 def first_covering(mutes: Iterable[Mute], flag: Flag, now_ns: int) -> Mute | None:

@@ -8,12 +8,14 @@ replace. The category and urgency table is DESIGN's, the priorities are ours and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from streams.bill_days import days_to_bill
+from streams.grouping import count_of
 from streams.messages import Flag
-from streams.tickets import Category, Estimate, Urgency
+from streams.tickets import LARGE, Category, Estimate, Purpose, Urgency
 
 PRIORITIES = ("P1", "P2", "P3", "P4")
 
@@ -87,6 +89,10 @@ _HELPERS: Mapping[Category, tuple[str, ...]] = MappingProxyType(
 )
 #: unit → excess from which a ticket is P2
 _EXCESS: Mapping[str, float] = MappingProxyType({"m3": 100.0, "L": 100_000.0, "kW.h": 1000.0, "GJ": 5.0})
+#: the same of a large customer, whose ordinary month is more than a household's year
+_LARGE_EXCESS: Mapping[str, float] = MappingProxyType(
+    {"m3": 1000.0, "L": 1_000_000.0, "kW.h": 10_000.0, "GJ": 50.0}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,8 @@ class Placement:
     priority: str
     department: str
     co_departments: tuple[str, ...]
+    impact: str = ""
+    purpose: Purpose = Purpose.CASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,8 @@ class Routing:
     excess_limits  : UCUM unit → excess from which P2
     many_meters    : so many meters on one flag make it P2
     bill_days      : a bill run within so many days makes it P2
+    large_classes  : classes of meters (registry) of large customers: a person looks first, limits of their own
+    large_excess   : of a large customer: unit → excess from which P2
     urgent_kinds   : kinds that are P2 whatever their figures
     """
 
@@ -119,6 +129,8 @@ class Routing:
     excess_limits: Mapping[str, float] = field(default_factory=lambda: _EXCESS)
     many_meters: int = 10
     bill_days: float = 3.0
+    large_classes: frozenset[str] = frozenset({"large", "industrial"})
+    large_excess: Mapping[str, float] = field(default_factory=lambda: _LARGE_EXCESS)
     urgent_kinds: frozenset[str] = frozenset(
         {"outage", "transformer_outage", "no_readings", "process_silent"}
     )
@@ -130,32 +142,59 @@ class Routing:
         if not any(route == Route(route.category, route.urgency) for route in self.routes):
             raise ValueError("expected a route that fits every flag, got none: add Route(category, urgency)")
 
-    def place(self, flag: Flag, estimate: Estimate | None) -> Placement:
-        """Category, urgency, priority and departments for a flag and its estimate."""
+    def place(self, flag: Flag, estimate: Estimate | None, now_ns: int) -> Placement:
+        """Category, urgency, priority and departments for a flag and its estimate, at a moment of the wall clock."""
         route = next(route for route in self.routes if route.fits(flag))
-        return Placement(
-            category=route.category,
-            urgency=route.urgency,
-            priority=self._priority(route.category, route.urgency, flag, estimate),
-            department=self.owners[route.category],
-            co_departments=self.helpers.get(route.category, ()),
+        large = flag.place.get("class", "") in self.large_classes
+        return replace(
+            self.of_category(route.category, route.urgency),
+            priority=self._priority(
+                route, flag, estimate, self.large_excess if large else self.excess_limits, now_ns
+            ),
+            impact=LARGE if large else "",
+            purpose=Purpose.EXPLAIN if flag.kind == "bill_shock" else Purpose.CASE,
         )
 
-    def _priority(self, category: Category, urgency: Urgency, flag: Flag, estimate: Estimate | None) -> str:
-        if urgency is Urgency.EMERGENCY and category is Category.SAFETY:
-            return "P1"
-        if category is Category.SAFETY or urgency is Urgency.EMERGENCY:
+    def of_category(self, category: Category, urgency: Urgency) -> Placement:
+        """Priority and departments by category and urgency alone, as of a complaint."""
+        return Placement(
+            category=category,
+            urgency=urgency,
+            priority=_by_class(category, urgency) or ("P4" if urgency is Urgency.LOW else "P3"),
+            department=self.owners[category],
+            co_departments=self.helpers.get(category, ()),
+        )
+
+    def billed_soon(self, place: Mapping[str, Any], now_ns: int) -> bool:
+        """Whether a meter is billed within ``bill_days``."""
+        days = days_to_bill(place.get("bill_day"), str(place.get("tz", "")), now_ns)
+        return days is not None and days <= self.bill_days
+
+    def _priority(
+        self, route: Route, flag: Flag, estimate: Estimate | None, limits: Mapping[str, float], now_ns: int
+    ) -> str:
+        settled = _by_class(route.category, route.urgency)
+        if settled:
+            return settled
+        if flag.kind in self.urgent_kinds or count_of(flag) >= self.many_meters:
             return "P2"
-        if flag.kind in self.urgent_kinds or _meters(flag.evidence) >= self.many_meters:
-            return "P2"
-        if category is Category.METERING_BILLING:
-            limit = self.excess_limits.get(estimate.unit) if estimate else None
+        if route.category is Category.METERING_BILLING:
+            limit = limits.get(estimate.unit) if estimate else None
             if estimate and limit is not None and estimate.excess >= limit:
                 return "P2"
             days = flag.evidence.get("days_to_bill")
             if isinstance(days, int | float) and 0 <= days <= self.bill_days:
                 return "P2"
-        return "P4" if urgency is Urgency.LOW else "P3"
+            if self.billed_soon(flag.place, now_ns):
+                return "P2"
+        return "P4" if route.urgency is Urgency.LOW else "P3"
+
+
+def _by_class(category: Category, urgency: Urgency) -> str:
+    """What category and urgency settle alone; empty: the figures decide."""
+    if urgency is Urgency.EMERGENCY and category is Category.SAFETY:
+        return "P1"
+    return "P2" if category is Category.SAFETY or urgency is Urgency.EMERGENCY else ""
 
 
 def commodity_of(flag: Flag) -> str:
@@ -169,11 +208,3 @@ def commodity_of(flag: Flag) -> str:
 def department_label(code: str, language: str) -> str:
     """The name of a department in ``zh`` or ``en``."""
     return DEPARTMENTS[code][0 if language == "zh" else 1] if code in DEPARTMENTS else code
-
-
-def _meters(evidence: dict[str, Any]) -> int:
-    meters = evidence.get("meters")
-    if isinstance(meters, list):
-        return len(meters)
-    # a flag of thousands of meters may give their number only
-    return meters if isinstance(meters, int) and not isinstance(meters, bool) else 0

@@ -10,17 +10,23 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from streams.book import Book, point_of, ticket_id
-from streams.causes import hypotheses, steps
+from streams.bars import below, held
+from streams.book import Book
+from streams.causes import hypotheses, steps, weigh
 from streams.estimate import better, of_flag
-from streams.lifecycle import record
+from streams.grouping import count_of, members_of, places_of, point_of, whole_of, wholes_around
+from streams.lifecycle import record, relapse
 from streams.messages import Flag, Status
+from streams.mutes import Muted, first_covering
+from streams.opening import Case, open_case
 from streams.routing import PRIORITIES, Placement, Routing
 from streams.sla import Targets
 from streams.states import PAUSED, RESOLVED
 from streams.tickets import Category, Episode, Estimate, State, Ticket, Urgency
+from streams.work import merge
 
 ACTOR = "forestall"
+MOST_LISTED = 500  # meters of a group's ticket
 _URGENCIES = (Urgency.EMERGENCY, Urgency.NORMAL, Urgency.LOW)
 
 
@@ -46,91 +52,137 @@ class Rules:
         if not book.first_time(flag):
             book.ignored += 1
             return
-        episode = book.episodes.get(flag.id)
+        episode, muted = book.episodes.get(flag.id), book.muted.get(flag.id)
         if episode is not None:
             self._continue(book, episode, flag, now_ns)
+        elif muted is not None and flag.status == Status.CLEARED:
+            book.put_muted(replace(muted, flag=flag, outcome="cleared"))
         elif flag.status == Status.CLEARED or (flag.historical and not self.open_historical):
             # nothing was opened for it, and nothing is to be done about it any more
             book.ignored += 1
         else:
             self._begin(book, flag, now_ns)
 
+    def reconsider(self, book: Book, muted: Muted, now_ns: int) -> None:
+        """The mute of a flag has ended: unless another holds, it becomes a ticket after all."""
+        self._begin(book, muted.flag, now_ns)
+
     def _begin(self, book: Book, flag: Flag, now_ns: int) -> None:
-        """A new episode: it joins the open ticket of its point and family, or opens one."""
+        """A new episode: it waits, joins the open ticket of its point and family, or opens one."""
         estimate = of_flag(flag)
-        place = self.routing.place(flag, estimate)
+        place = self.routing.place(flag, estimate, now_ns)
+        muted = book.muted.get(flag.id)
+        waits = self._waits(book, flag, place, now_ns)
+        if waits is not None:
+            since = waits.since_ns if muted is None else muted.since_ns
+            book.put_muted(replace(waits, since_ns=since))
+            return
+        if muted is not None and not muted.outcome:
+            book.put_muted(replace(muted, flag=flag, outcome="opened"))
         drill = flag.evidence.get("drill") is True
-        neighbours = book.open_at(point_of(flag), drill)
-        ticket = next((t for t in neighbours if t.family == flag.family), None)
+        point = point_of(flag)
+        neighbours = book.open_at(point, drill)
+        ticket = next((t for t in neighbours if t.family == flag.family), None) or self._whole(
+            book, flag, drill
+        )
+        relapsed = next((t for t in book.watched_at(point, drill, now_ns) if t.family == flag.family), None)
+        if ticket is None and relapsed is not None:
+            ticket = relapsed
         if ticket is None:
             ticket = self._open(book, flag, estimate, place, now_ns)
-            for other in neighbours:
-                self._link(book, ticket, other, now_ns)
         else:
             ticket = self._join(book, ticket, flag, estimate, place, now_ns)
         book.put_episode(_episode(flag, ticket.id, estimate, 0))
+        if whole_of(flag):
+            self._gather(book, ticket, flag, now_ns)
+
+    def _waits(self, book: Book, flag: Flag, place: Placement, now_ns: int) -> Muted | None:
+        """The flag as one that waits, for a mute at its place or a bar that it does not reach; None: it does not."""
+        if place.urgency is Urgency.EMERGENCY:
+            return None
+        here = set(places_of(flag))
+        mute = first_covering((one for one in book.mutes if one.place in here), flag, now_ns)
+        if mute is not None:
+            return replace(
+                held(flag, now_ns), mute_id=mute.id, why=f"{mute.kind}: {mute.reason}", until_ns=mute.end_ns
+            )
+        return held(flag, now_ns) if below(book.bars, flag, place.category, place.urgency) else None
+
+    def _whole(self, book: Book, flag: Flag, drill: bool) -> Ticket | None:
+        """The open ticket of what has failed as a whole around a single meter."""
+        for whole in wholes_around(flag):
+            for ticket in book.open_at(whole, drill):
+                if ticket.family == flag.family:
+                    return ticket
+        return None
+
+    def _gather(self, book: Book, ticket: Ticket, flag: Flag, now_ns: int) -> None:
+        """Single meters' tickets that turn out to be part of a whole are merged into its ticket."""
+        members = set(members_of(flag))
+        for other in list(book.tickets.values()):
+            if (
+                other.open
+                and not other.group
+                and other.id != ticket.id
+                and other.family == ticket.family
+                and other.drill == ticket.drill
+                and other.meter_id in members
+                and whole_of(flag) in wholes_around(replace(flag, kind=other.kind))
+            ):
+                ticket = merge(book, other, book.tickets[ticket.id], ACTOR, now_ns, note=whole_of(flag))
 
     def _open(
         self, book: Book, flag: Flag, estimate: Estimate | None, place: Placement, now_ns: int
     ) -> Ticket:
-        key = f"{point_of(flag)}|{flag.family}|{flag.id}"
-        drill = flag.evidence.get("drill") is True
-        causes = hypotheses(flag)
-        checks = steps(causes)
-        fresh = Ticket(
-            id=ticket_id(key, drill),
-            dedup_key=key,
-            drill=drill,
+        case = Case(
+            key=flag.id,
             service_point_id=point_of(flag),
             meter_id=flag.meter_id,
-            area=flag.area,
-            commodity=flag.commodity,
             family=flag.family,
             kind=flag.kind,
-            lead_flag_id=flag.id,
-            event_at=flag.at,
-            flag_ids=(flag.id,),
-            category=place.category,
-            urgency=place.urgency,
-            priority=place.priority,
-            hypotheses=causes,
-            checks=tuple(step.check for step in checks),
-            evidence=_evidence(flag),
-            estimate=estimate,
-            owner_department=place.department,
-            co_departments=place.co_departments,
-            sla=self.targets.due(place.priority, now_ns),
-            language=self.language,
-            opened_ns=now_ns,
-            updated_ns=now_ns,
+            causes=hypotheses(flag),
+            place=place,
+            drill=flag.evidence.get("drill") is True,
+            facts={
+                "area": flag.area,
+                "commodity": flag.commodity,
+                "place": flag.place,
+                "group": whole_of(flag),
+                "meters": members_of(flag),
+                "meter_count": count_of(flag),
+                "lead_flag_id": flag.id,
+                "event_at": flag.at,
+                "flag_ids": (flag.id,),
+                "evidence": _evidence(flag),
+                "estimate": estimate,
+                "escalated": _escalates(flag),
+            },
         )
-        # linked before it is told: whoever hears of it hears of its neighbours too
-        others = [t.id for t in book.open_at(fresh.service_point_id, drill)]
-        fresh = replace(fresh, related=tuple(sorted(others)))
-        book.steps += [(fresh.id, step) for step in checks]
-        return record(book, fresh, now_ns, "opened", ACTOR, flag_id=flag.id, after=State.NEW)
-
-    def _link(self, book: Book, ticket: Ticket, other: Ticket, now_ns: int) -> None:
-        linked = replace(other, related=(*other.related, ticket.id))
-        record(book, linked, now_ns, "linked", ACTOR, note=ticket.id)
+        return open_case(book, case, self.targets, self.language, ACTOR, now_ns)
 
     def _join(
         self, book: Book, ticket: Ticket, flag: Flag, estimate: Estimate | None, place: Placement, now_ns: int
     ) -> Ticket:
-        joined = replace(ticket, flag_ids=(*ticket.flag_ids, flag.id))
-        # the graver flag leads; of equals the newer
-        if _rank(place.priority) <= _rank(ticket.priority):
+        joined = replace(
+            ticket, flag_ids=(*ticket.flag_ids, flag.id), escalated=ticket.escalated or _escalates(flag)
+        )
+        if ticket.group:
+            listed = tuple(dict.fromkeys((*ticket.meters, *members_of(flag))))[:MOST_LISTED]
+            joined = replace(
+                joined, meters=listed, meter_count=max(ticket.meter_count, count_of(flag), len(listed))
+            )
+        # the graver flag leads; of equals the newer; what failed as a whole before a part of it
+        if _rank(place.priority) <= _rank(ticket.priority) and (whole_of(flag) or not ticket.group):
             joined = self._lead(book, joined, flag, estimate)
         joined = self._raise(joined, place, now_ns)
-        relapsed = ticket.state in RESOLVED  # the work done did not last
-        if relapsed:
-            due = self.targets.due(joined.priority, now_ns)
-            joined = replace(joined, state=State.REOPENED, sla=due)
+        if ticket.state in RESOLVED or not ticket.open:
+            # the work done did not last
+            return relapse(book, joined, ticket.state, self.targets, ACTOR, flag, now_ns)
         return record(
             book,
             joined,
             now_ns,
-            "relapsed" if relapsed else "joined",
+            "joined",
             ACTOR,
             note=flag.kind,
             flag_id=flag.id,
@@ -152,8 +204,8 @@ class Rules:
         book.put_episode(_episode(flag, ticket.id, estimate, episode.updates + 1))
         if not ticket.open:
             return  # what staff have closed stays as they closed it
-        place = self.routing.place(flag, estimate)
-        changed = ticket
+        place = self.routing.place(flag, estimate, now_ns)
+        changed = replace(ticket, escalated=ticket.escalated or _escalates(flag))
         if flag.id == ticket.lead_flag_id or _rank(place.priority) < _rank(ticket.priority):
             changed = self._lead(book, changed, flag, estimate)
         changed = self._raise(changed, place, now_ns)
@@ -165,7 +217,13 @@ class Rules:
 
     def _lead(self, book: Book, ticket: Ticket, flag: Flag, estimate: Estimate | None) -> Ticket:
         """The ticket with this flag's evidence, kind and causes."""
-        causes = hypotheses(flag) if flag.kind != ticket.kind else ticket.hypotheses
+        fresh_causes = hypotheses(flag)
+        causes = ticket.hypotheses
+        prior = ticket.prior
+        if flag.kind != ticket.kind:
+            # what checks have shown so far holds for the new causes too
+            causes = weigh(fresh_causes, ticket.steps) if prior else fresh_causes
+            prior = fresh_causes if prior else ()
         fresh = steps(causes, known=ticket.checks)
         book.steps += [(ticket.id, step) for step in fresh]
         return replace(
@@ -174,6 +232,7 @@ class Rules:
             lead_flag_id=flag.id,
             meter_id=flag.meter_id,
             hypotheses=causes,
+            prior=prior,
             checks=(*ticket.checks, *(step.check for step in fresh)),
             evidence=_evidence(flag),
             estimate=better(estimate, ticket.estimate),
@@ -215,6 +274,11 @@ class Rules:
             if abs(after.estimate.excess - was_excess) > self.moved_by * abs(was_excess):
                 told.append(f"{was_excess:g} → {after.estimate.excess:g} {after.estimate.unit}")
         return "; ".join(told)
+
+
+def _escalates(flag: Flag) -> bool:
+    """A line's second interruption within the year is escalated (提级管控)."""
+    return flag.kind == "repeated_outage"
 
 
 def _rank(priority: str) -> int:

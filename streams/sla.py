@@ -48,11 +48,20 @@ _LIMITS: Mapping[str, Limit] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The limits of all priorities, the calendar that they count by, and the days to the callback."""
+    """The limits of all priorities, the calendar that they count by, and the days to the callback.
+
+    watch_days : how long a meter is watched after its ticket was closed
+    """
 
     calendar: Calendar = field(default_factory=Calendar)
     limits: Mapping[str, Limit] = field(default_factory=lambda: _LIMITS)
     callback_days: int = 2
+    watch_days: float = 30.0
+
+    @property
+    def watch_ns(self) -> int:
+        """How long a meter is watched after the work. [ns]"""
+        return int(self.watch_days * 86_400 * NS)
 
     def due(self, priority: str, opened_ns: int) -> Sla:
         """When a ticket of this priority, opened now, is due."""

@@ -118,6 +118,30 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.MERGED: frozenset(),
 }
 
+#: 责任: whose fault it was
+RESPONSIBILITIES = ("company", "customer", "third_party", "force_majeure", "none")
+#: what was done
+RESOLUTIONS = (
+    "repair", "replacement", "explanation", "fee_adjustment", "apology", "shut_off", "registry_mended", "no_action",
+)  # fmt: skip
+#: under what a case is kept in the archive
+ARCHIVES = (
+    "metering",
+    "billing",
+    "leak",
+    "supply",
+    "device",
+    "safety",
+    "service",
+    "explained",
+    "false_alarm",
+)
+CODES: dict[str, tuple[str, ...]] = {
+    "responsibility": RESPONSIBILITIES,
+    "resolution": RESOLUTIONS,
+    "archive_class": ARCHIVES,
+}
+
 #: code → (Chinese, English), for every code of this module
 LABELS: dict[str, tuple[str, str]] = {
     "new": ("新建", "new"),
@@ -152,6 +176,36 @@ LABELS: dict[str, tuple[str, str]] = {
     "interview": ("人员访谈", "interview"),
     "device_test": ("设备检测", "device test"),
     "drill": ("演练", "drill"),
+    "case": ("处理", "case"),
+    "explain": ("用量解释", "explain the use"),
+    "large_customer": ("大客户", "large customer"),
+    "company": ("企业责任", "the company"),
+    "customer": ("用户责任", "the customer"),
+    "third_party": ("第三方责任", "a third party"),
+    "force_majeure": ("不可抗力", "force majeure"),
+    "none": ("无责任方", "nobody"),
+    "repair": ("维修", "repair"),
+    "replacement": ("更换", "replacement"),
+    "explanation": ("解释说明", "explanation"),
+    "fee_adjustment": ("费用调整", "fee adjustment"),
+    "apology": ("道歉", "apology"),
+    "shut_off": ("停用", "shut off"),
+    "registry_mended": ("更正档案", "registry mended"),
+    "no_action": ("无需处理", "nothing to be done"),
+    "confirmed": ("属实", "confirmed"),
+    "explained": ("已解释", "explained"),
+    "metering": ("计量", "metering"),
+    "billing": ("收费", "billing"),
+    "leak": ("泄漏", "leak"),
+    "supply": ("供应", "supply"),
+    "device": ("设备", "device"),
+    "service": ("服务", "service"),
+    "positive": ("查实", "found"),
+    "negative": ("排除", "excluded"),
+    "unclear": ("未定", "unclear"),
+    "planned_outage": ("计划停供", "planned outage"),
+    "vacancy": ("空置", "vacancy"),
+    "snooze": ("暂缓提醒", "snoozed"),
 }
 
 

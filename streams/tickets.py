@@ -16,10 +16,11 @@ import msgspec
 
 from streams.messages import NS
 from streams.settlement import Alternative, Credit, Estimate, Money, Notice
-from streams.states import ENDED, OPEN, Category, Origin, State, StepKind, Urgency, label
+from streams.states import ENDED, OPEN, RESOLVED, Category, Origin, State, StepKind, Urgency, label
 
 __all__ = [
     "ENDED",
+    "LARGE",
     "OPEN",
     "Alternative",
     "Callback",
@@ -44,6 +45,10 @@ __all__ = [
     "iso",
     "label",
 ]
+
+
+#: ``Ticket.impact`` of a large customer
+LARGE = "large_customer"
 
 
 class Purpose(StrEnum):
@@ -164,6 +169,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     meter_id: str
     area: str = ""
     commodity: str = ""
+    place: dict[str, Any] = {}  # what the registry states of where the meter hangs and when it is billed
     family: str
     kind: str  # of the leading flag
     lead_flag_id: str = ""  # the flag that evidence and estimate come from
@@ -179,7 +185,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     urgency: Urgency
     impact: str = ""
     priority: str  # P1 … P4
-    hypotheses: tuple[Hypothesis, ...] = ()
+    hypotheses: tuple[Hypothesis, ...] = ()  # the likeliest first, after the checks that are done
+    prior: tuple[Hypothesis, ...] = ()  # as they were before the first check; empty: none is done
     checks: tuple[str, ...] = ()  # those that have a step, in the steps' order
     evidence: dict[str, Any] = {}
     estimate: Estimate | None = None
@@ -199,6 +206,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str = ""
     archive_class: str = ""
     verdict_reason: str = ""
+    cause: str = ""  # what it was, a code of ``causes``
     callback: Callback = Callback()
     swap: Swap | None = None
     record: dict[str, str] = {}  # of low voltage: 一投诉、一跟踪、一策略、一管控
@@ -210,6 +218,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     updated_ns: int
     closed_ns: int | None = None
     version: int = 0  # lines of history written so far
+    digest: str = ""  # of the last of them
     history: tuple[HistoryEntry, ...] = ()
     steps: tuple[Step, ...] = ()
     external_refs: dict[str, str] = {}  # desk → its own number for this ticket
@@ -218,6 +227,22 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     def open(self) -> bool:
         """Whether somebody still has to do something."""
         return self.state in OPEN
+
+    @property
+    def held(self) -> bool:
+        """Whether a person looks first, before other systems hear of it (large customers, 人工研判)."""
+        return self.impact == LARGE and self.state is State.NEW and self.urgency is not Urgency.EMERGENCY
+
+    @property
+    def due_ns(self) -> int | None:
+        """What is due next: acknowledgement, solution or callback; None while the clock stands or nothing is."""
+        sla = self.sla
+        due = [sla.ack_due_ns] if sla.acknowledged_ns is None and self.open else []
+        if self.open and sla.paused_since_ns is None and self.state not in RESOLVED:
+            due.append(sla.resolve_due_ns)
+        if self.state in RESOLVED and self.callback.done_ns is None and not self.callback.none_because:
+            due.append(sla.callback_due_ns)
+        return min((one for one in due if one is not None), default=None)
 
     @property
     def opened_at(self) -> str:

@@ -149,7 +149,21 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "notice_sent": ("用户告知已发送", "message to the customer sent"),
     "complained": ("收到用户投诉", "a customer has complained"),
     "located": ("已确认用户供应点", "service point found"),
+    "handed_off": ("转派", "handed off"),
+    "check_added": ("增加核查", "check added"),
+    "merged": ("合并至其他工单", "merged into another ticket"),
+    "took_over": ("并入其他工单", "took another ticket over"),
+    "to_explain": ("转为用量解释", "to be explained to the customer"),
+    "noted": ("备注", "note"),
+    "swapped": ("登记换表起止码", "meter swap recorded"),
+    "recorded": ("登记专项记录", "record kept"),
+    "impact": ("影响级别", "class of impact"),
+    "overdue": ("超时限", "overdue"),
+    "billed_soon": ("临近出账", "bill run is near"),
 }
+
+#: lines of history that other systems are not told of: work in progress
+UNTOLD = frozenset({"checked", "check_added", "noted", "recorded", "notice_drafted"})
 
 #: the words between the figures
 PHRASES: dict[str, dict[str, str]] = {

@@ -8,27 +8,30 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Select, Table, TextClause, select, text
 from sqlalchemy.dialects import sqlite
 
 from connectors.store import rows
 from connectors.store.tables import flags_seen, outbox, steps, ticket_flags, ticket_history, tickets
-from connectors.store.tables_trade import verdicts
-from streams.book import Book, event_key, point_of
+from connectors.store.tables_trade import complaints, muted_flags, mutes, verdicts
+from connectors.store.verdicts import bars_in
+from streams.book import Book, event_key
 from streams.deliveries import TicketEvent
+from streams.grouping import members_of, places_of, point_of, whole_of, wholes_around
 from streams.judged import Judged
-from streams.messages import Flag
-from streams.tickets import Urgency
+from streams.messages import Flag, Status
+from streams.tickets import Step, Urgency
 
 WantedBy = Callable[[TicketEvent], Sequence[str]]
 
 _CHUNK = 1000  # values in one IN (…)
 
 
-def load(connection: Connection, flags: Sequence[Flag]) -> Book:
+def load(connection: Connection, flags: Sequence[Flag], now_ns: int) -> Book:
     """The book that folding in these flags needs; their service points are ours until the end."""
     book = Book()
-    points = {point_of(flag) for flag in flags}
+    points = {place for flag in flags for place in (point_of(flag), *wholes_around(flag))}
     lock(connection, points)
     for part in _chunks({event_key(flag) for flag in flags}):
         found = connection.execute(select(flags_seen.c.event_key).where(flags_seen.c.event_key.in_(part)))
@@ -38,40 +41,68 @@ def load(connection: Connection, flags: Sequence[Flag]) -> Book:
             select(ticket_flags).where(ticket_flags.c.flag_id.in_(part))
         ).mappings():
             book.episodes[row["flag_id"]] = rows.episode_of(row)
+        for row in connection.execute(select(muted_flags).where(muted_flags.c.flag_id.in_(part))).mappings():
+            book.muted[row["flag_id"]] = rows.muted_of(row)
+    watched = tickets.c.open | (tickets.c.watch_until_ns > now_ns)
     for part in _chunks(points):
-        _take(connection, book, tickets.c.open & tickets.c.service_point_id.in_(part))
+        _take(connection, book, watched & tickets.c.service_point_id.in_(part))
+    # what turns out to be part of a whole is merged into its ticket
+    for flag in flags:
+        if whole_of(flag) and flag.status == Status.RAISED:
+            for part in _chunks(members_of(flag)):
+                _take(
+                    connection,
+                    book,
+                    tickets.c.open & (tickets.c.family == flag.family) & tickets.c.meter_id.in_(part),
+                )
+                _take_episodes(connection, book, {t.id for t in book.tickets.values() if t.meter_id in part})
     # an episode's ticket may be closed by now, or its meter may have moved to another point
     missing = {episode.ticket_id for episode in book.episodes.values()} - book.tickets.keys()
     for part in _chunks(missing):
         _take(connection, book, tickets.c.id.in_(part))
+    _take_steps(connection, book)
+    book.bars = bars_in(connection)
+    for part in _chunks({place for flag in flags for place in places_of(flag)}):
+        query = select(mutes).where(
+            mutes.c.place.in_(part), mutes.c.end_ns > now_ns, mutes.c.start_ns <= now_ns
+        )
+        book.mutes += [rows.mute_of(row) for row in connection.execute(query).mappings()]
     return book
 
 
-def load_ticket(connection: Connection, ticket_id: str) -> Book:
-    """The book for work on one ticket: it, its flags and the words about them, what is open at its point."""
+def load_ticket(connection: Connection, ticket_id: str, also: Sequence[str] = ()) -> Book:
+    """The book for work on one ticket: it, what is open at its point, its flags, the words about them, its complaints.
+
+    also : further tickets that the work is about, to be merged into for instance
+    """
     book = Book()
-    point = connection.execute(select(tickets.c.service_point_id).where(tickets.c.id == ticket_id)).scalar()
-    if point is None:
+    wanted = (ticket_id, *also)
+    query = select(tickets.c.service_point_id).where(tickets.c.id.in_(wanted))
+    points = set(connection.execute(query).scalars())
+    if not points:
         return book
-    lock(connection, {point})
+    lock(connection, points)
     _take(
         connection,
         book,
-        (tickets.c.id == ticket_id) | (tickets.c.open & (tickets.c.service_point_id == point)),
+        tickets.c.id.in_(wanted) | (tickets.c.open & tickets.c.service_point_id.in_(points)),
     )
-    for part in _chunks(book.tickets[ticket_id].flag_ids):
-        for row in connection.execute(
-            select(ticket_flags).where(ticket_flags.c.flag_id.in_(part))
-        ).mappings():
-            book.episodes[row["flag_id"]] = rows.episode_of(row)
+    _take_episodes(connection, book, {ticket_id})
+    for part in _chunks(book.episodes):
         for row in connection.execute(select(verdicts).where(verdicts.c.flag_id.in_(part))).mappings():
             book.judged[row["flag_id"]] = rows.struct_of(row, Judged)
+    for row in connection.execute(select(complaints).where(complaints.c.ticket_id == ticket_id)).mappings():
+        complaint = rows.complaint_of(row)
+        book.complaints[complaint.id] = complaint
     return book
 
 
 def save(connection: Connection, book: Book, now_ns: int, wanted_by: WantedBy) -> None:
     """Write what changed, and the outbox rows of what is to be told, in the same transaction."""
     put(connection, tickets, [rows.ticket_row(book.tickets[key]) for key in book.changed_tickets])
+    put(connection, mutes, [rows.mute_row(mute) for mute in book.new_mutes])
+    put(connection, muted_flags, [rows.muted_row(book.muted[key]) for key in book.changed_muted])
+    put(connection, complaints, [rows.complaint_row(book.complaints[key]) for key in book.changed_complaints])
     put(connection, ticket_flags, [rows.episode_row(book.episodes[key]) for key in book.changed_episodes])
     add(connection, ticket_history, [rows.entry_row(*line) for line in book.history])
     put(connection, steps, [rows.step_row(*step) for step in book.steps])
@@ -182,6 +213,25 @@ def _take(connection: Connection, book: Book, where: ColumnElement[bool]) -> Non
     query: Select[Any] = select(tickets).where(where).order_by(tickets.c.id).with_for_update()
     for row in connection.execute(query).mappings():
         book.tickets[row["id"]] = rows.ticket_of(row)
+
+
+def _take_episodes(connection: Connection, book: Book, ids: Iterable[str]) -> None:
+    for part in _chunks(ids):
+        for row in connection.execute(
+            select(ticket_flags).where(ticket_flags.c.ticket_id.in_(part))
+        ).mappings():
+            book.episodes.setdefault(row["flag_id"], rows.episode_of(row))
+
+
+def _take_steps(connection: Connection, book: Book) -> None:
+    """The checks of tickets that have some done: their results count for causes that are new."""
+    for part in _chunks(t.id for t in book.tickets.values() if t.prior):
+        done: dict[str, list[Step]] = {}
+        query = select(steps).where(steps.c.ticket_id.in_(part)).order_by(steps.c.seq)
+        for row in connection.execute(query).mappings():
+            done.setdefault(row["ticket_id"], []).append(rows.step_of(row))
+        for ticket_id, found in done.items():
+            book.tickets[ticket_id] = replace(book.tickets[ticket_id], steps=tuple(found))
 
 
 def _chunks(values: Iterable[str]) -> Iterator[list[str]]:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from streams.complaints import Complaint
+from streams.mutes import Mute, Muted
 from streams.tickets import Episode, HistoryEntry, Step, Ticket
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -30,11 +32,14 @@ COLUMNS = (
     "owner_department",
     "state",
     "escalated",
+    "group",
+    "purpose",
     "event_at",
     "lead_time_s",
     "opened_ns",
     "updated_ns",
     "closed_ns",
+    "watch_until_ns",
     "version",
 )
 #: fields that have a table of their own
@@ -48,6 +53,8 @@ def ticket_row(ticket: Ticket) -> dict[str, Any]:
         del fields[name]
     row = {name: fields.pop(name) for name in COLUMNS}
     row["open"] = ticket.open
+    row["due_ns"] = ticket.due_ns
+    row["bill_day"] = ticket.place.get("bill_day")
     row["details"] = fields
     return row
 
@@ -86,6 +93,48 @@ def step_row(ticket_id: str, step: Step) -> dict[str, Any]:
 def step_of(row: Mapping[Any, Any]) -> Step:
     """The step of a row."""
     return struct_of(row, Step)
+
+
+def mute_row(mute: Mute) -> dict[str, Any]:
+    """The row of a mute."""
+    row: dict[str, Any] = msgspec.to_builtins(mute)
+    return row
+
+
+def mute_of(row: Mapping[Any, Any]) -> Mute:
+    """The mute of a row."""
+    return struct_of(row, Mute)
+
+
+def muted_row(muted: Muted) -> dict[str, Any]:
+    """The row of a flag that waits."""
+    row: dict[str, Any] = msgspec.to_builtins(muted)
+    return row
+
+
+def muted_of(row: Mapping[Any, Any]) -> Muted:
+    """The waiting flag of a row."""
+    return struct_of(row, Muted)
+
+
+#: fields of a complaint that have a column of their own
+_COMPLAINT = (
+    "id", "source", "reference", "at_ns", "received_ns", "channel", "category", "urgency", "subject",
+    "service_point_id", "person_id", "ticket_id", "outcome", "lead_time_s",
+)  # fmt: skip
+
+
+def complaint_row(complaint: Complaint) -> dict[str, Any]:
+    """The row of a complaint."""
+    fields: dict[str, Any] = msgspec.to_builtins(complaint)
+    row = {name: fields.pop(name) for name in _COMPLAINT}
+    row["details"] = fields
+    return row
+
+
+def complaint_of(row: Mapping[Any, Any]) -> Complaint:
+    """The complaint of a row."""
+    return msgspec.convert({**row["details"], **{name: row[name] for name in _COMPLAINT}}, Complaint)
 
 
 def struct_of(row: Mapping[Any, Any], kind: type[S]) -> S:

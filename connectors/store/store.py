@@ -71,7 +71,7 @@ class Store(Outbox, Watch, Quality, Verdicts, Complaints, Audit):
         """
 
         def work(connection: Connection) -> list[Ticket]:
-            book = load(connection, flags)
+            book = load(connection, flags, now_ns)
             for flag in flags:
                 rules.apply(book, flag, now_ns)
             save(connection, book, now_ns, self._wanted_by)

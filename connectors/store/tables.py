@@ -56,11 +56,16 @@ tickets = Table(
     Column("state", Text, nullable=False),
     Column("open", Boolean, nullable=False),
     Column("escalated", Boolean, nullable=False),
+    Column("group", Text, nullable=False, server_default=""),
+    Column("purpose", Text, nullable=False, server_default="case"),
     Column("event_at", Text, nullable=False),
     Column("lead_time_s", Float, nullable=True),
     Column("opened_ns", BigInteger, nullable=False),
     Column("updated_ns", BigInteger, nullable=False),
     Column("closed_ns", BigInteger, nullable=True),
+    Column("due_ns", BigInteger, nullable=True),  # what is due next, while it is open
+    Column("watch_until_ns", BigInteger, nullable=True),
+    Column("bill_day", Integer, nullable=True),
     Column("version", Integer, nullable=False),
     Column("details", JSON, nullable=False),
 )
@@ -68,6 +73,9 @@ Index("ix_tickets_opened_ns", tickets.c.opened_ns, tickets.c.id)
 Index("ix_tickets_state", tickets.c.state, tickets.c.opened_ns)
 Index("ix_tickets_service_point", tickets.c.service_point_id, tickets.c.opened_ns)
 Index("ix_tickets_meter", tickets.c.meter_id, tickets.c.opened_ns)
+Index("ix_tickets_due", tickets.c.due_ns)
+Index("ix_tickets_closed", tickets.c.state, tickets.c.closed_ns)
+Index("ix_tickets_watch", tickets.c.watch_until_ns)
 # the promise itself: whoever writes, one open ticket for a service point and family
 Index(
     "uq_tickets_open",

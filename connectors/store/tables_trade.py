@@ -86,8 +86,9 @@ muted_flags = Table(
     Column("until_ns", BigInteger, nullable=False),
     Column("flag", JSON, nullable=False),
     Column("since_ns", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
 )
-Index("ix_muted_flags_until", muted_flags.c.until_ns)
+Index("ix_muted_flags_until", muted_flags.c.outcome, muted_flags.c.until_ns)
 Index("ix_muted_flags_service_point", muted_flags.c.service_point_id)
 
 complaints = Table(

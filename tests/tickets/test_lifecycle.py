@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.book import Book
-from streams.lifecycle import Move, Refused, escalate, finish_step, move
+from streams.lifecycle import Move, Refused, move
 from streams.sla import Targets
 from streams.states import PAUSED, TRANSITIONS
-from streams.tickets import ENDED, State, Step, StepKind, Ticket
+from streams.tickets import ENDED, State, Ticket
 from tests.tickets.tools import HOUR, NOON, MemoryStore, flag, golden
 
 TARGETS = Targets()
@@ -74,14 +74,31 @@ def test_closing_needs_verdict_callback_and_class() -> None:
     assert closed.callback.none_because == "moved away"
 
 
-def test_a_merge_names_another_ticket_and_a_false_alarm_says_why() -> None:
+def test_a_false_alarm_says_why_and_a_merge_is_no_move() -> None:
     book, ticket = opened()
-    with pytest.raises(Refused, match="another ticket to merge into"):
-        go(book, ticket, State.MERGED, merged_into=ticket.id)
-    assert go(book, ticket, State.MERGED, merged_into="FS-OTHER").merged_into == "FS-OTHER"
+    with pytest.raises(Refused, match="expected one of"):
+        go(book, ticket, State.MERGED)
     with pytest.raises(Refused, match="says why"):
         go(book, ticket, State.FALSE_ALARM)
     assert go(book, ticket, State.FALSE_ALARM, note="planned work").state is State.FALSE_ALARM
+
+
+def test_codes_that_nobody_knows_are_refused() -> None:
+    book, ticket = opened()
+    with pytest.raises(Refused, match="expected one of confirmed, false_alarm, explained as verdict"):
+        go(book, ticket, State.TRIAGED, verdict="meter")
+    with pytest.raises(Refused, match="rating from 1 to 5"):
+        go(book, ticket, State.TRIAGED, satisfied=True, rating=6)
+    assert book.history == []
+
+
+def test_what_is_reopened_is_due_anew() -> None:
+    book, ticket = opened()
+    closed = replace(ticket, state=State.CLOSED, closed_ns=NOON)
+    later = NOON + 30 * 24 * HOUR
+    again = go(book, closed, State.REOPENED, later)
+    assert again.sla.resolve_due_ns == TARGETS.due(ticket.priority, later).resolve_due_ns
+    assert again.sla.acknowledged_ns == later
 
 
 def test_reopening_never_makes_a_second_open_ticket() -> None:
@@ -105,29 +122,6 @@ def test_a_move_needs_a_name() -> None:
         move(book, ticket, Move(to=State.TRIAGED, actor=""), TARGETS, NOON)
 
 
-def test_a_check_gets_its_result_once() -> None:
-    book, ticket = opened()
-    step = Step(seq=1, kind=StepKind.DATA_QUERY, check="read_again", cause="misread")
-    after = finish_step(book, ticket, step, "not misread", "wang", NOON)
-    assert after.version == ticket.version + 1
-    ((key, done),) = book.steps
-    assert (key, done.result, done.by, done.done_ns) == (ticket.id, "not misread", "wang", NOON)
-    with pytest.raises(Refused, match="has one already"):
-        finish_step(book, ticket, done, "misread", "wang", NOON)
-    with pytest.raises(Refused, match="expected the check's result"):
-        finish_step(book, ticket, step, "", "wang", NOON)
-    assert book.events == []
-
-
-def test_escalation_is_a_mark_beside_the_state() -> None:
-    book, ticket = opened()
-    raised = escalate(book, ticket, "wang", "second outage this year", NOON)
-    assert raised.escalated
-    assert raised.state is ticket.state
-    with pytest.raises(Refused):
-        escalate(book, raised, "wang", "again", NOON)
-
-
 @given(st.sampled_from(State), st.sampled_from(State))
 def test_only_the_moves_of_the_table(start: State, to: State) -> None:
     book = Book()
@@ -136,11 +130,10 @@ def test_only_the_moves_of_the_table(start: State, to: State) -> None:
     facts: dict[str, Any] = {
         "verdict": "false_alarm" if to is State.FALSE_ALARM else "confirmed",
         "verdict_reason": "x",
-        "archive_class": "x",
+        "archive_class": "metering",
         "no_callback": "x",
-        "merged_into": "FS-OTHER",
     }
-    if to in TRANSITIONS[start]:
+    if to in TRANSITIONS[start] - {State.MERGED}:
         after = go(book, here, to, **facts)
         assert after.state is to
         assert (after.sla.paused_since_ns is not None) == (to in PAUSED)

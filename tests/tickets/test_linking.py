@@ -16,6 +16,7 @@ from streams.linking import SUBJECTS, Linking
 from streams.messages import FAMILIES, FAMILY_OF
 from streams.sla import Targets
 from streams.tickets import Category, Origin, State, Ticket, Urgency
+from streams.work import merge
 from tests.tickets.complaint_tools import SITE, MemoryDesk, complaint
 from tests.tickets.tools import DAY, HOUR, MINUTE, NOON, flag, golden, open_by_key
 
@@ -223,8 +224,7 @@ def test_a_merged_ticket_leads_on() -> None:
     desk = MemoryDesk()
     (one,) = desk.flags(flag("spike", id="a"))
     two, _ = desk.flags(flag("misread", id="b"))
-    wish = Move(to=State.MERGED, actor="ann", merged_into=two.id)
-    move(desk.book, desk.tickets[one.id], wish, Targets(), NOON)
+    merge(desk.book, desk.tickets[one.id], desk.tickets[two.id], "ann", NOON)
     assert desk.complain(complaint(NOON + HOUR)).ticket_id == two.id
 
 

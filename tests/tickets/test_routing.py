@@ -12,7 +12,7 @@ from streams.routing import DEPARTMENTS, ROUTES, Route, Routing, department_labe
 from streams.states import LABELS, TMF621, TRANSITIONS, StepKind
 from streams.tickets import Category, Estimate, Origin, State, Urgency
 from streams.wording import KINDS
-from tests.tickets.tools import flag
+from tests.tickets.tools import NOON, flag
 
 BILLING, REPAIR, SAFETY, SUPPLY = (
     Category.METERING_BILLING,
@@ -45,18 +45,18 @@ NORMAL, LOW, EMERGENCY = Urgency.NORMAL, Urgency.LOW, Urgency.EMERGENCY
     ],
 )
 def test_the_table(kind: str, commodity: str, category: Category, urgency: Urgency, priority: str) -> None:
-    place = Routing().place(flag(kind, commodity=commodity, unit="m3"), None)
+    place = Routing().place(flag(kind, commodity=commodity, unit="m3"), None, NOON)
     assert (place.category, place.urgency, place.priority) == (category, urgency, priority)
     assert place.department in DEPARTMENTS
 
 
 def test_a_scada_point_in_gas_is_safety_by_its_unit_or_medium() -> None:
     routing = Routing()
-    assert routing.place(flag("limit", commodity="gas", unit="kPa"), None).category is SAFETY
-    assert routing.place(flag("rate", commodity="gas", unit="m3/h"), None).category is SUPPLY
+    assert routing.place(flag("limit", commodity="gas", unit="kPa"), None, NOON).category is SAFETY
+    assert routing.place(flag("rate", commodity="gas", unit="m3/h"), None, NOON).category is SUPPLY
     medium = {"medium": "gas"}
     point = flag("pressure_high", commodity="scada", unit="kPa", evidence=medium)
-    assert routing.place(point, None).category is SAFETY
+    assert routing.place(point, None, NOON).category is SAFETY
 
 
 def test_what_makes_a_billing_ticket_urgent() -> None:
@@ -67,15 +67,18 @@ def test_what_makes_a_billing_ticket_urgent() -> None:
             expected=1.0, billed=1.0 + excess, excess=excess, unit="m3", method="history_mean_days"
         )
 
-    assert routing.place(flag(), estimate(243.7)).priority == "P2"
-    assert routing.place(flag(), estimate(99.0)).priority == "P3"
-    assert routing.place(flag(evidence={"days_to_bill": 2}), None).priority == "P2"
-    assert routing.place(flag(evidence={"days_to_bill": 9}), None).priority == "P3"
-    assert routing.place(flag("concentrator_silent", evidence={"meters": ["m"] * 40}), None).priority == "P2"
-    assert routing.place(flag("concentrator_silent", evidence={"meters": 40}), None).priority == "P2"
-    assert routing.place(flag("concentrator_silent", evidence={"meters": ["m"]}), None).priority == "P4"
+    assert routing.place(flag(), estimate(243.7), NOON).priority == "P2"
+    assert routing.place(flag(), estimate(99.0), NOON).priority == "P3"
+    assert routing.place(flag(evidence={"days_to_bill": 2}), None, NOON).priority == "P2"
+    assert routing.place(flag(evidence={"days_to_bill": 9}), None, NOON).priority == "P3"
+    assert (
+        routing.place(flag("concentrator_silent", evidence={"meters": ["m"] * 40}), None, NOON).priority
+        == "P2"
+    )
+    assert routing.place(flag("concentrator_silent", evidence={"meters": 40}), None, NOON).priority == "P2"
+    assert routing.place(flag("concentrator_silent", evidence={"meters": ["m"]}), None, NOON).priority == "P4"
     higher = replace(routing, excess_limits={"m3": 500.0})
-    assert higher.place(flag(), estimate(243.7)).priority == "P3"
+    assert higher.place(flag(), estimate(243.7), NOON).priority == "P3"
 
 
 def test_a_table_must_place_every_flag() -> None:
@@ -84,7 +87,7 @@ def test_a_table_must_place_every_flag() -> None:
     with pytest.raises(ValueError, match="expected a department for every category"):
         Routing(owners={BILLING: "marketing"})
     only = Routing(routes=(Route(SUPPLY, LOW),))
-    assert only.place(flag("leak"), None).category is SUPPLY
+    assert only.place(flag("leak"), None, NOON).category is SUPPLY
 
 
 def test_every_kind_has_a_place_words_and_causes_whose_weights_sum_to_one() -> None:

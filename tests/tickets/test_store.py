@@ -21,12 +21,13 @@ from connectors.store.engine import connect, writing
 from connectors.store.tables import tickets as tickets_table
 from streams.book import Book
 from streams.dispatch import Dispatcher, tidy
-from streams.lifecycle import Move, Refused, finish_step, move
+from streams.lifecycle import Move, Refused, move
 from streams.messages import Flag
 from streams.ports import Rejected
 from streams.rules import Rules
 from streams.sla import Targets
 from streams.tickets import State, Ticket
+from streams.work import finish_step
 from tests.services.postgres import Postgres
 from tests.tickets.tools import (
     HOUR,
@@ -94,7 +95,7 @@ def test_staff_move_a_ticket_and_every_move_is_told(store: Store) -> None:
     assert (moved.state, moved.first_owner) == (State.ASSIGNED, "wang")
     assert [line.action for line in moved.history] == ["opened", "moved"]
     checked = store.change(
-        ticket.id, lambda b, t: finish_step(b, t, t.steps[0], "not misread", "wang", NOON), NOON + HOUR
+        ticket.id, lambda b, t: finish_step(b, t, 1, "not misread", "negative", "wang", NOON), NOON + HOUR
     )
     assert [step.result for step in checked.steps] == ["not misread", "", "", "", ""]
     assert store.counts().outbox_pending == 2

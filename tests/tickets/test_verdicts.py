@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from connectors.store import Store
@@ -112,8 +113,7 @@ def test_what_is_no_verdict_is_refused(
 
 def test_a_merged_ticket_is_not_judged(store: Store) -> None:
     ticket = open_with(store, "a")
-    wish = Move(to=State.MERGED, actor="wang", merged_into="FS-OTHER")
-    merged = store.change(ticket.id, lambda b, t: move(b, t, wish, Targets(), NOON), NOON)
+    merged = replace(ticket, state=State.MERGED, merged_into="FS-OTHER")
     with pytest.raises(Refused, match="judge FS-OTHER"):
         judge(Book(), merged, "confirmed", "", "wang", NOON)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -19,7 +21,10 @@ _INDEXES = {
     "ix_points_transformer": ("points", "transformer"),
     "ix_aliases_service_point": ("aliases", "service_point_id"),
     "ix_mutes_place": ("mutes", "place", "end_ns"),
-    "ix_muted_flags_until": ("muted_flags", "until_ns"),
+    "ix_muted_flags_until": ("muted_flags", "outcome", "until_ns"),
+    "ix_tickets_due": ("tickets", "due_ns"),
+    "ix_tickets_closed": ("tickets", "state", "closed_ns"),
+    "ix_tickets_watch": ("tickets", "watch_until_ns"),
     "ix_muted_flags_service_point": ("muted_flags", "service_point_id"),
     "ix_complaints_at": ("complaints", "at_ns"),
     "ix_complaints_service_point": ("complaints", "service_point_id", "at_ns"),
@@ -73,9 +78,14 @@ def _instants(*names: str) -> tuple[sa.Column[int], ...]:
 
 
 def upgrade() -> None:
-    """Make the tables, and room for digests and findings in those that are there."""
+    """Make the tables, and room in those that are there."""
     op.add_column("ticket_history", sa.Column("digest", sa.Text(), nullable=False, server_default=""))
     op.add_column("steps", sa.Column("finding", sa.Text(), nullable=False, server_default=""))
+    op.add_column("tickets", sa.Column("group", sa.Text(), nullable=False, server_default=""))
+    op.add_column("tickets", sa.Column("purpose", sa.Text(), nullable=False, server_default="case"))
+    for name in ("due_ns", "watch_until_ns"):
+        op.add_column("tickets", sa.Column(name, sa.BigInteger(), nullable=True))
+    op.add_column("tickets", sa.Column("bill_day", sa.Integer(), nullable=True))
     op.create_table(
         "points",
         *_texts("meter_id", "service_point_id", "commodity", "unit", "area", "meter_class", "serial", "tz"),
@@ -107,6 +117,7 @@ def upgrade() -> None:
         *_instants("until_ns"),
         sa.Column("flag", sa.JSON(), nullable=False),
         *_instants("since_ns"),
+        *_texts("outcome"),
         sa.PrimaryKeyConstraint("flag_id", name="pk_muted_flags"),
     )
     op.create_table(
@@ -161,6 +172,24 @@ def upgrade() -> None:
         op.create_index(name, table, columns)
     for statement in _POSTGRESQL if op.get_bind().dialect.name == "postgresql" else _SQLITE:
         op.execute(statement)
+    _write_due()
+
+
+def _write_due() -> None:
+    """What is due next of the open tickets that are there already."""
+    connection = op.get_bind()
+    tickets = sa.table(
+        "tickets", sa.column("id"), sa.column("open"), sa.column("due_ns"), sa.column("details", sa.JSON())
+    )
+    for ticket_id, details in connection.execute(
+        sa.select(tickets.c.id, tickets.c.details).where(tickets.c.open)
+    ).all():
+        sla = (json.loads(details) if isinstance(details, str) else details).get("sla", {})
+        due = [sla.get("ack_due_ns")] if sla.get("acknowledged_ns") is None else []
+        if sla.get("paused_since_ns") is None:
+            due.append(sla.get("resolve_due_ns"))
+        soonest = min((one for one in due if one is not None), default=None)
+        connection.execute(tickets.update().where(tickets.c.id == ticket_id).values(due_ns=soonest))
 
 
 def downgrade() -> None:
@@ -181,5 +210,7 @@ def downgrade() -> None:
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION audit_refuse()")
+    for name in ("bill_day", "watch_until_ns", "due_ns", "purpose", "group"):
+        op.drop_column("tickets", name)
     op.drop_column("steps", "finding")
     op.drop_column("ticket_history", "digest")

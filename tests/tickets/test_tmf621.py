@@ -51,7 +51,7 @@ def find(server: Tmf621Server, event: TicketEvent) -> str | None:
 def test_a_case_from_its_opening_to_its_end(store: Store, clock: Turned, server: Tmf621Server) -> None:
     ticket = golden_in(store, clock)
     work(store, ticket, State.ASSIGNED, State.INVESTIGATING, State.WAITING_LAB, State.IMPLEMENTED)
-    work(store, ticket, State.CLOSED, verdict="meter_fault", satisfied=True, archive_class="metering")
+    work(store, ticket, State.CLOSED, verdict="confirmed", satisfied=True, archive_class="metering")
     deliver_all(store, tmf621(server), clock)
     (there,) = server.tickets.values()
     assert (there["ticketType"], there["severity"], there["priority"]) == ("metering_billing", "major", "P2")

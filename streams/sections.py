@@ -165,6 +165,38 @@ class WatchSettings(Section):
     outbox_s: float = Field(900.0, gt=0, description="the oldest undelivered ticket event is so old")
 
 
+class PeopleSettings(Section):
+    """The table of people."""
+
+    keys: tuple[SecretStr, ...] = Field(
+        (), description="32 bytes in base64; the first seals names and numbers, the others still open"
+    )
+
+
+class RetentionSettings(Section):
+    """How long what is kept. What is older goes at night."""
+
+    tickets_days: float = Field(
+        1825.0, ge=0, description="after their end: tickets with all theirs; 0: for ever"
+    )
+    complaints_days: float = Field(1095.0, ge=0, description="complaints, after they came in; 0: for ever")
+    people_days: float = Field(
+        365.0,
+        ge=0,
+        description="names and numbers, after the last complaint, none of whose tickets is open; 0: for ever",
+    )
+    audit_days: float = Field(1825.0, ge=0, description="the audit log; 0: for ever")
+    muted_days: float = Field(
+        90.0, ge=0, description="mutes, and flags that waited, after their end; 0: for ever"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> RetentionSettings:
+        if 0 < self.audit_days < 180:
+            raise ValueError("expected audit_days of at least 180, or 0 for ever")
+        return self
+
+
 class UserSettings(Section):
     """Somebody, or a program, that may ask the web process."""
 

@@ -25,6 +25,8 @@ from streams.sections import (
     LogSettings,
     MetricsSettings,
     MqttSettings,
+    PeopleSettings,
+    RetentionSettings,
     SparkplugSettings,
     TicketsSettings,
     WatchSettings,
@@ -74,6 +76,8 @@ class Settings(BaseSettings):
     influx: InfluxSettings = InfluxSettings()
     desks: DesksSettings = DesksSettings()
     tickets: TicketsSettings = TicketsSettings()
+    people: PeopleSettings = PeopleSettings()
+    retention: RetentionSettings = RetentionSettings()
     watch: WatchSettings = WatchSettings()
     web: WebSettings = WebSettings()
     metrics: MetricsSettings = MetricsSettings()

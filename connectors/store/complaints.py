@@ -6,7 +6,6 @@ once ``take_complaint`` has returned, the complaint is durable.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -14,11 +13,13 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, select
 
+from connectors.sealing import Seal
 from connectors.store import rows
-from connectors.store.book import WantedBy, add, lock, put, save
+from connectors.store.book import WantedBy, lock, put, save
 from connectors.store.engine import reading
+from connectors.store.people import forget_unused, move_person, put_person
 from connectors.store.tables import tickets
-from connectors.store.tables_trade import aliases, complaints, people, points
+from connectors.store.tables_trade import aliases, complaints, points
 from streams.book import Book
 from streams.complaints import Complainant, Complaint, ComplaintFilter, Site
 from streams.points import Point, folded
@@ -51,6 +52,7 @@ class Complaints:
 
     _engine: Engine
     _wanted_by: WantedBy
+    _seal: Seal
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         raise NotImplementedError
@@ -71,7 +73,8 @@ class Complaints:
                 return known, False
             book = _book(connection, site, complaint.at_ns - linker.window_ns)
             taken = linker.take(book, complaint, site, now_ns)
-            taken = replace(taken, person_id=_put_person(connection, person, taken.service_point_id, now_ns))
+            person_id = put_person(connection, self._seal, person, taken.service_point_id, now_ns)
+            taken = replace(taken, person_id=person_id)
             put(connection, complaints, [_row(taken)])
             save(connection, book, now_ns, self._wanted_by)
             return taken, True
@@ -92,7 +95,13 @@ class Complaints:
             known = _complaint(connection, complaint_id) or known
             book = _book(connection, site, known.at_ns - linker.window_ns, known.ticket_id)
             assigned = linker.assign(book, known, site, actor, now_ns)
+            person_id = move_person(
+                connection, self._seal, known.person_id, assigned.service_point_id, now_ns
+            )
+            assigned = replace(assigned, person_id=person_id)
             put(connection, complaints, [_row(assigned)])
+            if person_id != known.person_id:
+                forget_unused(connection, known.person_id)
             save(connection, book, now_ns, self._wanted_by)
             return assigned
 
@@ -273,25 +282,3 @@ def _row(complaint: Complaint) -> dict[str, Any]:
 def _complaint_of(row: Row[Any]) -> Complaint:
     fields = row._mapping
     return msgspec.convert({**fields["details"], **{name: fields[name] for name in _COLUMNS}}, Complaint)
-
-
-def _put_person(connection: Connection, person: Complainant, service_point_id: str, now_ns: int) -> str:
-    """The pseudonym of a person, who is kept once a service point; chosen by chance, it says nothing."""
-    fields = msgspec.structs.asdict(person)
-    same = [people.c[name] == value for name, value in fields.items()]
-    known = connection.execute(
-        select(people.c.person_id).where(
-            people.c.service_point_id == service_point_id, people.c.erased_ns.is_(None), *same
-        )
-    ).scalar()
-    if known is not None:
-        return str(known)
-    row = {
-        "person_id": f"PN-{secrets.token_hex(8)}",
-        "service_point_id": service_point_id,
-        **fields,
-        "created_ns": now_ns,
-        "erased_ns": None,
-    }
-    add(connection, people, [row])
-    return str(row["person_id"])

@@ -14,12 +14,14 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
+from connectors.sealing import Seal
 from connectors.store import rows
 from connectors.store.audit import Audit
 from connectors.store.book import WantedBy, load, load_ticket, save
 from connectors.store.complaints import Complaints
 from connectors.store.engine import collided, connect, reading, shown, writing
 from connectors.store.outbox import Outbox
+from connectors.store.people import People
 from connectors.store.quality import Quality
 from connectors.store.tables import remote_refs, steps, ticket_flags, ticket_history, tickets
 from connectors.store.verdicts import Verdicts
@@ -42,16 +44,18 @@ class Rules(Protocol):
         """Fold one flag event into the book."""
 
 
-class Store(Outbox, Watch, Quality, Verdicts, Complaints, Audit):
+class Store(Outbox, Watch, Quality, Verdicts, Complaints, Audit, People):
     """Tickets, their outbox, and the signs of life.
 
     url       : ``sqlite:///FILE`` or ``postgresql://…``; its tables are made by
                 ``connectors.migrations.upgrade``
     wanted_by : names of the desks that are to be told of an event (none, unless given)
+    seal      : how personal data is kept; None: as it is
     """
 
-    def __init__(self, url: str, wanted_by: WantedBy | None = None) -> None:
+    def __init__(self, url: str, wanted_by: WantedBy | None = None, seal: Seal | None = None) -> None:
         self._engine = connect(url)
+        self._seal = seal or Seal()
         self._wanted_by: WantedBy = wanted_by or _nobody
 
     @property

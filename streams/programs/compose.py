@@ -21,6 +21,7 @@ from connectors.migrations import upgrade
 from connectors.mqtt import Limits, MqttConfig, MqttSource, Tls
 from connectors.payloads import PayloadConfig, Router, SparkplugConfig, load_dialects
 from connectors.registry_csv import RegistryFile
+from connectors.sealing import Seal
 from connectors.sqlite_log import SqliteLog
 from connectors.store import Store
 from detectors import CATALOGUE
@@ -222,6 +223,14 @@ def histories(settings: Settings, clock: Clock, label: Callable[[str], Labels]) 
             )
         )
     return out
+
+
+def seal(settings: Settings) -> Seal:
+    """How personal data is kept. Raises ConfigError."""
+    try:
+        return Seal([key.get_secret_value() for key in settings.people.keys])
+    except ValueError as error:
+        raise ConfigError(f"people.keys: {error}") from None
 
 
 def upgrade_store(settings: Settings) -> None:

@@ -29,7 +29,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     started, opened = asyncio.Event(), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(durable.close)
-        store = Store(settings.store_url, wanted_by(make_desks(settings, durable)))
+        store = Store(settings.store_url, wanted_by(make_desks(settings, durable)), compose.seal(settings))
         stack.callback(store.close)
         missing = "it is not there yet: it has not answered since this process was started"
         serving = asyncio.create_task(

@@ -54,7 +54,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(durable.close)
         desks = make_desks(settings, durable)
-        store = Store(settings.store_url, wanted_by(desks))
+        store = Store(settings.store_url, wanted_by(desks), compose.seal(settings))
         stack.callback(store.close)
         topology = build(settings)
         config = compose.bank_config(settings)

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import BLOCK, CLEAR, RAISE
-from detectors.batch import DAY, I64, U8, Records, Row
+from detectors.batch import DAY, I64, NS, U8, Records, Row
 from detectors.daybook import DAYS, FIGURES, LEVELS, MEAN, PEAK1, PEAK6, PEAK6A, Book, keep, levels
 from detectors.features import NAMES, RUNS, WINDOWS, compare, describe
 from detectors.heads import weigh
+from detectors.holding import HELD, hold, lasts
 from detectors.hours import Ring, day_of, least, local_day
 from detectors.kernel import kernel
 from detectors.turning import SPAN, Profile, learn, residual_of, run_of, scale_of, turn
@@ -119,7 +120,7 @@ def shared(values: F4, order: NDArray[np.int64], key: NDArray[np.int64], wide: N
 def close_days(
     habit: Records, ring: Ring, profile: Profile, book: Book, start: I64, calm_days: U8, pulse: Records,
     meters: Records, hot: U8, cold: U8, used: int, watermark: int, lines: F8, gross: float, margin: float, calm: int,
-    crowd: float,
+    crowd: float, holds: F4, most: int,
     head: NDArray[np.int32], root: NDArray[np.int32], depth: NDArray[np.int32], node: Records, leaf: F4, rest: F8,
     base: F8, rate: F8,
     out: Records, noted: F4, trace: F4,
@@ -214,11 +215,18 @@ def close_days(
                 if beyond[i] > 0:
                     # No tree has seen the like: what is this far out is said.
                     told = max(told, lines[h] + beyond[i])
-            verb = _decide(s, calm_days[j], h, told, lines[h], margin, calm, pulse[j].live == 1)
+            lasting = (
+                h == HELD and s.open & (1 << h) and lasts(book, s, j, days[i], holds[j], figures, real, bits)
+            )
+            age = days[i] - (start[j, h] + meters[j].offset * NS + DAY // 2) // DAY
+            held = lasting and age < most
+            verb = _decide(s, calm_days[j], h, told, lines[h], margin, calm, held, pulse[j].live == 1)
             if verb == 0:
                 continue
             if verb == RAISE:
-                start[j, h] = days[i] * DAY - meters[j].offset * 1_000_000_000
+                start[j, h] = days[i] * DAY - meters[j].offset * NS
+                if h == HELD:
+                    hold(book, s, j, days[i], holds[j], figures, real, bits)
             if found == noted.shape[0]:
                 longer = np.empty((2 * found, noted.shape[1]), np.float32)
                 longer[:found] = noted
@@ -235,7 +243,7 @@ def close_days(
             f.score = max(-np.log10(cost), 0.0)
             f.observed, f.expected = 24 * mean, 24 * scale[i]
             f.e0, f.e1, f.e2 = 24 * mean, 24 * scale[i], np.exp(area_logs[i, LEVELS - 1])
-            f.e3, f.e4, f.e5 = told, lines[h], cost
+            f.e3, f.e4, f.e5 = told, lines[h], np.nan if verb == CLEAR and lasting else cost
             found += 1
     return found, noted[:found]
 
@@ -307,12 +315,23 @@ def _mean(hours: F8) -> float:
 
 @kernel
 def _decide(
-    s: Row, calm_days: U8, h: int, weight: float, line: float, margin: float, calm: int, live: bool
+    s: Row,
+    calm_days: U8,
+    h: int,
+    weight: float,
+    line: float,
+    margin: float,
+    calm: int,
+    held: bool,
+    live: bool,
 ) -> int:
-    """Raise above the line; clear after ``calm`` days below it by the margin, a day just below counting a fifth."""
+    """Raise above the line; clear after ``calm`` days below it by the margin, a day just below counting a fifth.
+
+    What is held stays open.
+    """
     bit = 1 << h
     if s.open & bit:
-        if weight > line:
+        if weight > line or held:
             calm_days[h] = 0
             return 0
         calm_days[h] += 1 if weight > line - margin else FIFTHS

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Column, State, named
+from detectors.base import CLEAR, Column, State, named
 from detectors.batch import CORRECTION, F64, FINE, FIRST, HOUR, I64, LATE, OK, SUSPECT, U8, Batch, Records
 from detectors.closing import HEADS, close_days
 from detectors.daybook import DAYS, FIGURES, MEAN, MOST, UNKNOWN, Book
 from detectors.features import NAMES
 from detectors.heads import NONE, Heads, shares
+from detectors.holding import CELLS
 from detectors.hours import HOLE, HOURS, Ring, add, reach
 from detectors.kernel import kernel
 from detectors.turning import turn
@@ -108,6 +109,8 @@ class Habit:
     calm      … for so many days; a day below the line by less counts a fifth, so that what hovers there ends. [d]
     crowd     what the line of spikes rises by where others of the class come near it on
               the same day (``closing.crowd_of``). [ln]
+    hold      an open leak is held against the levels before it, not against what the weeks since have
+              learnt, until half of it is gone, or for so long; then what lasts is the habit. [d]
     heads     the trees; without them nothing is raised (the programs give those of ``heads.json``)
 
     Not for     meters read daily or more rarely (HighLow), or gauges.
@@ -122,6 +125,7 @@ class Habit:
     margin: float = 2.0
     calm: int = 2
     crowd: float = 1.0
+    hold: int = 28
     heads: Heads = field(default=NONE, repr=False)
 
     name = "habit"
@@ -135,10 +139,11 @@ class Habit:
             and self.margin >= 0
             and 1 <= self.calm <= 30
             and self.crowd >= 0
+            and 0 <= self.hold <= 366
         ):
             raise ValueError(
-                "need budget > 0, gross > 1, margin >= 0, 1 <= calm <= 30 and crowd >= 0, "
-                f"got {self.budget}, {self.gross}, {self.margin}, {self.calm} and {self.crowd}"
+                "need budget > 0, gross > 1, margin >= 0, 1 <= calm <= 30, crowd >= 0 and 0 <= hold <= 366, "
+                f"got {self.budget}, {self.gross}, {self.margin}, {self.calm}, {self.crowd} and {self.hold}"
             )
         if self.heads.features and self.heads.features != NAMES:
             raise ValueError(
@@ -154,13 +159,17 @@ class Habit:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Habit, hours, profile of the day, book of days; of each head the open episode's start and days of calm."""
+        """Habit, hours, profile of the day, book of days; of each head the open episode's start and days of calm.
+
+        And what an open leak is held against.
+        """
         return (
             Column("habit", HABIT, scales=("slow", "flat_last")),
             Column("hours", np.dtype(np.float32), HOURS, fill=np.nan, scales=("",)),
             Column("profile", np.dtype(np.float32), 48, cold=True, scales=("",)),
             Column("book", np.dtype(np.uint16), DAYS * FIGURES, cold=True),
             Column("start", np.dtype(np.int64), HEADS, cold=True),
+            Column("held", np.dtype(np.float32), CELLS, cold=True, fill=np.nan, scales=("",)),
             Column("calm", np.dtype(np.uint8), HEADS, cold=True),
         )
 
@@ -191,6 +200,7 @@ class Habit:
             state.of(self.name, "book"), state.of(self.name, "start"), state.of(self.name, "calm"),
             state.of("intervals", "pulse"), state.meters, state.hot, state.cold,
             meters, watermark, lines, self.gross, self.margin, self.calm, self.crowd,
+            state.of(self.name, "held"), self.hold,
             h.first, h.root, h.depth, h.node, h.leaf, h.rest, h.base, h.rate,
             out, raised, trace,
         )  # fmt: skip
@@ -213,6 +223,8 @@ class Habit:
         told["daily_use"] = [
             round(float(mean), 3) if known else None for mean, known in zip(means, seen, strict=True)
         ]
+        if finding["verb"] == CLEAR and "false_per_1000_days" not in told:
+            told["new_habit"] = True  # it has not gone: it has lasted for so long that it is usual
         row = state.notes.get(self.name, {}).get((slot, head))
         if row is not None:
             h, share = self.heads, np.zeros(len(NAMES))
@@ -250,6 +262,7 @@ class Habit:
             "margin": self.margin,
             "calm": self.calm,
             "crowd": self.crowd,
+            "hold": self.hold,
         }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, Column, Rule, State, named
+from detectors.base import BLOCK, CLEAR, Column, Rule, State, named
 from detectors.batch import (
     CORRECTION,
     DAY,
@@ -30,6 +30,8 @@ from detectors.days import DAYS, REFERENCE, WEEK, Daily, amend, book, judge_days
 from detectors.kernel import kernel
 from detectors.level import LEVEL
 from detectors.periods import F8, LONG, MATURE, PERIOD, PERIODS, RATES, false_flags, judge_period
+
+EXACT = 1.0 + 1e-9  # what is on the line exactly is so in amounts as in uses a day
 
 
 @kernel
@@ -187,6 +189,8 @@ class HighLow(Rule):
     def explain(self, state: State, finding: Any) -> dict[str, object]:
         """The numbers compared and, where periods are compared, the periods before this one, oldest first."""
         told = named(self.evidence, self.kinds[finding["kind"]], finding)
+        if finding["verb"] == CLEAR and not self._back(finding):
+            told["new_habit"] = True
         if finding["row"] >= 0:
             seen: Notes = state.notes[self.name]
             past = seen.periods[_key(finding)]
@@ -207,6 +211,17 @@ class HighLow(Rule):
                 for p in np.sort(past[past["span"] > 0], order="end")
             ]
         return told
+
+    def _back(self, finding: Any) -> bool:
+        """Whether an episode ends since its use is within ``back`` of what it was held against, not since it lasts."""
+        area = float(finding["e5"]) if finding["e5"] == finding["e5"] else 1.0
+        now, base = float(finding["observed"]), float(finding["expected"])
+        kind = self.kinds[finding["kind"]]
+        if kind == "high_usage":
+            return now <= self.back * base * max(area, 1.0) * EXACT
+        if kind == "low_usage" and now <= 0 and finding["row"] >= 0:
+            return True  # no use in a whole period takes its place
+        return now * EXACT >= base * min(area, 1.0) / self.back
 
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Five months of periods, or five weeks of days."""

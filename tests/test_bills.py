@@ -60,13 +60,19 @@ def test_no_use_at_all_ends_little_use() -> None:
         ("low_usage", "raised"), ("low_usage", "cleared"), ("zero_usage", "raised"),
     ]  # fmt: skip
     assert flags[1].at == flags[2].at
+    assert "new_habit" not in flags[1].evidence
 
 
 def test_it_is_cleared_when_use_is_back_and_when_it_has_become_usual() -> None:
     assert said(flags_of(bills([*USUAL, 0.0, 42.0]))) == [("zero_usage", "raised"), ("zero_usage", "cleared")]
-    assert said(flags_of(bills([*USUAL, 0.0, 0.0, 0.0, 0.0, 0.0]))) == [
-        ("zero_usage", "raised"), ("zero_usage", "cleared"),
-    ]  # fmt: skip
+    lasted = flags_of(bills([*USUAL, 0.0, 0.0, 0.0, 0.0, 0.0]))
+    assert said(lasted) == [("zero_usage", "raised"), ("zero_usage", "cleared")]
+    assert lasted[1].evidence["new_habit"] is True
+    assert "new_habit" not in flags_of(bills([*USUAL, 0.0, 42.0]))[1].evidence
+    (_, back) = flags_of(bills([*USUAL, 210.0, 42.0]))
+    assert "new_habit" not in back.evidence
+    (_, stayed) = flags_of(bills([*USUAL, 210.0, 215.0, 205.0, 210.0]))
+    assert stayed.evidence["new_habit"] is True
 
 
 def test_a_home_that_is_often_empty_is_not_told_of() -> None:

@@ -279,6 +279,31 @@ def test_flow_that_never_stops_is_a_leak(litres: int) -> None:
     assert 49 < days_of(flags, "leak", "raised")[0] <= 48 + 7
 
 
+def lasting(days: int) -> list[Flag]:
+    """Flags of a home whose toilet runs for so many days from day 48 on, in a hundred days."""
+    use = np.concatenate([home(), home(1)])[:100]
+    use[48 : 48 + days] += 10 / 1000
+    return [f for f in judged(household(use)) if f.family == "leak"]
+
+
+def test_a_leak_does_not_clear_itself_by_becoming_the_habit() -> None:
+    flags = lasting(24)
+    assert [f.status for f in flags] == ["raised", "cleared"]
+    assert 48 + 24 < days_of(flags, "leak", "cleared")[0] <= 48 + 24 + 7
+    assert "new_habit" not in flags[1].evidence
+
+
+def test_what_lasts_is_taken_for_usual_in_the_end_and_said_to_be() -> None:
+    flags = lasting(52)
+    assert [f.status for f in flags] == ["raised", "cleared"]
+    assert 49 + 28 <= days_of(flags, "leak", "cleared")[0] <= 49 + 28 + 14
+    assert flags[1].evidence["new_habit"] is True
+    use = np.concatenate([home(), home(1)])[:100]
+    use[48:] += 10 / 1000
+    sooner = [f for f in judged(household(use), hold=0) if f.family == "leak"]
+    assert days_of(sooner, "leak", "cleared")[0] < 49 + 28
+
+
 def test_a_stuck_meter_is_told_and_clears_when_it_counts_again() -> None:
     use = home()
     use[46:58] = 0
@@ -293,7 +318,7 @@ def days_to_clear(weights: list[float]) -> int:
     row, calm = np.zeros(1, HABIT), np.zeros(4, np.uint8)
     row["open"] = 1
     for day, weight in enumerate(weights, 1):
-        if _decide(row[0], calm, 0, weight, 2.0, 1.0, 2, True) == CLEAR:
+        if _decide(row[0], calm, 0, weight, 2.0, 1.0, 2, False, True) == CLEAR:
             return day
     return 0
 

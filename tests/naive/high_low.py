@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import fmean, median, pstdev
 
@@ -19,6 +19,11 @@ class Episode:
     start: int
     base: float
     held: int = 0
+
+
+def usual_now(line: Line) -> Line:
+    """The end of an episode whose use has not come back: it has lasted for long enough."""
+    return replace(line, evidence={**line.evidence, "new_habit": True})
 
 
 #: a, b of ln(false flags per 1,000 periods) = a − b · weight, and the weight where it is 2.2
@@ -90,7 +95,9 @@ def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
                 base = episode.base
                 calm = rate <= 1.5 * base if episode.kind == "high_usage" else rate >= base / 1.5
                 if calm or episode.held == 3:
-                    lines.append(line("cleared", episode.kind, episode.start, base))
+                    over = line("cleared", episode.kind, episode.start, base)
+                    replaced = episode.kind == "low_usage" and t.usage <= 0
+                    lines.append(over if calm or replaced else usual_now(over))
                     episode = None
             others = [] if math.isnan(year) else [year]
             kind, base = "", steady
@@ -199,7 +206,8 @@ def _judge(
         if not calm and e.held < 56:
             return None
         m.episode = None
-        return Line("cleared", e.kind, watermark, e.start, 7 * now, 7 * base, told, m.meter)
+        over = Line("cleared", e.kind, watermark, e.start, 7 * now, 7 * base, told, m.meter)
+        return over if calm else usual_now(over)
     if not m.live:
         return None
     week = range(day - 6, day + 1)

@@ -137,6 +137,7 @@ def check_config(
 ) -> None:
     """Say whether the configuration can be used, and what it comes to."""
     from streams.programs import compose
+    from streams.programs.desks import check_desks
     from streams.programs.environment import unknown
     from streams.programs.explain_config import explain, list_keys
 
@@ -154,6 +155,7 @@ def check_config(
     try:
         compose.bank_config(settings)
         compose.router(settings)
+        check_desks(settings)
         calendar = compose.rules(settings).targets.calendar
         faults = explain(settings, calendar)
     except ConfigError as error:

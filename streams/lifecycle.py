@@ -176,7 +176,8 @@ def _facts(ticket: Ticket, wish: Move, now_ns: int) -> Ticket:
         named["owner_department"] = wish.department
         # 首问责任制: the first owner stays whoever it was, hand-overs are counted
         named["hand_offs"] = ticket.hand_offs + 1
-    if not ticket.first_owner:
+    # 首问责任 is a person's: a helpdesk that moves its own ticket is nobody's first owner
+    if not ticket.first_owner and not wish.actor.startswith("desk:"):
         named["first_owner"] = wish.actor
     return msgspec.structs.replace(ticket, **named)
 

@@ -137,6 +137,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "moved": ("状态变更", "changed state"),
     "checked": ("完成核查", "check done"),
     "escalated": ("提级", "escalated"),
+    "reported": ("外部系统反馈", "another system said"),
     "judged": ("认定结论", "verdict given"),
     "credit_proposed": ("提出退补方案", "credit proposed"),
     "credit_approved": ("退补方案已审批", "credit approved"),
@@ -163,7 +164,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
 }
 
 #: lines of history that other systems are not told of: work in progress
-UNTOLD = frozenset({"checked", "check_added", "noted", "recorded", "notice_drafted"})
+UNTOLD = frozenset({"checked", "check_added", "noted", "reported", "recorded", "notice_drafted"})
 
 #: the words between the figures
 PHRASES: dict[str, dict[str, str]] = {

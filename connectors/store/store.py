@@ -20,6 +20,7 @@ from connectors.store.audit import Audit
 from connectors.store.book import WantedBy, load, load_ticket, save
 from connectors.store.complaints import Complaints
 from connectors.store.engine import collided, connect, reading, shown, writing
+from connectors.store.hooks import Hooks
 from connectors.store.outbox import Outbox
 from connectors.store.people import People
 from connectors.store.quality import Quality
@@ -44,7 +45,7 @@ class Rules(Protocol):
         """Fold one flag event into the book."""
 
 
-class Store(Outbox, Watch, Quality, Verdicts, Complaints, Audit, People):
+class Store(Hooks, Outbox, Watch, Quality, Verdicts, Complaints, Audit, People):
     """Tickets, their outbox, and the signs of life.
 
     url       : ``sqlite:///FILE`` or ``postgresql://…``; its tables are made by

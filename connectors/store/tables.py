@@ -212,6 +212,7 @@ remote_refs = Table(
     Column("desk", Text, primary_key=True),
     Column("remote_id", Text, nullable=False),
 )
+Index("ix_remote_refs_remote_id", remote_refs.c.desk, remote_refs.c.remote_id)
 
 desks = Table(
     "desks",

@@ -14,6 +14,7 @@ __all__ = [
     "audit",
     "bars",
     "complaints",
+    "hook_events",
     "metadata",
     "muted_flags",
     "mutes",
@@ -196,3 +197,17 @@ bars = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_bars_kind", bars.c.kind, bars.c.seq)
+
+#: What desks have told us of their tickets: an event is taken once, and a later one goes before an earlier.
+hook_events = Table(
+    "hook_events",
+    metadata,
+    Column("desk", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("ticket_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),  # when it happened there
+    Column("seen_ns", BigInteger, nullable=False),
+)
+Index("ix_hook_events_ticket", hook_events.c.desk, hook_events.c.ticket_id)
+Index("ix_hook_events_seen_ns", hook_events.c.seen_ns)

@@ -11,6 +11,7 @@ from connectors.store.book import put
 from connectors.store.engine import reading, writing
 from connectors.store.rows import struct_of
 from connectors.store.tables import dead_deliveries, flags_seen, heartbeats, outbox, tickets
+from connectors.store.tables_trade import hook_events
 from streams.deliveries import Counts, Heartbeat
 from streams.tickets import OPEN
 
@@ -68,6 +69,7 @@ class Watch:
         """
         return (
             self._prune(flags_seen, flags_seen.c.event_key, flags_seen.c.seen_ns, before_ns)
+            + self._prune(hook_events, hook_events.c.event_id, hook_events.c.seen_ns, before_ns)
             + self._prune(outbox, outbox.c.id, outbox.c.done_ns, before_ns)
             + self._prune(dead_deliveries, dead_deliveries.c.id, dead_deliveries.c.dead_ns, before_ns)
         )

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
-from connectors.web import api, figures, login
+from connectors.web import api, figures, hooks, login
 from connectors.web.feed import PATIENCE_S, Feed
 from connectors.web.guard import Access, Guard, User
 from connectors.web.metrics import Exposition, Families, Metric
@@ -104,6 +104,10 @@ def make_app(
         app.include_router(routes(reader), dependencies=bearer)
     # the last: it answers whatever below /api is nobody's
     app.include_router(api.router(reader, feed, config.version), dependencies=bearer)
+    inbox = sources.inbox
+    if inbox is not None:
+        app.include_router(hooks.router(reader, inbox))
+        families = _beside(families, inbox.metrics)
     app.include_router(login.router(access, config.language))
     _operations(app, feed, families)
     _errors(app)
@@ -112,6 +116,11 @@ def make_app(
 
         attach(app, reader, feed, config)
     return Guard(app, access, login=True)
+
+
+def _beside(one: Families, other: Families) -> Families:
+    """The metrics of both."""
+    return lambda: [*one(), *other()]
 
 
 def _operations(app: FastAPI, feed: Feed, families: Families) -> None:

@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from connectors.sqlite_history.reader import EVER, Latest, Series
+from connectors.web.inbox import Inbox
 from streams.deliveries import Counts, Heartbeat
 from streams.messages import NS, Flag
 from streams.messages import Counts as Quality
@@ -99,6 +100,7 @@ class Sources:
     now_ns  : the wall clock
     unit_of : the registry's unit of a meter, for readings whose payload stated none
     missing : why the store cannot be asked yet, its tables not being there; empty: it can
+    inbox   : what desks tell us, and what is done with it; None: nothing is taken
     """
 
     store: TicketStore
@@ -108,6 +110,7 @@ class Sources:
     now_ns: Callable[[], int] = time.time_ns
     unit_of: Callable[[str], str] = _no_unit
     missing: Callable[[], str] = _there
+    inbox: Inbox | None = None
 
 
 class Reader:

@@ -266,6 +266,7 @@ async def serve_web(
     missing : why the store cannot be asked yet; empty: it can
     """
     from connectors.web import Sources, User, Vocabulary, WebConfig, make_app, serve
+    from streams.programs.desks import make_inbox
     from streams.programs.routes import routes
 
     kept_at = (
@@ -297,6 +298,7 @@ async def serve_web(
         now_ns=clock.now_ns,
         unit_of=lambda meter_id: units.get(meter_id, ""),
         missing=missing,
+        inbox=make_inbox(settings, store, rules(settings).targets, clock),
     )
     config = WebConfig(
         token=settings.web.token.get_secret_value(),

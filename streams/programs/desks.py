@@ -1,21 +1,33 @@
-"""Settings → desks: where tickets go."""
+"""Settings → desks: where tickets go, and what comes back of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from connectors.desks.alertmanager import Alertmanager, AlertmanagerConfig
 from connectors.desks.email import Email, EmailConfig
 from connectors.desks.http import LONG, CallConfig
+from connectors.desks.inbound import Hook, StandardHook, Tmf621Hook, ZammadHook
 from connectors.desks.message import Message, MessageConfig
 from connectors.desks.tmf621 import Tmf621, Tmf621Config
 from connectors.desks.webhook import Webhook, WebhookConfig
 from connectors.desks.zammad import Zammad, ZammadConfig
+from connectors.store import Store
+from streams.book import Book
+from streams.clock import Clock
 from streams.deliver import LogDesk
 from streams.desk_sections import DesksSettings
+from streams.heed import heed
 from streams.ports import Desk, Log
+from streams.remote import Heeded, RemoteChange
 from streams.settings import ConfigError, Settings
+from streams.sla import Targets
+from streams.tickets import Ticket
+
+if TYPE_CHECKING:
+    from connectors.web.inbox import Inbox
 
 
 def make_desks(settings: Settings, log: Log) -> list[Desk]:
@@ -24,6 +36,42 @@ def make_desks(settings: Settings, log: Log) -> list[Desk]:
         return [LogDesk(log), *_configured(settings.desks)]
     except ValueError as error:
         raise ConfigError(f"desks: {error}") from None
+
+
+def check_desks(settings: Settings) -> None:
+    """Raise ConfigError where a desk, or what comes back of it, cannot be set up."""
+    try:
+        list(_configured(settings.desks))
+        list(_hooks(settings.desks))
+    except ValueError as error:
+        raise ConfigError(f"desks: {error}") from None
+
+
+def make_inbox(settings: Settings, store: Store, targets: Targets, clock: Clock) -> Inbox:
+    """What desks may tell us: of those with a hook's secret. Raises ConfigError."""
+    # here: the pages' packages take a second to load, and the worker has no use for them
+    from connectors.web.inbox import Inbox
+
+    def verb(book: Book, ticket: Ticket, change: RemoteChange) -> Ticket:
+        return heed(book, ticket, change, targets, clock.now_ns())
+
+    def take(change: RemoteChange) -> Heeded:
+        return store.take_remote(change, verb, clock.now_ns())
+
+    try:
+        return Inbox({hook.name: hook for hook in _hooks(settings.desks)}, take, clock.now_ns)
+    except ValueError as error:
+        raise ConfigError(f"desks: {error}") from None
+
+
+def _hooks(own: DesksSettings) -> Iterator[Hook]:
+    secrets = tuple(secret.get_secret_value() for secret in own.webhook.hook_secrets)
+    if secrets:
+        yield StandardHook(secrets)
+    if secret := own.zammad.hook_secret.get_secret_value():
+        yield ZammadHook(secret)
+    if token := own.tmf621.hook_token.get_secret_value():
+        yield Tmf621Hook(token)
 
 
 def _configured(own: DesksSettings) -> Iterator[Desk]:

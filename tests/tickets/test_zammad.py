@@ -60,7 +60,7 @@ def test_a_case_from_its_opening_to_its_end(store: Store, clock: Turned, server:
         State.PROPOSED,
         State.IMPLEMENTED,
     )
-    facts: dict[str, Any] = {"verdict": "meter_fault", "satisfied": True, "archive_class": "metering"}
+    facts: dict[str, Any] = {"verdict": "confirmed", "satisfied": True, "archive_class": "metering"}
     work(store, ticket, State.CALLBACK, State.CLOSED, State.ARCHIVED, **facts)
     deliver_all(store, zammad(server), clock)
     (there,) = server.tickets.values()

@@ -42,6 +42,9 @@ _INDEXES = {
     "ix_verdicts_ticket": ("verdicts", "ticket_id"),
     "ix_verdicts_raised": ("verdicts", "raised_ns"),
     "ix_bars_kind": ("bars", "kind", "seq"),
+    "ix_hook_events_ticket": ("hook_events", "desk", "ticket_id"),
+    "ix_hook_events_seen_ns": ("hook_events", "seen_ns"),
+    "ix_remote_refs_remote_id": ("remote_refs", "desk", "remote_id"),
 }
 
 
@@ -168,6 +171,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name="pk_bars"),
         sqlite_autoincrement=True,
     )
+    op.create_table(
+        "hook_events",
+        *_texts("desk", "event_id", "ticket_id", "status"),
+        *_instants("at_ns", "seen_ns"),
+        sa.PrimaryKeyConstraint("desk", "event_id", name="pk_hook_events"),
+    )
     for name, (table, *columns) in _INDEXES.items():
         op.create_index(name, table, columns)
     for statement in _POSTGRESQL if op.get_bind().dialect.name == "postgresql" else _SQLITE:
@@ -197,6 +206,7 @@ def downgrade() -> None:
     for name, (table, *_) in _INDEXES.items():
         op.drop_index(name, table_name=table)
     for table in (
+        "hook_events",
         "bars",
         "verdicts",
         "audit",

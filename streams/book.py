@@ -16,6 +16,10 @@ from streams.points import Point
 from streams.tickets import Episode, HistoryEntry, State, Step, Ticket
 
 
+class Refused(Exception):
+    """The state or the facts of a ticket, a complaint, a credit do not allow what a verb was asked for."""
+
+
 class Book:
     """What one transaction has read from the store and will write back.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from streams.book import Book
+from streams.book import Book, Refused
 from streams.causes import CAUSES
 from streams.chain import history_digest
 from streams.judging import settle
@@ -21,9 +21,7 @@ from streams.states import CODES, PAUSED, TRANSITIONS
 from streams.tickets import ENDED, Callback, HistoryEntry, Sla, State, Ticket, Verdict
 from streams.wording import UNTOLD, announce
 
-
-class Refused(Exception):
-    """The ticket's state or facts do not allow this."""
+__all__ = ["Move", "Refused", "move", "record", "relapse", "word_of"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from connectors.web.probe import health, ready_response
 from connectors.web.problems import Problem, of_port
 from connectors.web.server import PortTaken, serve
 from connectors.web.sources import Reader, Sources, Vocabulary
+from streams.book import Refused
 from streams.ports import PortError
 
 __all__ = ["PortTaken", "Routes", "Sources", "User", "Vocabulary", "WebConfig", "make_app", "serve"]
@@ -160,6 +161,13 @@ def _errors(app: FastAPI) -> None:
     async def away(request: Request, error: PortError) -> Response:
         log.warning("%s: %s", request.url.path, error)
         return of_port(error).response(request.url.path)
+
+    @app.exception_handler(Refused)
+    async def declined(request: Request, error: Refused) -> Response:
+        expected, _, got = str(error).removeprefix("expected ").partition(", got ")
+        return Problem(
+            409, expected=expected, got=got or "what stands there now", action="look at it again, then decide"
+        ).response(request.url.path)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -8,17 +8,19 @@ is a *miss* where it is about metering.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from streams.book import Book, ticket_id
-from streams.causes import hypotheses, steps
+from streams.book import Book
+from streams.causes import hypotheses
 from streams.complaints import Complaint, Outcome, Site
 from streams.lifecycle import Refused, record
 from streams.messages import FAMILY_OF, NS, Flag, Status
-from streams.routing import PRIORITIES, Routing
+from streams.opening import Case, open_case
+from streams.routing import PRIORITIES, Placement, Routing
 from streams.sla import Targets
 from streams.states import PAUSED, RESOLVED, TRANSITIONS
 from streams.subjects import SUBJECTS, Subject
@@ -147,7 +149,7 @@ class Linking:
             linked,
             now_ns,
             "complained",
-            complaint.taken_by or complaint.source,
+            _actor(complaint),
             note=complaint.id,
             before=ticket.state,
             after=linked.state,
@@ -176,47 +178,32 @@ class Linking:
         """A ticket of the complaint's own, with the causes and checks of a flag of its kind."""
         subject = SUBJECTS[complaint.subject]
         point = site.service_point_id or unlinked_point(complaint)
-        key = f"{point}|{subject.family}|{complaint.id}"
         commodity = site.commodity or subject.commodity
-        causes = hypotheses(_as_flag(subject, point, commodity)) if subject.like else ()
-        checks = steps(causes)
-        priority = self._priority(subject, complaint)
-        ticket = Ticket(
-            id=ticket_id(key, drill=False),
-            dedup_key=key,
-            origin=Origin.COMPLAINT,
+        case = Case(
+            key=complaint.id,
             service_point_id=point,
             meter_id=site.meter_id,
-            area=site.area,
-            commodity=commodity,
             family=subject.family,
             kind=complaint.subject,
-            event_at=iso(complaint.at_ns),
-            complaint_ids=(complaint.id,),
-            category=complaint.category,
-            urgency=complaint.urgency,
-            impact=complaint.impact,
-            priority=priority,
-            hypotheses=causes,
-            checks=tuple(step.check for step in checks),
-            # what the customer says stays in the complaint
-            evidence={
-                "complaint_id": complaint.id,
-                "channel": complaint.channel,
-                "start": iso(complaint.at_ns),
+            causes=hypotheses(_as_flag(subject, point, commodity)) if subject.like else (),
+            place=self._place(subject, complaint),
+            origin=Origin.COMPLAINT,
+            facts={
+                "area": site.area,
+                "commodity": commodity,
+                "event_at": iso(complaint.at_ns),
+                "complaint_ids": (complaint.id,),
+                # what the customer says stays in the complaint
+                "evidence": {
+                    "complaint_id": complaint.id,
+                    "channel": complaint.channel,
+                    "start": iso(complaint.at_ns),
+                },
+                "first_owner": complaint.taken_by,
             },
-            first_owner=complaint.taken_by,
-            owner_department=self.routing.owners[complaint.category],
-            co_departments=self.routing.helpers.get(complaint.category, ()),
-            sla=self.targets.due(priority, now_ns),
-            language=complaint.language or self.language,
-            opened_ns=now_ns,
-            updated_ns=now_ns,
         )
-        book.steps += [(ticket.id, step) for step in checks]
-        ticket = self._relate(book, ticket, now_ns, complaint.taken_by or complaint.source)
-        actor = complaint.taken_by or complaint.source
-        record(book, ticket, now_ns, "opened", actor, note=complaint.id, after=State.NEW)
+        language = complaint.language or self.language
+        ticket = open_case(book, case, self.targets, language, _actor(complaint), now_ns)
         return replace(
             complaint,
             ticket_id=ticket.id,
@@ -246,21 +233,27 @@ class Linking:
             )
         if _URGENCIES.index(complaint.urgency) < _URGENCIES.index(ticket.urgency):
             ticket = replace(ticket, urgency=complaint.urgency)
-        priority = self._priority(SUBJECTS[complaint.subject], complaint)
+        priority = self._place(SUBJECTS[complaint.subject], complaint).priority
         if PRIORITIES.index(priority) < PRIORITIES.index(ticket.priority):
             sla = self.targets.tighten(self.targets.resume(ticket.sla, now_ns), priority, now_ns)
             state = State.INVESTIGATING if ticket.state in PAUSED else ticket.state
             ticket = replace(ticket, priority=priority, sla=sla, state=state)
         return ticket
 
-    def _priority(self, subject: Subject, complaint: Complaint) -> str:
-        emergency = complaint.urgency is Urgency.EMERGENCY
-        if complaint.category is Category.SAFETY:
-            return "P1" if emergency else "P2"
+    def _place(self, subject: Subject, complaint: Complaint) -> Placement:
+        """Priority and departments: those of category and urgency, P2 for grave matters and customers."""
+        place = dataclasses.replace(
+            self.routing.of_category(complaint.category, complaint.urgency), impact=complaint.impact
+        )
         urgent = subject.like in self.routing.urgent_kinds and complaint.subject != "outage_not_told"
-        if emergency or urgent or complaint.impact in self.grave_impacts:
-            return "P2"
-        return "P4" if complaint.urgency is Urgency.LOW else "P3"
+        if urgent or complaint.impact in self.grave_impacts:
+            return dataclasses.replace(place, priority=min(place.priority, "P2"))
+        return place
+
+
+def _actor(complaint: Complaint) -> str:
+    """Who brings a complaint in: whoever took it, else the system that told us."""
+    return complaint.taken_by or complaint.source
 
 
 def unlinked_point(complaint: Complaint) -> str:

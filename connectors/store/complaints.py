@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-import msgspec
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, select
 
 from connectors.sealing import Seal
 from connectors.store import rows
@@ -25,12 +24,6 @@ from streams.complaints import Complainant, Complaint, ComplaintFilter, Site
 from streams.points import Point, folded
 
 T = TypeVar("T")
-
-#: fields of a complaint that have a column of their own
-_COLUMNS = (
-    "id", "source", "reference", "at_ns", "received_ns", "channel", "category", "urgency", "subject",
-    "service_point_id", "person_id", "ticket_id", "outcome", "lead_time_s",
-)  # fmt: skip
 
 
 class Linker(Protocol):
@@ -75,7 +68,7 @@ class Complaints:
             taken = linker.take(book, complaint, site, now_ns)
             person_id = put_person(connection, self._seal, person, taken.service_point_id, now_ns)
             taken = replace(taken, person_id=person_id)
-            put(connection, complaints, [_row(taken)])
+            book.put_complaint(taken)
             save(connection, book, now_ns, self._wanted_by)
             return taken, True
 
@@ -99,10 +92,10 @@ class Complaints:
                 connection, self._seal, known.person_id, assigned.service_point_id, now_ns
             )
             assigned = replace(assigned, person_id=person_id)
-            put(connection, complaints, [_row(assigned)])
+            book.put_complaint(assigned)
+            save(connection, book, now_ns, self._wanted_by)
             if person_id != known.person_id:
                 forget_unused(connection, known.person_id)
-            save(connection, book, now_ns, self._wanted_by)
             return assigned
 
         return self._transaction(work)
@@ -126,14 +119,14 @@ class Complaints:
                 (complaints.c.at_ns < at) | ((complaints.c.at_ns == at) & (complaints.c.id < last))
             )
         with reading(self._engine) as connection:
-            return [_complaint_of(row) for row in connection.execute(query)]
+            return [rows.complaint_of(row._mapping) for row in connection.execute(query)]
 
     def complaints_between(self, start_ns: int, end_ns: int) -> list[Complaint]:
         """All complaints of a span of time, oldest first, with outcome, lead time, category and area."""
         wanted = ComplaintFilter(start_ns=start_ns, end_ns=end_ns)
         query = _where(wanted).order_by(complaints.c.at_ns, complaints.c.id)
         with reading(self._engine) as connection:
-            return [_complaint_of(row) for row in connection.execute(query)]
+            return [rows.complaint_of(row._mapping) for row in connection.execute(query)]
 
     def locate(self, named: str) -> Site:
         """What is known of the place that a meter, service point or alias names."""
@@ -270,15 +263,4 @@ def _where(wanted: ComplaintFilter) -> Select[Any]:
 
 def _complaint(connection: Connection, complaint_id: str) -> Complaint | None:
     row = connection.execute(select(complaints).where(complaints.c.id == complaint_id)).one_or_none()
-    return None if row is None else _complaint_of(row)
-
-
-def _row(complaint: Complaint) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.to_builtins(complaint)
-    row = {name: fields.pop(name) for name in _COLUMNS}
-    return {**row, "details": fields}
-
-
-def _complaint_of(row: Row[Any]) -> Complaint:
-    fields = row._mapping
-    return msgspec.convert({**fields["details"], **{name: fields[name] for name in _COLUMNS}}, Complaint)
+    return None if row is None else rows.complaint_of(row._mapping)

@@ -63,7 +63,7 @@ def test_who_complains_is_kept_in_one_place(store: Store) -> None:
     put_points(store, home())
     taken, _ = take(store, email="wang@example.test", address="幸福里 3 栋")
     again, _ = take(store, NOON + HOUR, reference="two", email="wang@example.test", address="幸福里 3 栋")
-    other, _ = take(store, NOON + HOUR, reference="three", name="李雷")
+    other, _ = take(store, NOON + HOUR, reference="three", name="李雷", phone="13900005678")
     assert taken.person_id == again.person_id != other.person_id
     with reading(store._engine) as connection:
         rows = connection.execute(select(people)).mappings().all()

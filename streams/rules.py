@@ -6,6 +6,7 @@ same flags on the same book give the same tickets on every database.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ from streams.opening import Case, open_case
 from streams.routing import PRIORITIES, Placement, Routing
 from streams.sla import Targets
 from streams.states import PAUSED, RESOLVED
-from streams.tickets import Category, Episode, Estimate, State, Ticket, Urgency
+from streams.tickets import Category, Episode, Estimate, Origin, State, Ticket, Urgency
 from streams.work import merge
 
 ACTOR = "forestall"
@@ -46,6 +47,12 @@ class Rules:
     open_historical: bool = False
     moved_by: float = 0.2
     language: str = "zh"
+    actor: str = ACTOR
+    origin: Origin = Origin.PROACTIVE
+
+    def by_hand(self, actor: str) -> Rules:
+        """The same for what a person has seen."""
+        return dataclasses.replace(self, actor=actor, origin=Origin.MANUAL)
 
     def apply(self, book: Book, flag: Flag, now_ns: int) -> None:
         """Fold one flag event into the book. The same event again changes nothing."""
@@ -142,6 +149,7 @@ class Rules:
             kind=flag.kind,
             causes=hypotheses(flag),
             place=place,
+            origin=self.origin,
             drill=flag.evidence.get("drill") is True,
             facts={
                 "area": flag.area,
@@ -158,7 +166,7 @@ class Rules:
                 "escalated": _escalates(flag),
             },
         )
-        return open_case(book, case, self.targets, self.language, ACTOR, now_ns)
+        return open_case(book, case, self.targets, self.language, self.actor, now_ns)
 
     def _join(
         self, book: Book, ticket: Ticket, flag: Flag, estimate: Estimate | None, place: Placement, now_ns: int
@@ -177,13 +185,13 @@ class Rules:
         joined = self._raise(joined, place, now_ns)
         if ticket.state in RESOLVED or not ticket.open:
             # the work done did not last
-            return relapse(book, joined, ticket.state, self.targets, ACTOR, flag, now_ns)
+            return relapse(book, joined, ticket.state, self.targets, self.actor, flag, now_ns)
         return record(
             book,
             joined,
             now_ns,
             "joined",
-            ACTOR,
+            self.actor,
             note=flag.kind,
             flag_id=flag.id,
             before=ticket.state,

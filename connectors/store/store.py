@@ -15,14 +15,17 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from connectors.sealing import Seal
-from connectors.store import rows
+from connectors.store import audit, rows
 from connectors.store.audit import Audit
 from connectors.store.book import WantedBy, load, load_ticket, save
+from connectors.store.chores import Chores
 from connectors.store.complaints import Complaints
 from connectors.store.engine import collided, connect, reading, shown, writing
 from connectors.store.hooks import Hooks
+from connectors.store.mutes import Mutes
 from connectors.store.outbox import Outbox
 from connectors.store.people import People
+from connectors.store.places import Places
 from connectors.store.quality import Quality
 from connectors.store.tables import remote_refs, steps, ticket_flags, ticket_history, tickets
 from connectors.store.verdicts import Verdicts
@@ -31,6 +34,7 @@ from streams.book import Book
 from streams.deliveries import TicketEvent
 from streams.messages import Flag
 from streams.ports import Rejected, Unavailable
+from streams.roles import Actor
 from streams.tickets import Episode, Ticket
 
 T = TypeVar("T")
@@ -45,7 +49,7 @@ class Rules(Protocol):
         """Fold one flag event into the book."""
 
 
-class Store(Hooks, Outbox, Watch, Quality, Verdicts, Complaints, Audit, People):
+class Store(Hooks, Outbox, Watch, Quality, Verdicts, Complaints, Audit, People, Places, Mutes, Chores):
     """Tickets, their outbox, and the signs of life.
 
     url       : ``sqlite:///FILE`` or ``postgresql://…``; its tables are made by
@@ -84,19 +88,33 @@ class Store(Hooks, Outbox, Watch, Quality, Verdicts, Complaints, Audit, People):
 
         return self._transaction(work) if flags else []
 
-    def change(self, ticket_id: str, verb: Callable[[Book, Ticket], Ticket], now_ns: int) -> Ticket:
+    def change(
+        self,
+        ticket_id: str,
+        verb: Callable[[Book, Ticket], Ticket],
+        now_ns: int,
+        *,
+        also: Sequence[str] = (),
+        audited: tuple[Actor, str, str] | None = None,
+    ) -> Ticket:
         """Let a verb work on a ticket (``streams.lifecycle``), in one transaction.
 
         The verb gets the book and the ticket with its history and steps; what it raises
         undoes everything. Raises KeyError where there is no such ticket.
+
+        also    : further tickets that the work is about
+        audited : who did it, what it is called, and why: a row of the audit log
         """
 
         def work(connection: Connection) -> None:
-            book = load_ticket(connection, ticket_id)
+            book = load_ticket(connection, ticket_id, also)
             if ticket_id not in book.tickets:
                 raise KeyError(f"expected the id of a ticket, got {ticket_id!r}")
             verb(book, _filled(connection, book.tickets[ticket_id]))
             save(connection, book, now_ns, self._wanted_by)
+            if audited is not None:
+                actor, action, reason = audited
+                audit.add(connection, now_ns, actor, f"ticket.{action}", f"ticket/{ticket_id}", reason)
 
         self._transaction(work)
         changed = self.ticket(ticket_id)

@@ -1,4 +1,4 @@
-"""``forestall``: demo, run, replay, import, check-config, dump."""
+"""``forestall``: demo, run, replay, import, check-config, dump, dead-letters."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Never
 import typer
 
 from streams.logs import configure
+from streams.programs.dead_letters import app as dead_letters
 from streams.settings import ConfigError, Settings, load
 from streams.supervise import CHILD
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(dead_letters, name="dead-letters")
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="TOML file; the environment (FORESTALL_…) goes over it")

@@ -23,7 +23,7 @@ _INK, _GREY, _RULE, _FRAME = "#1c2733", "#51606e", "#e3e8ed", "#b8c2cc"
 _TONES = {"main": "#0b5cab", "other": "#b4540a", "level": "#51606e"}
 _BAND, _SPAN = "#cfe0f0", "#fbe6cc"
 _LABEL = 8.0
-_LEFT, _RIGHT, _BOTTOM, _LEGEND = 46.0, 10.0, 28.0, 15.0
+_LEFT, _RIGHT, _BOTTOM, _BELOW, _LEGEND = 46.0, 10.0, 17.0, 11.0, 15.0
 _MOST_TICKS = 8
 _TEXT_LIMIT = 40
 
@@ -182,7 +182,8 @@ def _axes(chart: Chart, width: float, height: float, top: float) -> _Axes:
         low, high = (low, low + 1.0) if low == 0 else (low - abs(low) * 0.1, high + abs(high) * 0.1)
     step = _nice((high - low) / 4)
     low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
-    return _Axes(start, end, low, high, _LEFT, top, width - _RIGHT, height - _BOTTOM)
+    below = _BELOW if any(outer for _, _, outer in ticks(start, end, chart.zone)) else 0.0
+    return _Axes(start, end, low, high, _LEFT, top, width - _RIGHT, height - _BOTTOM - below)
 
 
 def _nice(least: float) -> float:

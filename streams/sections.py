@@ -157,6 +157,17 @@ class TicketsSettings(Section):
         return value
 
 
+class DocumentsSettings(Section):
+    """Documents for people outside: docs/documents.md."""
+
+    font: Path | None = Field(
+        None,
+        description="for Chinese in PDF: .ttf or .ttc with TrueType outlines; none: that of fonts-wqy-microhei, "
+        "or another known one",
+    )
+    subfont: int = Field(0, ge=0, description="which font of a collection (.ttc)")
+
+
 class WatchSettings(Section):
     """Self-watch: when operations get a ticket about Forestall itself."""
 

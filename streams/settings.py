@@ -18,6 +18,7 @@ from streams.desk_sections import DesksSettings
 from streams.section import Section, is_loopback, url_of
 from streams.sections import (
     DetectionSettings,
+    DocumentsSettings,
     HistorySettings,
     InfluxSettings,
     IngestSettings,
@@ -78,6 +79,7 @@ class Settings(BaseSettings):
     tickets: TicketsSettings = TicketsSettings()
     people: PeopleSettings = PeopleSettings()
     retention: RetentionSettings = RetentionSettings()
+    documents: DocumentsSettings = DocumentsSettings()
     watch: WatchSettings = WatchSettings()
     web: WebSettings = WebSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -180,6 +182,7 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
         "kafka.ca": settings.kafka.ca,
         "kafka.cert": settings.kafka.cert,
         "kafka.key": settings.kafka.key,
+        "documents.font": settings.documents.font,
         "tickets.calendar": settings.tickets.calendar,
         **{f"ingest.mappings.{i}": mapping for i, mapping in enumerate(settings.ingest.mappings)},
     }

@@ -237,6 +237,7 @@ def test_openapi_describes_every_route_and_so_does_the_document(place: Place) ->
             "/api/quality",
             "/api/tickets",
             "/api/tickets/{ticket_id}",
+            "/api/tickets/{ticket_id}/pack",
             "/api/meters/{meter_id}/series",
             "/api/status",
             "/metrics",

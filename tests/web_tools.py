@@ -23,14 +23,15 @@ from typing import Any
 import httpx
 import numpy as np
 
+from connectors.documents import Fonts
 from connectors.history_sqlite import HistoryReader, SqliteHistory
 from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web.app import WebConfig, make_app
 from connectors.web.metrics import Metric
 from connectors.web.server import serve
-from connectors.web.sources import Sources, Vocabulary
-from streams import causes, routing, wording
+from connectors.web.sources import Papers, Sources, Vocabulary
+from streams import causes, pack, routing, wording
 from streams.columns import Columns, from_rows
 from streams.messages import FAMILY_OF, NS, Flag, Kind, Quality, Source
 from streams.ports import Rows
@@ -175,11 +176,15 @@ def filled(directory: Path) -> Iterator[Place]:
         made.close()
 
 
-def sources(store_url: str, history_path: str | None, kept_at: str = "") -> tuple[Sources, Store]:
+def sources(
+    store_url: str, history_path: str | None, kept_at: str = "", fonts: Fonts | None = None
+) -> tuple[Sources, Store]:
     """The sources of a web process, and the store that is to be closed."""
     store = Store(store_url)
     history = HistoryReader(history_path) if history_path else None
-    return Sources(store=store, history=history, vocabulary=VOCABULARY, kept_at=kept_at), store
+    papers = Papers(pack=pack.build, fonts=fonts or Fonts(), zone="UTC", version="0.1.0")
+    made = Sources(store=store, history=history, vocabulary=VOCABULARY, kept_at=kept_at, papers=papers)
+    return made, store
 
 
 def talking(

@@ -307,6 +307,15 @@ def _widths(pen: Pen, table: Table) -> list[float]:
         return [width * (1 + spare) for width in wanted]
     if sum(least) > ACROSS:
         return [width * ACROSS / sum(least) for width in least]
-    # everybody has the least; what is left goes to who wants more, by as much as they want
-    left, more = ACROSS - sum(least), [w - n for w, n in zip(wanted, least, strict=True)]
-    return [n + left * m / sum(more) for n, m in zip(least, more, strict=True)]
+    # Everybody has the least. What is left is shared by the root of what each wants more, so that one
+    # long text does not take all of it from the others; nobody gets more than is wanted.
+    widths, left = list(least), ACROSS - sum(least)
+    for _ in range(len(widths)):
+        more = [w - n for w, n in zip(wanted, widths, strict=True)]
+        parts = sum(max(m, 0.0) ** 0.5 for m in more)
+        if left < 0.5 or parts == 0:
+            break
+        given = [min(left * max(m, 0.0) ** 0.5 / parts, max(m, 0.0)) for m in more]
+        widths = [width + gift for width, gift in zip(widths, given, strict=True)]
+        left -= sum(given)
+    return widths

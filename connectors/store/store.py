@@ -8,9 +8,8 @@ it refuses the content.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from msgspec.structs import replace
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
@@ -18,6 +17,7 @@ from connectors.sealing import Seal
 from connectors.store import audit, rows
 from connectors.store.audit import Audit
 from connectors.store.book import WantedBy, load, load_ticket, save
+from connectors.store.cases import Cases, filled
 from connectors.store.chores import Chores
 from connectors.store.complaints import Complaints
 from connectors.store.engine import collided, connect, reading, shown, writing
@@ -27,7 +27,7 @@ from connectors.store.outbox import Outbox
 from connectors.store.people import People
 from connectors.store.places import Places
 from connectors.store.quality import Quality
-from connectors.store.tables import remote_refs, steps, ticket_flags, ticket_history, tickets
+from connectors.store.tables import ticket_flags, tickets
 from connectors.store.verdicts import Verdicts
 from connectors.store.watch import Watch
 from streams.book import Book
@@ -49,7 +49,7 @@ class Rules(Protocol):
         """Fold one flag event into the book."""
 
 
-class Store(Hooks, Outbox, Watch, Quality, Verdicts, Complaints, Audit, People, Places, Mutes, Chores):
+class Store(Hooks, Outbox, Watch, Quality, Verdicts, Complaints, Audit, People, Places, Mutes, Chores, Cases):
     """Tickets, their outbox, and the signs of life.
 
     url       : ``sqlite:///FILE`` or ``postgresql://…``; its tables are made by
@@ -110,7 +110,7 @@ class Store(Hooks, Outbox, Watch, Quality, Verdicts, Complaints, Audit, People, 
             book = load_ticket(connection, ticket_id, also)
             if ticket_id not in book.tickets:
                 raise KeyError(f"expected the id of a ticket, got {ticket_id!r}")
-            verb(book, _filled(connection, book.tickets[ticket_id]))
+            verb(book, filled(connection, book.tickets[ticket_id]))
             save(connection, book, now_ns, self._wanted_by)
             if audited is not None:
                 actor, action, reason = audited
@@ -127,7 +127,7 @@ class Store(Hooks, Outbox, Watch, Quality, Verdicts, Complaints, Audit, People, 
             row = (
                 connection.execute(select(tickets).where(tickets.c.id == ticket_id)).mappings().one_or_none()
             )
-            return None if row is None else _filled(connection, rows.ticket_of(row))
+            return None if row is None else filled(connection, rows.ticket_of(row))
 
     def tickets(
         self,
@@ -184,20 +184,6 @@ class Store(Hooks, Outbox, Watch, Quality, Verdicts, Complaints, Audit, People, 
                 if attempt == _TRIES or not isinstance(cause, DBAPIError) or not collided(cause):
                     raise
         raise AssertionError("unreachable")
-
-
-def _filled(connection: Connection, ticket: Ticket) -> Ticket:
-    def of(table: Any, order: Any) -> Any:
-        return connection.execute(
-            select(table).where(table.c.ticket_id == ticket.id).order_by(order)
-        ).mappings()
-
-    return replace(
-        ticket,
-        history=tuple(rows.entry_of(row) for row in of(ticket_history, ticket_history.c.seq)),
-        steps=tuple(rows.step_of(row) for row in of(steps, steps.c.seq)),
-        external_refs={row["desk"]: row["remote_id"] for row in of(remote_refs, remote_refs.c.desk)},
-    )
 
 
 def _nobody(_event: TicketEvent) -> Sequence[str]:

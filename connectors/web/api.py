@@ -17,6 +17,7 @@ from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.messages import NS
 from streams.tickets import State
+from streams.written import instant
 
 _STATES = ("open", *(str(state) for state in State))
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
@@ -160,7 +161,7 @@ def _status(found: Snapshot, reader: Reader, version: str) -> dict[str, Any]:
     newest = sums.last_reading_ns
     oldest = counts.outbox_oldest_ns if counts else None
     return {
-        "now": shapes.instant(found.at_ns),
+        "now": instant(found.at_ns),
         "version": version,
         "processes": [
             {
@@ -168,8 +169,8 @@ def _status(found: Snapshot, reader: Reader, version: str) -> dict[str, Any]:
                 "role": p.role,
                 "alive": p.alive,
                 "age_s": round(p.age_s, 3),
-                "since": shapes.instant(p.since_ns),
-                "at": shapes.instant(p.at_ns),
+                "since": instant(p.since_ns),
+                "at": instant(p.at_ns),
                 "figures": dict(p.figures),
             }
             for p in found.processes
@@ -187,12 +188,12 @@ def _status(found: Snapshot, reader: Reader, version: str) -> dict[str, Any]:
             "meters": sums.meters,
             "meters_warming_up": sums.meters_warming_up,
             "meters_unknown": sums.meters_unknown,
-            "last_reading": None if newest is None else shapes.instant(newest),
+            "last_reading": None if newest is None else instant(newest),
         },
         "tickets": {**(counts.tickets if counts else {}), "open": counts.open if counts else 0},
         "outbox": {
             "pending": counts.outbox_pending if counts else 0,
-            "oldest": None if oldest is None else shapes.instant(oldest),
+            "oldest": None if oldest is None else instant(oldest),
             "oldest_age_s": None if oldest is None else max(0.0, (found.at_ns - oldest) / NS),
             "dead": counts.dead if counts else 0,
         },

@@ -280,7 +280,7 @@ def _hardened(scope: Scope, headers: Headers, send: Send) -> Send:
             kind = out.get("content-type", "")
             if not kind.startswith("text/html"):
                 out["Content-Security-Policy"] = _DATA_POLICY
-            elif scope["path"] == LOGIN:
+            elif scope["path"] == LOGIN or scope["path"].startswith("/api/"):  # documents have no script
                 out["Content-Security-Policy"] = _LOGIN_POLICY
             else:
                 out["Content-Security-Policy"] = _PAGE_POLICY

@@ -5,7 +5,6 @@ A ticket has the fields that its events carry (``tickets.v1``, webhooks), under 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from pydantic import BaseModel, Field
 from connectors.sqlite_history.reader import Latest, Series
 from streams.messages import NS, Counts, Flag, Kind, Mark, Quality
 from streams.tickets import Episode, Ticket, iso
+from streams.written import instant
 
 _KINDS = {int(kind): kind.name.lower() for kind in Kind}
 _FLAGS = 50  # as many as an event carries
@@ -232,16 +232,6 @@ class StatusOut(BaseModel):
     tickets: dict[str, int] = Field(description="by state; open: all that are open")
     outbox: dict[str, int | float | str | None]
     history: dict[str, bool | str]
-
-
-def instant(time_ns: int) -> str:
-    """ISO 8601 UTC with as many digits as the nanoseconds need."""
-    seconds, rest = divmod(time_ns, NS)
-    try:
-        text = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
-    except (ValueError, OverflowError, OSError):
-        return str(time_ns)  # beyond the calendar: shown as it is rather than hidden
-    return f"{text}{f'.{rest:09d}'.rstrip('0') if rest else ''}Z"
 
 
 def marks(bits: int) -> list[str]:

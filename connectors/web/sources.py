@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
 
+from connectors.documents import Fonts
 from connectors.sqlite_history.reader import EVER, Latest, Series
 from connectors.web.inbox import Inbox
 from streams.deliveries import Counts, Heartbeat
+from streams.document import Document, Language
+from streams.exhibits import Case, Exhibits
 from streams.messages import NS, Flag
 from streams.messages import Counts as Quality
 from streams.ports import Unavailable
@@ -64,6 +67,8 @@ class TicketStore(Protocol):
 
     def episodes(self, ticket_id: str) -> list[Episode]: ...
 
+    def case(self, ticket_id: str, most: int = 30) -> Case | None: ...
+
     def heartbeats(self) -> list[Heartbeat]: ...
 
     def counts(self) -> Counts: ...
@@ -77,6 +82,10 @@ class HistorySource(Protocol):
     """What is asked of the history; raises Unavailable or Rejected."""
 
     async def series(self, meter_id: str, start_ns: int = EVER[0], end_ns: int = EVER[1]) -> list[Series]: ...
+
+    async def series_of(
+        self, meter_ids: Iterable[str], start_ns: int = EVER[0], end_ns: int = EVER[1]
+    ) -> dict[str, list[Series]]: ...
 
     async def latest(self, limit: int = 100) -> list[Latest]: ...
 
@@ -92,6 +101,22 @@ def _there() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Papers:
+    """How documents are made.
+
+    pack    : an evidence pack in a language, of all that is known of a ticket
+    fonts   : for PDF
+    zone    : IANA name, of dates where a meter states none
+    version : of the program
+    """
+
+    pack: Callable[[Exhibits, Language], Document]
+    fonts: Fonts
+    zone: str = "UTC"
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """Where everything comes from.
 
@@ -99,6 +124,7 @@ class Sources:
     kept_at : where readings and flags are kept besides, for people; may be empty
     now_ns  : the wall clock
     unit_of : the registry's unit of a meter, for readings whose payload stated none
+    papers  : how documents are made; None: there are none
     missing : why the store cannot be asked yet, its tables not being there; empty: it can
     inbox   : what desks tell us, and what is done with it; None: nothing is taken
     """
@@ -111,6 +137,7 @@ class Sources:
     unit_of: Callable[[str], str] = _no_unit
     missing: Callable[[], str] = _there
     inbox: Inbox | None = None
+    papers: Papers | None = None
 
 
 class Reader:
@@ -167,6 +194,12 @@ class Reader:
 
         return await self.ask(look)
 
+    async def case(self, ticket_id: str) -> Case | None:
+        """One ticket with everything that the store knows about it."""
+        if not _ID.fullmatch(ticket_id):
+            return None
+        return await self.ask(lambda store: store.case(ticket_id))
+
     async def latest(self, limit: int) -> list[Latest]:
         """The newest reading of each meter, of the meters that spoke last."""
         history = self.sources.history
@@ -209,8 +242,20 @@ class Reader:
         history = self.sources.history
         if history is None:
             return []
+        return self._with_units(meter_id, await history.series(meter_id, start_ns, end_ns))
+
+    async def series_of(
+        self, meter_ids: Sequence[str], start_ns: int, end_ns: int
+    ) -> dict[str, list[Series]]:
+        """The readings of several meters within a span of time, by register."""
+        history = self.sources.history
+        if history is None or not meter_ids:
+            return {}
+        found = await history.series_of(meter_ids, start_ns, end_ns)
+        return {meter: self._with_units(meter, series) for meter, series in found.items()}
+
+    def _with_units(self, meter_id: str, found: list[Series]) -> list[Series]:
         unit = self.sources.unit_of(meter_id)
-        found = await history.series(meter_id, start_ns, end_ns)
         return [replace(s, unit=[u or unit for u in s.unit]) if unit else s for s in found]
 
     async def flags(self, limit: int, meter_id: str = "") -> list[Flag]:

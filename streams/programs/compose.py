@@ -267,6 +267,7 @@ async def serve_web(
     """
     from connectors.web import Sources, User, Vocabulary, WebConfig, make_app, serve
     from streams.programs.desks import make_inbox
+    from streams.programs.papers import papers
     from streams.programs.routes import routes
 
     kept_at = (
@@ -298,6 +299,7 @@ async def serve_web(
         now_ns=clock.now_ns,
         unit_of=lambda meter_id: units.get(meter_id, ""),
         missing=missing,
+        papers=papers(settings),
         inbox=make_inbox(settings, store, rules(settings).targets, clock),
     )
     config = WebConfig(

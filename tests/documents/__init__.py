@@ -1,0 +1,1 @@
+"""Documents: values, renderings, evidence packs, and what serves them."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from connectors.sqlite_history.reader import Series
 from connectors.web.format import Local, parse_ns, unit
 from connectors.web.words import Words
+from streams.exhibits import kind_of
 from streams.messages import NS, Kind, Mark, Quality
 from streams.tickets import Ticket
 
@@ -74,7 +75,7 @@ def line_of(found: Sequence[Series], register: str = "") -> Line | None:
     if not len(time):
         return None
     of = series.unit[-1]
-    kind = _kind(series.kind[usable], value)
+    kind = kind_of(series.kind[usable], value)
     if kind is Kind.REGISTER:
         if len(time) < 2:
             return None
@@ -170,15 +171,6 @@ def options(line: Line, span: Span, usual: float | None, local: Local, say: Word
         },
         "series": [series],
     }
-
-
-def _kind(kinds: NDArray[np.uint8], value: NDArray[np.float64]) -> Kind:
-    """What most readings say they are; where none does, a value that hardly ever falls is a register."""
-    stated = kinds[kinds != int(Kind.UNSTATED)]
-    if len(stated):
-        return Kind(int(np.bincount(stated).argmax()))
-    rises = np.diff(value) >= 0
-    return Kind.REGISTER if len(value) >= 3 and rises.mean() >= 0.98 else Kind.GAUGE
 
 
 def _rates(

@@ -102,6 +102,12 @@ class Detail:
             Tag("span", view.code(ticket.state), "chip plain")
             if ticket.escalated:
                 Tag("span", view.code("escalated"), "chip drill")
+        if view.reader.sources.papers is not None:
+            with Tag("p", look="sub"):
+                Tag("span", f"{say('pack')}{say('colon')}")
+                for form in ("html", "pdf"):
+                    href = f"/api/tickets/{ticket.id}/pack?format={form}&language={say.language}"
+                    Tag("a", form.upper(), "pack", href=href, target="_blank", rel="noopener")
         with Tag("dl", look="facts"):
             self._fact(say("service_point"), ticket.service_point_id)
             self._fact(say("meter"), ticket.meter_id)

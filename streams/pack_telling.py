@@ -1,0 +1,75 @@
+"""How a pack says codes, times and figures: one case in one language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from streams.document import Language
+from streams.exhibits import Exhibits, window
+from streams.pack_words import WORDS, Say
+from streams.states import label
+from streams.wording import kind_label
+from streams.written import Local, amount, number, parse_ns
+
+MOST = 40  # entries of a list, rows of flags, of complaints
+
+
+class Telling:
+    """One case, the words of one language, the zone of its meter."""
+
+    def __init__(self, exhibits: Exhibits, language: Language) -> None:
+        case = exhibits.case
+        self.exhibits, self.case, self.ticket = exhibits, case, case.ticket
+        self.language: Language = language
+        self.say = Say(language)
+        self.local = Local((case.point.tz if case.point else "") or exhibits.zone)
+        self.shown = window(case)
+
+    def told(self, value: Any, kind: str, of: str) -> str:
+        """A piece of evidence in words; ``kind`` is its unit with {u} for the meter's, ``time`` or ``kind``."""
+        say = self.say
+        if isinstance(value, bool):
+            return say("yes" if value else "no")
+        if isinstance(value, int | float):
+            if f"n_{kind}" in WORDS:
+                return say(f"n_{kind}", n=number(rounded(value)))
+            return amount(rounded(value), "" if kind in ("time", "kind") else kind.replace("{u}", of))
+        if kind == "time":
+            instant = parse_ns(value)
+            return str(value) if instant is None else self.local.plain(instant)
+        if kind == "kind":
+            return kind_label(str(value), self.language)
+        if isinstance(value, list | tuple):
+            shown = say("list").join(self.told(one, kind, of) for one in value[:MOST])
+            return shown + (f" … ({len(value):,})" if len(value) > MOST else "")
+        if isinstance(value, Mapping):
+            return say("and").join(f"{k} {self.told(v, '', of)}" for k, v in value.items())
+        return str(value)
+
+    def at(self, time_ns: int | None) -> str:
+        """A wall-clock time; empty for None."""
+        return "" if time_ns is None else self.local.plain(time_ns)
+
+    def date(self, text: object) -> str:
+        """The day of an ISO instant; a dash where it is none."""
+        instant = parse_ns(text)
+        return "–" if instant is None else self.local.date(instant)
+
+    def code(self, code: str) -> str:
+        """The word for a code of the trade."""
+        return label(code, self.language) if code else ""
+
+    def of(self, table: Mapping[str, tuple[str, str]], code: str) -> str:
+        """The word for a code of another table; the code itself where it has none."""
+        return table[code][self.say.column] if code in table else code.replace("_", " ")
+
+
+def rounded(value: float) -> float:
+    """As a bill shows it: one decimal from ten on. A small figure keeps its digits."""
+    return round(value, 1) if abs(value) >= 10 else value
+
+
+def figure(value: object) -> float | None:
+    """A number; None for anything else, truth values among it."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

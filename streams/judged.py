@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -54,6 +55,7 @@ DETECTOR_OF: Mapping[str, str] = MappingProxyType(
 #: a flag of another system, or of a detector that is gone
 UNKNOWN = "unknown"
 _SELF = "self_watch"
+_Z = 1.959963984540054  # of a two-sided interval of 95 %
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,3 +133,16 @@ def judged(ticket: Ticket, episode: Episode, verdict: Verdict, reason: str, by: 
         raised_ns=came,
         at_ns=at_ns,
     )
+
+
+def wilson(good: int, of: int, z: float = _Z) -> tuple[float, float]:
+    """The score interval of a share (Wilson, 1927, JASA 22:209); of none: (0, 1)."""
+    if not 0 <= good <= of:
+        raise ValueError(f"expected 0 <= good <= of, got {good} of {of}")
+    if of == 0:
+        return 0.0, 1.0
+    p, zz = good / of, z * z
+    middle = (p + zz / (2 * of)) / (1 + zz / of)
+    half = z / (1 + zz / of) * math.sqrt(p * (1 - p) / of + zz / (4 * of * of))
+    # at the ends the bound is the end itself, but for rounding
+    return (0.0 if good == 0 else middle - half), (1.0 if good == of else middle + half)

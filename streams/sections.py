@@ -149,6 +149,14 @@ class TicketsSettings(Section):
         description="working hours, holidays, make-up days: docs/tickets.md; none: Monday to Friday, 09:00-18:00",
     )
     time_zone: str = Field("UTC", description="IANA name, e.g. Asia/Shanghai; where the calendar names none")
+    precision_target: float = Field(
+        0.5, gt=0, lt=1, description="share of judged flags that are to be worth raising: docs/verdicts.md"
+    )
+    bars: Literal["off", "propose", "apply"] = Field(
+        "propose", description="whether verdicts move the bars of kinds: not, by a person, by themselves"
+    )
+    bars_days: float = Field(180.0, gt=0, description="verdicts of so many days count for the bars")
+    bars_least: int = Field(20, ge=1, description="so many flags of a kind must have been judged")
 
     @field_validator("time_zone")
     @classmethod

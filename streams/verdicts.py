@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
 from streams.book import Book
-from streams.judged import Judged
+from streams.judged import Judged, wilson
 from streams.judging import write_words
 from streams.lifecycle import Refused, record, word_of
 from streams.tickets import State, Ticket, Verdict
-
-Z = 1.959963984540054  # of a two-sided interval of 95 %
 
 #: reasons of a false alarm that are offered; any text is taken. code → (Chinese, English)
 REASONS: dict[str, tuple[str, str]] = {
@@ -89,19 +86,6 @@ class Precision(msgspec.Struct, frozen=True, kw_only=True):
     strict: float | None
 
 
-def wilson(good: int, of: int, z: float = Z) -> tuple[float, float]:
-    """The score interval of a share (Wilson, 1927, JASA 22:209); of none: (0, 1)."""
-    if not 0 <= good <= of:
-        raise ValueError(f"expected 0 <= good <= of, got {good} of {of}")
-    if of == 0:
-        return 0.0, 1.0
-    p, zz = good / of, z * z
-    middle = (p + zz / (2 * of)) / (1 + zz / of)
-    half = z / (1 + zz / of) * math.sqrt(p * (1 - p) / of + zz / (4 * of * of))
-    # at the ends the bound is the end itself, but for rounding
-    return (0.0 if good == 0 else middle - half), (1.0 if good == of else middle + half)
-
-
 def precision(confirmed: int, explained: int, false_alarms: int) -> Precision:
     """The figures of one group of judged flags."""
     of = confirmed + explained + false_alarms
@@ -124,3 +108,32 @@ def precision_of(words: Iterable[Judged]) -> Precision:
     for word in words:
         counted[word.verdict] += 1
     return precision(counted[Verdict.CONFIRMED], counted[Verdict.EXPLAINED], counted[Verdict.FALSE_ALARM])
+
+
+#: what precision can be told apart by
+GROUPS = ("detector", "kind", "family", "area", "month")
+#: flags of one group that were judged alike: month, detector, kind, family, area, verdict, how many
+Row = tuple[str, str, str, str, str, str, int]
+_PLACE = {"month": 0, "detector": 1, "kind": 2, "family": 3, "area": 4}
+
+
+def tabulate(rows: Iterable[Row], by: Sequence[str]) -> list[tuple[tuple[str, ...], Precision]]:
+    """The figures of every group, in order. Raises ValueError for a name that is not of ``GROUPS``."""
+    unknown = [name for name in by if name not in _PLACE]
+    if unknown:
+        raise ValueError(f"expected groups of {', '.join(GROUPS)}, got {', '.join(unknown)}")
+    counted: dict[tuple[str, ...], dict[str, int]] = {}
+    for row in rows:
+        group = counted.setdefault(tuple(str(row[_PLACE[name]]) for name in by), {})
+        group[row[5]] = group.get(row[5], 0) + row[6]
+    return [
+        (
+            group,
+            precision(
+                said.get(Verdict.CONFIRMED, 0),
+                said.get(Verdict.EXPLAINED, 0),
+                said.get(Verdict.FALSE_ALARM, 0),
+            ),
+        )
+        for group, said in sorted(counted.items())
+    ]

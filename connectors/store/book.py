@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, TextClause, sel
 from sqlalchemy.dialects import sqlite
 
 from connectors.store import rows
+from connectors.store.bars import bars_in
 from connectors.store.tables import flags_seen, outbox, steps, ticket_flags, ticket_history, tickets
 from connectors.store.tables_trade import complaints, muted_flags, mutes, verdicts
-from connectors.store.verdicts import bars_in
 from streams.book import Book, event_key
 from streams.deliveries import TicketEvent
 from streams.grouping import members_of, places_of, point_of, whole_of, wholes_around

@@ -215,9 +215,11 @@ def _cursor(text: str) -> tuple[int, str]:
 
 
 def _instant(name: str, text: str, otherwise: int) -> int:
-    """Nanoseconds since 1970 of an instant with its zone."""
-    if not text:
-        return otherwise
+    return instant(name, text) if text else otherwise
+
+
+def instant(name: str, text: str) -> int:
+    """Nanoseconds since 1970 of an instant with its zone; Problem where it is none."""
     try:
         stamp = datetime.fromisoformat(text)
     except ValueError:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from connectors.store import Store
 from streams.clock import Clock
+from streams.programs.verdicts import VerdictDesk
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -14,4 +15,7 @@ if TYPE_CHECKING:
 
 def routes(settings: Settings, store: Store, clock: Clock) -> list[Routes]:
     """The makers of routes, in the order in which requests meet them."""
-    return []
+    from connectors.web import verdicts as judging
+
+    desk = VerdictDesk(settings, store, clock)
+    return [lambda reader: judging.router(reader, desk)]

@@ -8,12 +8,14 @@ import logging
 
 from connectors.migrations import upgrade
 from connectors.store import Store
+from streams.bar_keep import BarKeep
 from streams.clock import Clock
 from streams.deliver import wanted_by
 from streams.heart import Heart
 from streams.programs import compose
 from streams.programs.desks import make_desks
 from streams.programs.ingest import insist
+from streams.programs.verdicts import VerdictDesk, policy
 from streams.rules import Rules
 from streams.selfwatch import SelfWatch, WatchConfig
 from streams.settings import Settings
@@ -66,6 +68,10 @@ async def _beside(
         return
     opened.set()
     work = [Heart(store, "web", dict, clock).run()]
+    desk = VerdictDesk(settings, store, clock)
+    if settings.tickets.bars != "off":
+        keep = BarKeep(store, desk.run_move, policy(settings), settings.tickets.bars, clock)
+        work.append(keep.run(stop))
     if settings.clock_file is None:
         # A clock that is set by hand says nothing of silence or delay.
         own = settings.watch

@@ -215,10 +215,10 @@ def _cursor(text: str) -> tuple[int, str]:
 
 
 def _instant(name: str, text: str, otherwise: int) -> int:
-    return instant(name, text) if text else otherwise
+    return stated(name, text) if text else otherwise
 
 
-def instant(name: str, text: str) -> int:
+def stated(name: str, text: str) -> int:
     """Nanoseconds since 1970 of an instant with its zone; Problem where it is none."""
     try:
         stamp = datetime.fromisoformat(text)

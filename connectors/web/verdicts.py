@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.web import shapes
-from connectors.web.api import instant
+from connectors.web.api import stated
 from connectors.web.guard import needs
 from connectors.web.sources import Reader
 from streams.roles import Actor
@@ -95,8 +95,8 @@ def router(reader: Reader, desk: Verdicts) -> APIRouter:
     ) -> dict[str, Any]:
         """(confirmed + explained) / judged with its 95 % interval (Wilson), and confirmed / judged (strict)."""
         groups = [name for name in by.split(",") if name]
-        first = instant("start", start) if start else None
-        last = instant("end", end) if end else None
+        first = stated("start", start) if start else None
+        last = stated("end", end) if end else None
         return await reader.ask(lambda _: desk.precision(groups, first, last))
 
     @api.get("/bars", summary="Scores below which flags open no ticket")

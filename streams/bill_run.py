@@ -5,12 +5,10 @@ from __future__ import annotations
 import calendar
 from collections.abc import Iterable, Mapping
 from datetime import date
-from enum import StrEnum
 
-import msgspec
-
+from streams.decisions import Advice, BillLine
 from streams.points import Point
-from streams.settlement import CreditState, Estimate, NoticeState
+from streams.settlement import CreditState, NoticeState
 from streams.states import RESOLVED
 from streams.tickets import Purpose, Ticket, Verdict
 
@@ -18,30 +16,6 @@ from streams.tickets import Purpose, Ticket, Verdict
 _UNREAD = frozenset({"silent", "gap", "concentrator_silent", "sentinel", "estimated_run"})
 #: kinds whose read is itself in doubt
 _DOUBTFUL = frozenset({"misread", "rollback", "rollover", "meter_swap", "unit_error", "sum_mismatch"})
-
-
-class Advice(StrEnum):
-    """What to do with a bill."""
-
-    HOLD = "hold"
-    SEND = "send"
-    ESTIMATE = "send_estimated"
-
-
-class BillLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One open ticket whose meter is billed on a day: what billing staff decide by."""
-
-    bill_date: str
-    meter_id: str
-    service_point_id: str
-    ticket_id: str
-    kind: str
-    priority: str
-    state: str
-    held: bool
-    advice: Advice
-    why: str  # a code of ``money_words``
-    estimate: Estimate | None = None
 
 
 def bill_days_of(day: date) -> tuple[int, ...]:

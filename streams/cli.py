@@ -142,6 +142,7 @@ def check_config(
     from streams.programs.desks import check_desks
     from streams.programs.environment import unknown
     from streams.programs.explain_config import explain, list_keys
+    from streams.programs.money import tariffs
 
     if keys:
         typer.echo(list_keys())
@@ -159,7 +160,7 @@ def check_config(
         compose.router(settings)
         check_desks(settings)
         calendar = compose.rules(settings).targets.calendar
-        faults = explain(settings, calendar)
+        faults = explain(settings, calendar, tariffs(settings))
     except ConfigError as error:
         _fail(error)
     typer.echo(faults)

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
-from streams.book import Book
-from streams.lifecycle import Refused, record
+from streams.book import Book, Refused
+from streams.lifecycle import record
 from streams.roles import Actor
 from streams.settlement import Alternative, Credit, CreditState, Estimate
 from streams.states import State

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from streams.book import Book
-from streams.lifecycle import Refused, record
+from streams.book import Book, Refused
+from streams.lifecycle import record
 from streams.mutes import Mute, MuteKind
 from streams.notice_words import SITUATIONS, Facts, message, of_text
 from streams.roles import Actor

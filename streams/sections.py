@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -157,11 +159,30 @@ class TicketsSettings(Section):
     )
     bars_days: float = Field(180.0, gt=0, description="verdicts of so many days count for the bars")
     bars_least: int = Field(20, ge=1, description="so many flags of a kind must have been judged")
+    tariffs: Path | None = Field(
+        None, description="tiered prices: docs/estimates.md; none: credits have no price"
+    )
+    credit_limit: dict[str, Decimal] = Field(
+        {},
+        description="currency → amount up to which one person decides on a credit, e.g. {CNY = 500}; else two",
+    )
+    company: str = Field("", max_length=40, description="who signs messages to customers")
+    hotline: str = Field("", max_length=40, description="where customers may ask, named in messages to them")
 
     @field_validator("time_zone")
     @classmethod
     def _check(cls, value: str) -> str:
         transitions(value)
+        return value
+
+    @field_validator("credit_limit")
+    @classmethod
+    def _limits(cls, value: dict[str, Decimal]) -> dict[str, Decimal]:
+        for currency, amount in value.items():
+            if not re.fullmatch(r"[A-Z]{3}", currency) or not amount.is_finite() or amount < 0:
+                raise ValueError(
+                    f"expected a currency such as CNY and an amount of 0 or more, got {currency} = {amount}"
+                )
         return value
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from streams.decisions import Use
 from streams.settlement import Estimate, Money
 from streams.units import as_code, factor, same_quantity
 
@@ -65,17 +66,6 @@ class NoPrice(ValueError):
     def __init__(self, code: str, told: str) -> None:
         super().__init__(told)
         self.code = code
-
-
-class Use(msgspec.Struct, frozen=True, kw_only=True):
-    """The period that is billed: local days from ``start`` to before ``end``.
-
-    before : use since the tariff year began and before ``start``, in the tariff's unit
-    """
-
-    start: date
-    end: date
-    before: Decimal = _ZERO
 
 
 class Tariffs:
@@ -139,10 +129,10 @@ class Tariffs:
         Raises NoPrice where the tariff does not price it.
         """
         tariff = self.at(name, use.end - timedelta(days=1))
-        billed = self.bill(name, _amount(estimate.billed, estimate.unit, tariff), use)
+        billed = self.bill_of(estimate.billed, estimate.unit, name, use)
 
         def less(expected: float) -> Decimal:
-            return billed - self.bill(name, _amount(max(0.0, expected), estimate.unit, tariff), use)
+            return billed - self.bill_of(max(0.0, expected), estimate.unit, name, use)
 
         ranged = estimate.low is not None and estimate.high is not None
         return Money(
@@ -153,12 +143,30 @@ class Tariffs:
             high=less(estimate.billed - (estimate.high or 0.0)) if ranged else None,
         )
 
+    def bill_of(self, value: float, unit: str, name: str, use: Use) -> Decimal:
+        """The bill of an amount in any unit, as it stands on paper. Raises NoPrice."""
+        tariff = self.at(name, use.end - timedelta(days=1))
+        return self.bill(name, self.amount(value, unit, tariff), use)
+
     def priced(self, estimate: Estimate, name: str, use: Use) -> tuple[Estimate, str]:
         """The estimate with its money, or the code that says why there is none."""
         try:
             return replace(estimate, money=self.price(estimate, name, use)), ""
         except NoPrice as error:
             return estimate, error.code
+
+    @staticmethod
+    def amount(value: float, unit: str, tariff: Tariff) -> Decimal:
+        """A use in the tariff's unit, as it stands on paper: to a tenth, small ones to three decimals."""
+        if as_code(unit) == as_code(tariff.unit):
+            found = value
+        elif same_quantity(unit, tariff.unit):
+            found = value * factor(unit, tariff.unit)
+        else:
+            raise NoPrice(
+                "unit_differs", f"expected an amount in {tariff.unit}, got one in {unit or 'no unit'}"
+            )
+        return Decimal(repr(round(found, 1 if abs(found) >= 10 else 3)))
 
     def _parts(self, name: str, use: Use) -> list[tuple[Tariff, date, date]]:
         """The period cut where the price changes and where a tariff year begins."""
@@ -199,14 +207,3 @@ def _months(start: date, end: date) -> Decimal:
         months += Decimal((upto - day).days) / length
         day = upto
     return months
-
-
-def _amount(value: float, unit: str, tariff: Tariff) -> Decimal:
-    """A use in the tariff's unit, as it stands on paper: to a tenth, small ones to three decimals."""
-    if as_code(unit) == as_code(tariff.unit):
-        found = value
-    elif same_quantity(unit, tariff.unit):
-        found = value * factor(unit, tariff.unit)
-    else:
-        raise NoPrice("unit_differs", f"expected an amount in {tariff.unit}, got one in {unit or 'no unit'}")
-    return Decimal(repr(round(found, 1 if abs(found) >= 10 else 3)))

@@ -123,6 +123,10 @@ ESTIMATE: dict[str, tuple[str, str]] = {
     "no_price_then": ("价格文件中没有当期价格", "the tariff file has no price for that time"),
     "unit_differs": ("计量单位与价格单位不符", "the unit is not the tariff's"),
     "negative_use": ("用量为负，无法计价", "use below zero has no price"),
+    "tier_place_unsure": (
+        "本计费年度此前用量不全，阶梯位置按已知用量计",
+        "reads do not reach back to the start of the tariff year: its tiers are counted by what is known",
+    ),
     "no_period": ("计费起止日期不明", "the days that were billed are not known"),
 }
 

@@ -22,6 +22,7 @@ from connectors.store.chores import Chores
 from connectors.store.complaints import Complaints
 from connectors.store.engine import collided, connect, reading, shown, writing
 from connectors.store.hooks import Hooks
+from connectors.store.money import MoneyStore
 from connectors.store.mutes import Mutes
 from connectors.store.outbox import Outbox
 from connectors.store.people import People
@@ -49,7 +50,21 @@ class Rules(Protocol):
         """Fold one flag event into the book."""
 
 
-class Store(Hooks, Outbox, Watch, Quality, Verdicts, Complaints, Audit, People, Places, Mutes, Chores, Cases):
+class Store(
+    Hooks,
+    Outbox,
+    Watch,
+    Quality,
+    Verdicts,
+    Complaints,
+    Audit,
+    People,
+    Places,
+    Mutes,
+    Chores,
+    Cases,
+    MoneyStore,
+):
     """Tickets, their outbox, and the signs of life.
 
     url       : ``sqlite:///FILE`` or ``postgresql://…``; its tables are made by

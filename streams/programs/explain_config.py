@@ -8,6 +8,7 @@ from typing import get_args, get_origin
 from pydantic import BaseModel, SecretStr
 
 from streams.settings import Settings
+from streams.tariff import Tariffs
 from streams.working_time import Calendar
 
 
@@ -41,7 +42,7 @@ def list_keys() -> str:
     )
 
 
-def explain(settings: Settings, calendar: Calendar) -> str:
+def explain(settings: Settings, calendar: Calendar, tariffs: Tariffs | None = None) -> str:
     """In a few lines: where things are read from, kept and sent. No secrets."""
     log = "embedded log " + str(settings.data_dir / "log.db") if settings.embedded else settings.broker
     store = settings.store_url.rsplit("@", 1)[-1] if "@" in settings.store_url else settings.store_url
@@ -57,6 +58,7 @@ def explain(settings: Settings, calendar: Calendar) -> str:
         f"  log             {log}, {settings.partitions} partitions",
         f"  tickets         {store}",
         f"  working time    {_working_time(settings, calendar)}",
+        f"  prices          {_prices(settings, tariffs)}",
         f"  false flags     {_budget(settings)}",
         f"  history         {history}{influx}",
         f"  webhook         {settings.desks.webhook.url or 'off'}",
@@ -91,3 +93,13 @@ def _working_time(settings: Settings, calendar: Calendar) -> str:
         f"{settings.tickets.calendar}, {calendar.tz}: {len(calendar.holidays)} holidays, "
         f"{len(calendar.makeup)} make-up days{until}"
     )
+
+
+def _prices(settings: Settings, tariffs: Tariffs | None) -> str:
+    """Where prices are from, the tariffs, and up to what one person decides on a credit."""
+    limits = settings.tickets.credit_limit
+    alone = ", ".join(f"{amount} {currency}" for currency, amount in sorted(limits.items()))
+    two = f"two persons decide on credits above {alone}" if alone else "two persons decide on every credit"
+    if tariffs is None:
+        return f"none; {two}"
+    return f"{settings.tickets.tariffs}: {', '.join(sorted(tariffs.by_name))}; {two}"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.bill_days import days_to_bill, next_bill
-from streams.bill_run import Advice, advise, bill_days_of, lines
+from streams.bill_run import advise, bill_days_of, lines
+from streams.decisions import Advice
 from streams.money_words import MONEY
 from streams.points import Point
 from streams.settlement import Credit, CreditState, Notice, NoticeState, NoticeText

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.book import Book
+from streams.book import Book, Refused
 from streams.credit import Limits, Proposal, approve, booked, hold_bill, propose, refuse
-from streams.lifecycle import Refused
 from streams.roles import Actor, Role
 from streams.settlement import CreditState
 from streams.tickets import State, Ticket

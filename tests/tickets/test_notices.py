@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.book import Book
-from streams.lifecycle import Refused
+from streams.book import Book, Refused
 from streams.money_words import MONEY, credit_word
 from streams.mutes import Mute, MuteKind
 from streams.notice_words import SITUATIONS, Facts, message, sms_parts

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from streams.decisions import Use
 from streams.estimate import of_flag
 from streams.settlement import Estimate, Money
-from streams.tariff import NoPrice, Tariff, Tariffs, Tier, Use
+from streams.tariff import NoPrice, Tariff, Tariffs, Tier
 from streams.tariff_file import TariffError, load_tariffs, tariffs_in
 from tests.tickets.tools import golden
 

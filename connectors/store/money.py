@@ -1,0 +1,89 @@
+"""What decisions about money ask of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement, Engine, select
+
+from connectors.store import rows
+from connectors.store.engine import reading
+from connectors.store.tables import tickets
+from connectors.store.tables_trade import points
+from streams.points import Point
+from streams.tickets import Ticket
+
+_CHUNK = 1000
+
+
+class MoneyStore:
+    """Meters, their neighbours, and those that are billed on a day. Part of ``Store``."""
+
+    _engine: Engine
+
+    def point_of_meter(self, meter_id: str) -> Point | None:
+        """What the registry says of a meter; None where it says nothing."""
+        found = self._points(points.c.meter_id == meter_id, 1)
+        return found[0] if found else None
+
+    def neighbours(self, point: Point, limit: int) -> list[Point]:
+        """Other meters of the same area, commodity and class, by meter; none where the area is not stated."""
+        if not point.area:
+            return []
+        same = (
+            (points.c.area == point.area)
+            & (points.c.commodity == point.commodity)
+            & (points.c.meter_class == point.meter_class)
+            & (points.c.meter_id != point.meter_id)
+        )
+        return self._points(same, limit)
+
+    def billed(self, bill_days: Sequence[int]) -> tuple[list[Ticket], list[Point]]:
+        """Open tickets of meters that are billed on one of these days of the month, and those meters.
+
+        A ticket of a group is among them where one of its meters is.
+        """
+        mine = tickets.c.open & tickets.c.bill_day.in_(bill_days)
+        groups = tickets.c.open & (tickets.c.group != "")
+        with reading(self._engine) as connection:
+            found = {
+                row["id"]: rows.ticket_of(row)
+                for row in connection.execute(
+                    select(tickets).where(mine | groups).order_by(tickets.c.id)
+                ).mappings()
+            }
+        wanted = sorted({meter for t in found.values() for meter in (t.meter_id, *t.meters)})
+        known: list[Point] = []
+        for start in range(0, len(wanted), _CHUNK):
+            part = points.c.meter_id.in_(wanted[start : start + _CHUNK])
+            known += self._points(part & points.c.bill_day.in_(bill_days))
+        named = {point.meter_id for point in known}
+        known += [
+            point_from(t)
+            for t in found.values()
+            if t.place.get("bill_day") in bill_days and t.meter_id not in named and not t.group
+        ]
+        billed = {point.meter_id for point in known}
+        return [t for t in found.values() if billed.intersection((t.meter_id, *t.meters))], known
+
+    def _points(self, where: ColumnElement[bool], limit: int | None = None) -> list[Point]:
+        query = select(points).where(where).order_by(points.c.meter_id).limit(limit)
+        with reading(self._engine) as connection:
+            return [rows.struct_of(row, Point) for row in connection.execute(query).mappings()]
+
+
+def point_from(ticket: Ticket) -> Point:
+    """The place of a ticket's meter as its flag told it, where the registry's row is not there."""
+    place = ticket.place
+    point = Point(
+        meter_id=ticket.meter_id,
+        service_point_id=ticket.service_point_id,
+        commodity=ticket.commodity,
+        area=ticket.area,
+        meter_class=str(place.get("class", "")),
+        tz=str(place.get("tz", "")),
+        tariff=str(place.get("tariff", "")),
+    )
+    day = place.get("bill_day")
+    return replace(point, bill_day=day) if isinstance(day, int) else point

@@ -18,6 +18,7 @@ from connectors.web.problems import Problem
 from connectors.web.sources import HistorySource, Reader
 from streams.decisions import Choice, Draft, Place, SideBySide, since_1970
 from streams.roles import Actor
+from streams.written import instant
 
 T = TypeVar("T")
 _ID = re.compile(r"[A-Z0-9-]{1,64}")
@@ -334,8 +335,8 @@ def _shown(found: SideBySide, place: Place) -> dict[str, Any]:
     window = found.window
     return {
         "ticket_id": place.ticket.id,
-        "start": None if window is None else shapes.instant(window.start_ns),
-        "end": None if window is None else shapes.instant(window.end_ns),
+        "start": None if window is None else instant(window.start_ns),
+        "end": None if window is None else instant(window.end_ns),
         "days": None if window is None else round(window.days, 4),
         "billed": found.billed,
         "unit": found.unit,

@@ -25,6 +25,7 @@ from connectors.store.hooks import Hooks
 from connectors.store.money import MoneyStore
 from connectors.store.mutes import Mutes
 from connectors.store.outbox import Outbox
+from connectors.store.pages import Pages
 from connectors.store.people import People
 from connectors.store.places import Places
 from connectors.store.quality import Quality
@@ -52,6 +53,7 @@ class Rules(Protocol):
 
 class Store(
     Hooks,
+    Pages,
     Outbox,
     Watch,
     Quality,

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 def routes(settings: Settings, store: Store, clock: Clock) -> list[Routes]:
     """The makers of routes, in the order in which requests meet them."""
-    from connectors.web import bill_run, money
+    from connectors.web import bill_run, money, tmf621
     from connectors.web import verdicts as judging
     from streams.programs.money import money_desk
 
     desk = VerdictDesk(settings, store, clock)
     money_work = money_desk(settings, store, clock)
     return [
+        tmf621.routes(store),
         lambda reader: judging.router(reader, desk),
         money.router(money_work),
         bill_run.router(money_work),

@@ -120,7 +120,7 @@ class _Pack(Telling):
         yield "watched", self.at(ticket.watch_until_ns)
         yield "related", say("list").join(ticket.related)
         yield "merged_into", ticket.merged_into
-        if ticket.meters:
+        if ticket.meter_count > 1:
             names = say("list").join(ticket.meters[:MOST]) + ("…" if len(ticket.meters) > MOST else "")
             yield (
                 "meters",
@@ -129,18 +129,20 @@ class _Pack(Telling):
 
     def _sla(self) -> Iterator[tuple[str, str]]:
         sla, now = self.ticket.sla, self.exhibits.made_ns
-        yield "ack_due", self._due(sla.ack_due_ns, sla.acknowledged_ns or now)
+        yield "ack_due", self._due(sla.ack_due_ns, sla.acknowledged_ns, now)
         yield "acknowledged", self.at(sla.acknowledged_ns)
-        yield "resolve_due", self._due(sla.resolve_due_ns, self.ticket.closed_ns or now)
-        yield "callback_due", self._due(sla.callback_due_ns, self.ticket.callback.done_ns or now)
+        yield "resolve_due", self._due(sla.resolve_due_ns, self.ticket.closed_ns, now)
+        yield "callback_due", self._due(sla.callback_due_ns, self.ticket.callback.done_ns, now)
         yield "paused", self.at(sla.paused_since_ns)
         if sla.paused_ns:
             yield "paused_for", self.say("hours", n=number(round(sla.paused_ns / NS / 3600, 1)))
 
-    def _due(self, due_ns: int | None, met_ns: int) -> str:
+    def _due(self, due_ns: int | None, met_ns: int | None, now_ns: int) -> str:
         if due_ns is None:
             return ""
-        return self.at(due_ns) + (self.say("missed") if met_ns > due_ns else "")
+        kept = "kept" if met_ns is not None and met_ns <= due_ns else "missed"
+        open_yet = met_ns is None and now_ns <= due_ns
+        return self.at(due_ns) + ("" if open_yet else self.say(kept))
 
     def _callback(self) -> str:
         say, callback = self.say, self.ticket.callback

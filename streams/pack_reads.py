@@ -28,7 +28,7 @@ from streams.pack_words import Say
 from streams.written import Local, amount, number, unit
 
 _READS = 40
-_EXTREMES = 10  # of interval readings and of gauges, each way
+_EXTREMES = 8  # of the readings within the flagged span, each way
 _REGISTERS = 4  # a table each
 _SHORT = 21 * DAY  # windows up to here are drawn by the hour
 _ALIKE = 0.5  # the others' change, as a share of this meter's, from which the area has changed as well
@@ -234,11 +234,7 @@ class Reads:
                 (trace.time_ns >= start) & (trace.time_ns <= end) & np.isfinite(trace.value)
             )
             order = within[np.argsort(trace.value[within], kind="stable")]
-            chosen = (
-                order[-_EXTREMES:]
-                if trace.kind is Kind.INTERVAL
-                else [*order[:_EXTREMES], *order[-_EXTREMES:]]
-            )
+            chosen = [*order[:_EXTREMES], *order[-_EXTREMES:]]
             picked |= dict.fromkeys(int(row) for row in chosen)
         return sorted(list(picked)[:_READS])
 

@@ -29,7 +29,10 @@ class Work:
         titles = ("check", "decides", "finding", "by", "when")
         blocks: list[Block] = [
             Table(
-                columns=(Column(say("seq"), "right"), *(Column(say(key)) for key in titles)),
+                columns=(
+                    Column(say("seq"), "right"),
+                    *(Column(say(key), whole=key == "when") for key in titles),
+                ),
                 rows=tuple(self._step(step) for step in tell.ticket.steps),
                 empty=say("no_checks"),
             )

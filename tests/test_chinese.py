@@ -36,7 +36,17 @@ def constants(path: Path) -> Iterator[tuple[int, str]]:
 
 
 @pytest.mark.parametrize(
-    "module", ["streams/wording.py", "streams/causes.py", "streams/routing.py", "connectors/web/words.py"]
+    "module",
+    [
+        "streams/wording.py",
+        "streams/causes.py",
+        "streams/routing.py",
+        "connectors/web/words.py",
+        "streams/pack_words.py",
+        "streams/conclusion.py",
+        "streams/document.py",
+        "streams/evidence_words.py",
+    ],
 )
 def test_no_chinese_text_has_ascii_punctuation(module: str) -> None:
     texts = [(line, text) for line, text in constants(ROOT / module) if re.search(CHINESE, text)]

@@ -39,7 +39,7 @@ _NAME, _VALUE = Style(9.4, 13.6, "#51606e"), Style(9.4, 13.6)
 _HEAD, _CELL = Style(8.8, 12.8, "#33414e", bold=True), Style(8.8, 12.8)
 _LEVELS = {"info": ("#0b5cab", "#eef4fa"), "good": ("#1e7d43", "#edf7f0"), "warning": ("#c96b00", "#fdf3e5")}
 _RULE, _FAINT = "#b8c2cc", "#e3e8ed"
-_CHART_HEIGHT = 205.0
+_CHART_HEIGHT, _LEAST_HEIGHT = 205.0, 140.0
 _SAMPLE = 60  # rows by which the widths of columns are chosen
 _PAD = 5.0
 
@@ -173,10 +173,13 @@ class _Setter:
 
     def _figure(self, figure: Figure) -> None:
         caption = lines(self._pen, figure.caption, _GREY, ACROSS) if figure.caption else []
-        self._room(_CHART_HEIGHT + 6 + min(len(caption), 4) * _GREY.leading)
-        drawing = draw(figure.chart, ACROSS, _CHART_HEIGHT)
-        self.pages[-1].shapes.append(Picture(LEFT, self._y, drawing))
-        self._y += _CHART_HEIGHT + 3
+        below = 6 + min(len(caption), 4) * _GREY.leading
+        height = BOTTOM - self._y - below
+        if not _LEAST_HEIGHT <= height <= _CHART_HEIGHT:  # a little lower rather than on the next page
+            height = _CHART_HEIGHT
+        self._room(height + below)
+        self.pages[-1].shapes.append(Picture(LEFT, self._y, draw(figure.chart, ACROSS, height)))
+        self._y += height + 3
         self._lines(caption, _GREY)
         self._y += 5
 

@@ -21,7 +21,7 @@ from streams.messages import NS, Kind, Quality
 from streams.pack import build
 from streams.pack_words import WORDS
 from streams.states import State
-from streams.tickets import Swap, Ticket, Verdict
+from streams.tickets import Sla, Swap, Ticket, Verdict
 from tests.documents.pack_tools import (
     NEGATIVE,
     bare,
@@ -305,6 +305,53 @@ def test_hostile_strings_in_every_field_are_only_text() -> None:
         assert "script" not in html_parts(page)[1]
         assert page.count("<script") == 0
         assert pdf_pages(render_pdf(found, fonts()))
+
+
+def test_many_readings_are_told_by_those_that_tell_most() -> None:
+    start = ns("2012-03-01")
+    flow = [(start + n * 3600 * NS, 0.08 + (n % 7) / 10) for n in range(2400)]
+    flow[1300] = (flow[1300][0], 9.9)
+    flow[1301] = (flow[1301][0], 0.001)
+    made = exhibits(golden_ticket(), traces=[trace("wei", flow, Kind.INTERVAL)], neighbours={})
+    found = build(made, "en")
+    (reads,) = [table for table in blocks(found, Table) if table.caption.startswith("Reads")]
+    assert "of 2,400" in reads.caption
+    assert 12 <= len(reads.rows) <= 18
+    amounts = [row[1] for row in reads.rows]
+    assert "9.9 m³" in amounts
+    assert "0.001 m³" in amounts
+    assert [row[0] for row in reads.rows] == sorted(row[0] for row in reads.rows)
+
+
+def test_pressure_is_drawn_as_it_was_with_its_limit() -> None:
+    start = ns("2026-05-25")
+    values = [(start + n * 900 * NS, 2.1 + (n % 5) / 100) for n in range(700)]
+    evidence = {"start": "2026-05-31T03:00:00Z", "end": "2026-05-31T05:00:00Z", "limit": 1.6, "unit": "kPa"}
+    ticket = golden_ticket(evidence=evidence)
+    found = build(exhibits(ticket, traces=[trace("wei", values, Kind.GAUGE, "kPa")]), "en")
+    (figure,) = blocks(found, Figure)
+    drawn, limit = figure.chart.lines
+    assert figure.chart.unit == "kPa"
+    assert {value for _, value in drawn.points} <= {value for _, value in values}
+    assert {value for _, value in limit.points} == {1.6}
+    assert figure.chart.band is not None
+    assert "nothing to compare" in told(found)
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "said"),
+    [
+        (None, "2026-06-01 19:00 (missed)"),
+        (-90, "2026-06-01 19:00 (kept)"),
+        (-30, "2026-06-01 19:00 (missed)"),
+    ],
+)
+def test_due_dates_say_whether_they_were_kept(acknowledged: int | None, said: str) -> None:
+    due = NOW - 3600 * NS
+    met = None if acknowledged is None else NOW + acknowledged * 60 * NS
+    found = build(exhibits(golden_ticket(sla=Sla(ack_due_ns=due, acknowledged_ns=met))), "en")
+    facts = {pair for block in blocks(found, Facts) for pair in block.pairs}
+    assert ("Acknowledge by", said) in facts
 
 
 # -- use between reads ------------------------------------------------------------------------------

@@ -103,11 +103,11 @@ class Detail:
             if ticket.escalated:
                 Tag("span", view.code("escalated"), "chip drill")
         if view.reader.sources.papers is not None:
-            with Tag("p", look="sub"):
-                Tag("span", f"{say('pack')}{say('colon')}")
+            with Tag("p", look="papers"):
+                Tag("span", f"{say('pack')}{say('colon')}", "sub")
                 for form in ("html", "pdf"):
                     href = f"/api/tickets/{ticket.id}/pack?format={form}&language={say.language}"
-                    Tag("a", form.upper(), "pack", href=href, target="_blank", rel="noopener")
+                    Tag("a", form.upper(), href=href, target="_blank", rel="noopener")
         with Tag("dl", look="facts"):
             self._fact(say("service_point"), ticket.service_point_id)
             self._fact(say("meter"), ticket.meter_id)

@@ -130,6 +130,34 @@ def import_(
     typer.echo(told, err=True)
 
 
+complaints = typer.Typer(help="Complaints of customers.", no_args_is_help=True)
+app.add_typer(complaints, name="complaints")
+
+
+@complaints.command("import")
+def import_complaints(
+    file: Annotated[Path, typer.Argument(help="CSV with headings in Chinese or English; docs/complaints.md")],
+    config: Config = None,
+    rejects: Annotated[
+        Path | None, typer.Option("--rejects", help="what is refused, with the reason; else FILE.rejects.csv")
+    ] = None,
+    encoding: Annotated[str, typer.Option(help="utf-8, gb18030 …; auto: one of these two")] = "auto",
+    source: Annotated[str, typer.Option(help="whose numbers these are, where the file does not say")] = "csv",
+) -> None:
+    """Take complaints from a file: each once, tied to the ticket that was there first."""
+    from streams.ports import PortError
+    from streams.programs.complaints import import_complaints as work
+
+    settings = _load(config)
+    configure("import", settings.log_level, settings.log_json)
+    try:
+        refused = rejects or file.with_name(f"{file.name}.rejects.csv")
+        told = asyncio.run(work(settings, file, refused, encoding, source))
+    except (ConfigError, OSError, ValueError, PortError) as error:
+        _fail(error)
+    typer.echo(told)
+
+
 @app.command("check-config")
 def check_config(
     config: Config = None,

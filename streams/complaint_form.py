@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from streams.complaints import Attachment, Channel, Complainant, Complaint, Stage
+from streams.complaints import Attachment, Channel, Complainant, Complaint, Faults, Stage
 from streams.messages import NS
 from streams.states import LABELS, Category, Urgency
 from streams.subjects import SUBJECTS, endangers, plain, recognised, subject_of
@@ -90,14 +90,6 @@ _LOCAL = re.compile(
 )
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-
-
-class Faults(ValueError):
-    """What is wrong with a form: a sentence for each fault."""
-
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("; ".join(faults))
-        self.faults = tuple(faults)
 
 
 class Filled(NamedTuple):
@@ -184,8 +176,8 @@ def _text(name: str, value: Any, faults: list[str]) -> str:
     """The text of a field as every database takes it; numbers count as their digits."""
     if value is None:
         return ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**40:
+        value = str(value)  # a number that a program did not write as text
     if not isinstance(value, str):
         faults.append(f"{name}: expected text, got {type(value).__name__}")
         return ""

@@ -127,3 +127,11 @@ class ComplaintFilter(msgspec.Struct, frozen=True, kw_only=True):
     linked: bool | None = None
     start_ns: int | None = None
     end_ns: int | None = None
+
+
+class Faults(ValueError):
+    """What is wrong with a form: a sentence for each fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)

@@ -197,6 +197,15 @@ class DocumentsSettings(Section):
     subfont: int = Field(0, ge=0, description="which font of a collection (.ttc)")
 
 
+class ComplaintsSettings(Section):
+    """How complaints meet tickets."""
+
+    window_days: float = Field(
+        90.0, gt=0, le=3660, description="a closed ticket counts as known for so long after its opening"
+    )
+    emergency_phone: str = Field("", max_length=64, description="said to whoever smells gas")
+
+
 class WatchSettings(Section):
     """Self-watch: when operations get a ticket about Forestall itself."""
 

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from streams.desk_sections import DesksSettings
 from streams.section import Section, is_loopback, url_of
 from streams.sections import (
+    ComplaintsSettings,
     DetectionSettings,
     DocumentsSettings,
     HistorySettings,
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     influx: InfluxSettings = InfluxSettings()
     desks: DesksSettings = DesksSettings()
     tickets: TicketsSettings = TicketsSettings()
+    complaints: ComplaintsSettings = ComplaintsSettings()
     people: PeopleSettings = PeopleSettings()
     retention: RetentionSettings = RetentionSettings()
     documents: DocumentsSettings = DocumentsSettings()

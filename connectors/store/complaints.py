@@ -18,7 +18,7 @@ from connectors.store.book import WantedBy, lock, put, save
 from connectors.store.engine import reading
 from connectors.store.people import forget_unused, move_person, put_person
 from connectors.store.tables import tickets
-from connectors.store.tables_trade import aliases, complaints, points
+from connectors.store.tables_trade import aliases, complaints, muted_flags, mutes, points
 from streams.book import Book
 from streams.complaints import Complainant, Complaint, ComplaintFilter, Site
 from streams.points import Point, folded
@@ -133,10 +133,23 @@ class Complaints:
         with reading(self._engine) as connection:
             return locate(connection, named)
 
-    def at_site(self, site: Site, since_ns: int) -> Book:
-        """A book, not to be saved: tickets of a site and of the groups that hold it, open or opened since."""
+    def at_site(self, site: Site, since_ns: int, now_ns: int, also: str = "") -> Book:
+        """What is known of a site, in a book that is not to be saved.
+
+        Tickets of the site and of what holds it, open or opened since, and the ticket ``also``; mutes that hold
+        now; flags that wait.
+        """
         with reading(self._engine) as connection:
-            return _book(connection, site, since_ns)
+            book = _book(connection, site, since_ns, also)
+            held = mutes.c.place.in_(site.places) & (mutes.c.start_ns <= now_ns) & (mutes.c.end_ns > now_ns)
+            query = select(mutes).where(held).order_by(mutes.c.end_ns.desc(), mutes.c.id)
+            book.mutes = [rows.mute_of(row) for row in connection.execute(query).mappings()]
+            waits = muted_flags.c.service_point_id == site.service_point_id
+            wanted = select(muted_flags).where(waits, muted_flags.c.outcome == "")
+            if site.service_point_id:
+                for row in connection.execute(wanted.order_by(muted_flags.c.since_ns)).mappings():
+                    book.muted[row["flag_id"]] = rows.muted_of(row)
+            return book
 
     def put_alias(self, alias: str, service_point_id: str, now_ns: int) -> None:
         """Give a service point another name, or move that name to it."""

@@ -92,7 +92,7 @@ def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
                 got=repr(state[:64]),
                 action="mend it",
             )
-        cursor = _cursor(before) if before else None
+        cursor = page_after(before) if before else None
         # one more than asked for: whether there is a next page
         found = await reader.ask(
             lambda store: store.tickets(state or None, limit + 1, service_point=service_point, before=cursor)
@@ -205,7 +205,8 @@ def _status(found: Snapshot, reader: Reader, version: str) -> dict[str, Any]:
     }
 
 
-def _cursor(text: str) -> tuple[int, str]:
+def page_after(text: str) -> tuple[int, str]:
+    """Where a page begins: the ``next`` of the one before it."""
     opened, _, ticket_id = text.partition(".")
     if not opened.removeprefix("-").isdecimal() or len(opened) > 19 or not ticket_id:
         raise Problem(

@@ -266,6 +266,7 @@ async def serve_web(
     missing : why the store cannot be asked yet; empty: it can
     """
     from connectors.web import Sources, User, Vocabulary, WebConfig, make_app, serve
+    from connectors.web.metrics import Families
     from streams.programs.desks import make_inbox
     from streams.programs.papers import papers
     from streams.programs.routes import routes
@@ -311,7 +312,9 @@ async def serve_web(
             for user in settings.web.users
         ),
     )
-    app = make_app(sources, config, routers=routes(settings, store, clock))
+    told: list[Families] = []
+    routers = routes(settings, store, clock, told)
+    app = make_app(sources, config, lambda: [one for family in told for one in family()], routers=routers)
     try:
         await serve(app, settings.web.host, settings.web.port, stop, ready)
     finally:

@@ -6,23 +6,31 @@ from typing import TYPE_CHECKING
 
 from connectors.store import Store
 from streams.clock import Clock
+from streams.programs.complaints import make_reception, metrics
 from streams.programs.verdicts import VerdictDesk
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     from connectors.web.app import Routes
+    from connectors.web.metrics import Families
 
 
-def routes(settings: Settings, store: Store, clock: Clock) -> list[Routes]:
-    """The makers of routes, in the order in which requests meet them."""
-    from connectors.web import bill_run, money, tmf621
+def routes(settings: Settings, store: Store, clock: Clock, told: list[Families]) -> list[Routes]:
+    """The makers of routes, in the order in which requests meet them.
+
+    told : gets the metrics that the topics add
+    """
+    from connectors.web import bill_run, complaints, money, tmf621
     from connectors.web import verdicts as judging
     from streams.programs.money import money_desk
 
     desk = VerdictDesk(settings, store, clock)
     money_work = money_desk(settings, store, clock)
+    reception = make_reception(settings, store, clock)
+    told.append(lambda: metrics(reception.tally))
     return [
         tmf621.routes(store),
+        lambda reader: complaints.routes(reader, reception),
         lambda reader: judging.router(reader, desk),
         money.router(money_work),
         bill_run.router(money_work),

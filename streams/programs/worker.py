@@ -12,7 +12,7 @@ from connectors.line_protocol import Labels
 from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web.probe import Metric, Probe
-from streams import detect, open_tickets, record
+from streams import detect, open_tickets, record, take_complaints
 from streams.bank import Bank
 from streams.clock import Clock
 from streams.deliver import Deliverer, wanted_by
@@ -22,6 +22,8 @@ from streams.keeper import Keeper
 from streams.lag import Lag
 from streams.open_tickets import TicketOpener
 from streams.programs import compose
+from streams.programs.complaints import make_reception
+from streams.programs.complaints import metrics as complaint_metrics
 from streams.programs.desks import make_desks
 from streams.programs.ending import end_within
 from streams.programs.ingest import insist
@@ -29,6 +31,7 @@ from streams.programs.warm_up import warm_up
 from streams.quality_keep import QualityKeep
 from streams.record import Recorder
 from streams.settings import Settings
+from streams.take_complaints import ComplaintTaker
 from streams.topology import build, make_app
 
 log = logging.getLogger(__name__)
@@ -80,6 +83,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             apps.append(recording)
             for history in histories:
                 stack.push_async_callback(history.close)
+        desk = make_app(settings, f"{settings.app}-complaints")
+        reception = make_reception(settings, store, clock)
+        taker = ComplaintTaker(desk, reception, durable)
+        take_complaints.attach(desk, taker)
+        apps.append(desk)
         lag = Lag(durable, keeper, opener)
         deliverer = Deliverer(store, desks, clock)
         heart = Heart(store, "worker", lambda: _figures(keeper, opener, recorder, lag, clock), clock)
@@ -87,7 +95,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             settings.metrics.host,
             settings.metrics.worker_port,
             settings.metrics.token.get_secret_value(),
-            lambda: _metrics(keeper, opener, recorder, lag),
+            lambda: [*_metrics(keeper, opener, recorder, lag), *complaint_metrics(reception.tally, taker)],
             lambda: (keeper.ready, "" if keeper.ready else f"{doing}: no partitions are ready yet"),
         )
         if settings.metrics.worker_port:

@@ -29,7 +29,9 @@ _DISTRICT = re.compile(
     rf"(?:{_NAME}{{2,8}}?(?:市|自治州|地区|地區|盟))?)"
     rf"((?:{_NAME}{{1,7}}?(?<![小社园園校厂廠景库庫牧])[区區县縣旗])?)"
 )
-_E_MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+")
+_E_MAIL = re.compile(
+    r"[^\s@<>()\[\],;:，；：、。]+@[^\s@<>()\[\],;:，；：、。]+\.[^\s@<>()\[\],;:，；：、。]+"
+)
 _IDENTITY = re.compile(r"(?<!\d)\d{17}[\dXx](?!\d)")
 _CALLABLE = re.compile(
     r"(?<!\d)(?:\+\d[\d -]{6,14}\d|(?:(?:\+|00)86[ -]?)?1[3-9]\d(?:[ -]?\d{4}){2}|0\d{2,3}-\d{7,8})(?!\d)"
@@ -131,6 +133,13 @@ def telltale(text: str) -> str:
     if _IDENTITY.search(plain):
         return "an identity card's number"
     return "a telephone number" if _CALLABLE.search(plain) else ""
+
+
+def redact(text: str) -> str:
+    """The text without what ``telltale`` finds, for what can never be taken back."""
+    for pattern in (_E_MAIL, _IDENTITY, _CALLABLE):
+        text = pattern.sub("[…]", text)
+    return text
 
 
 def substantial(reason: str) -> bool:

@@ -13,6 +13,7 @@ from streams.masks import (
     mask_phone,
     normal_email,
     normal_phone,
+    redact,
     substantial,
     telltale,
 )
@@ -139,6 +140,11 @@ def test_the_middle_of_a_mobile_number_is_never_shown(phone: str) -> None:
 )
 def test_what_gives_a_person_away(text: str, what: str) -> None:
     assert telltale(text) == what
+
+
+def test_what_gives_a_person_away_is_left_out() -> None:
+    told = "电话13812345678, anna@example.com, 身份证11010519491231002X, meter 2023123456789"
+    assert redact(told) == "电话[…], […], 身份证[…], meter 2023123456789"
 
 
 @pytest.mark.parametrize("reason", ["预约上门检表", "核实地址", "call the customer back", "回访用户"])

@@ -44,6 +44,7 @@ class Writer:
             self._db.close()
             raise
         self._looked_ns = -_LOOK_NS
+        self._version = -1  # of the file, as others have last left it
         self._totals: dict[str, int] = {}  # meter → key of its register without a name: nearly all
         self._keys: dict[tuple[str, str], int] = {}  # meter, register → key
         self._units: dict[str, int] = {}
@@ -59,6 +60,7 @@ class Writer:
                 self._forget()
             try:
                 with transaction(self._db):
+                    self._heed_others()
                     self._runs.append(self._cells(columns), now_ns)
             except BaseException:
                 self._forget()  # the keys that this transaction made are not there
@@ -140,6 +142,13 @@ class Writer:
             key = self._db.execute("SELECT key FROM units WHERE name = ?", (name,)).fetchone()[0]
             self._units[name] = key
         return key
+
+    def _heed_others(self) -> None:
+        """Forget the keys where another connection has written: it may have parted a meter from its readings."""
+        version = self._db.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            self._forget()
+            self._version = version
 
     def _forget(self) -> None:
         self._totals.clear()

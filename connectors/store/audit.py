@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, delete, func, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select, text
 
 from connectors.store.engine import reading
 from connectors.store.rows import entry_of, struct_of
 from connectors.store.tables import ticket_history, tickets
 from connectors.store.tables_trade import audit
 from streams.chain import BEGINNING, digest, history_digest
+from streams.masks import redact
 from streams.roles import Actor, Role
 
 T = TypeVar("T")
@@ -83,7 +84,9 @@ def add(
     that may have to wait (locks of service points above all).
 
     concerning : ``kind/id``
-    details    : JSON types; no personal data, for a line can never be taken back
+    reason     : of people; numbers and addresses that they have put in are left out, for a line
+                 can never be taken back
+    details    : JSON types, without personal data
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -96,7 +99,7 @@ def add(
         "role": str(actor.role),
         "action": action,
         "object": concerning,
-        "reason": reason,
+        "reason": redact(reason),
         # as the database will give it back: no tuples, no instants, keys that are strings
         "details": msgspec.json.decode(msgspec.json.encode(details or {})),
     }
@@ -105,13 +108,18 @@ def add(
     return int(line["seq"])
 
 
+def over(before_ns: int) -> ColumnElement[bool]:
+    """The rows up to the first that is not older."""
+    young = select(func.min(audit.c.seq)).where(audit.c.at_ns >= before_ns).scalar_subquery()
+    return audit.c.seq < func.coalesce(young, 1 << 62)
+
+
 def prune(connection: Connection, now_ns: int, before_ns: int) -> int:
     """Delete the oldest rows, up to the first that is not older than ``before_ns``; return how many.
 
     What stays still tells what it follows.
     """
-    young = select(func.min(audit.c.seq)).where(audit.c.at_ns >= before_ns).scalar_subquery()
-    query = select(audit.c.seq, audit.c.digest).where(audit.c.seq < young)
+    query = select(audit.c.seq, audit.c.digest).where(over(before_ns))
     last = connection.execute(query.order_by(audit.c.seq.desc()).limit(1)).one_or_none()
     if last is None:
         return 0

@@ -21,6 +21,7 @@ from connectors.store.cases import Cases, filled
 from connectors.store.chores import Chores
 from connectors.store.complaints import Complaints
 from connectors.store.engine import collided, connect, reading, shown, writing
+from connectors.store.erasure import Erasure
 from connectors.store.hooks import Hooks
 from connectors.store.money import MoneyStore
 from connectors.store.mutes import Mutes
@@ -29,6 +30,7 @@ from connectors.store.pages import Pages
 from connectors.store.people import People
 from connectors.store.places import Places
 from connectors.store.quality import Quality
+from connectors.store.retention import Retention
 from connectors.store.tables import ticket_flags, tickets
 from connectors.store.verdicts import Verdicts
 from connectors.store.watch import Watch
@@ -66,6 +68,8 @@ class Store(
     Chores,
     Cases,
     MoneyStore,
+    Erasure,
+    Retention,
 ):
     """Tickets, their outbox, and the signs of life.
 

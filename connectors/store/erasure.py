@@ -1,0 +1,294 @@
+"""Everything that is held of a service point: given out whole, or erased.
+
+Erased are names, numbers, addresses, and all text that people wrote, wherever it was copied to.
+What stays are codes, figures and instants under pseudonyms: the statistics count the same as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import Connection, Engine, delete, select, update
+
+from connectors.sealing import Seal
+from connectors.store import audit as log
+from connectors.store.book import lock
+from connectors.store.people import FIELDS, people_at
+from connectors.store.rows import entry_of
+from connectors.store.tables import dead_deliveries, outbox, steps, ticket_flags, ticket_history, tickets
+from connectors.store.tables_trade import aliases, complaints, muted_flags, mutes, people, points, verdicts
+from streams.chain import BEGINNING, history_digest
+from streams.roles import Actor
+
+T = TypeVar("T")
+
+EXPORTED = "people.exported"
+#: what stands where text of people stood
+GONE = "[erased]"
+#: text of people in a ticket's ``details``: keys at any depth below these
+_FREE = frozenset(
+    {"verdict_reason", "none_because", "signed", "record", "reason", "decision", "note", "text", "sms"}
+)
+#: of detectors, not of people
+_OURS = frozenset({"evidence", "hypotheses", "estimate", "estimates"})
+_ACTOR = "forestall"  # who writes lines of history by itself
+_COMPLAINT: Mapping[str, Any] = {"content": "", "demand": "", "named": "", "attachments": []}
+
+
+class StillOpen(Exception):
+    """Tickets of the service point are open: whoever works on them needs to reach the customer."""
+
+    def __init__(self, ticket_ids: Iterable[str]) -> None:
+        self.ticket_ids = tuple(ticket_ids)
+        super().__init__(f"expected no open ticket at the service point, got {', '.join(self.ticket_ids)}")
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was erased of a service point; ``meters`` are those whose readings are elsewhere."""
+
+    service_point_id: str
+    people: int
+    complaints: int
+    tickets: int
+    lines: int  # of histories
+    deliveries: int  # copies in the outbox: dropped, or waiting and rewritten
+    meters: tuple[str, ...]
+
+
+class Erasure:
+    """Export and erasure by service point. Part of ``Store``."""
+
+    _engine: Engine
+    _seal: Seal
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
+        raise NotImplementedError
+
+    def export_point(self, service_point_id: str, actor: Actor, reason: str, now_ns: int) -> dict[str, Any]:
+        """Everything that the store holds of a service point, in the clear; JSON types. It is logged."""
+
+        def work(connection: Connection) -> dict[str, Any]:
+            found = _export(connection, self._seal, service_point_id)
+            counts = {name: len(rows) for name, rows in found.items() if isinstance(rows, list)}
+            log.add(connection, now_ns, actor, EXPORTED, f"service_point/{service_point_id}", reason, counts)
+            return found
+
+        return self._transaction(work)
+
+    def erase_point(
+        self, service_point_id: str, actor: Actor, reason: str, now_ns: int, *, also_open: bool = False
+    ) -> Erased:
+        """Erase what tells of people at a service point, in one transaction; again it finds nothing more.
+
+        Raises StillOpen where a ticket is open, unless ``also_open``.
+        """
+        if not service_point_id:
+            raise ValueError("expected a service point, got none: assign the complaint to one first")
+
+        def work(connection: Connection) -> Erased:
+            lock(connection, [service_point_id, f"people/{service_point_id}"])
+            done, lines = _erase(connection, self._seal, service_point_id, now_ns, also_open)
+            details = {**msgspec.to_builtins(done), "lines": lines}
+            log.add(
+                connection, now_ns, actor, log.ERASED, f"service_point/{service_point_id}", reason, details
+            )
+            return done
+
+        return self._transaction(work)
+
+
+def _export(connection: Connection, seal: Seal, point: str) -> dict[str, Any]:
+    def rows(table: Any, where: Any, *order: Any) -> list[dict[str, Any]]:
+        found = connection.execute(select(table).where(where).order_by(*order)).mappings()
+        return [{str(name): value for name, value in row.items()} for row in found]
+
+    persons = people_at(connection, seal, point)
+    ids = _ticket_ids(connection, point)
+    own = {
+        "tickets": rows(tickets, tickets.c.id.in_(ids), tickets.c.opened_ns),
+        "history": rows(
+            ticket_history,
+            ticket_history.c.ticket_id.in_(ids),
+            ticket_history.c.ticket_id,
+            ticket_history.c.seq,
+        ),
+        "steps": rows(steps, steps.c.ticket_id.in_(ids), steps.c.ticket_id, steps.c.seq),
+        "flags": rows(ticket_flags, ticket_flags.c.ticket_id.in_(ids), ticket_flags.c.start),
+        "muted_flags": rows(muted_flags, muted_flags.c.service_point_id == point, muted_flags.c.since_ns),
+        "complaints": rows(
+            complaints, _complaints_of(point, [p.person_id for p in persons]), complaints.c.at_ns
+        ),
+        "verdicts": rows(verdicts, verdicts.c.ticket_id.in_(ids), verdicts.c.at_ns),
+        "meters": rows(points, points.c.service_point_id == point, points.c.meter_id),
+        "aliases": rows(aliases, aliases.c.service_point_id == point, aliases.c.alias),
+    }
+    told: dict[str, Any] = msgspec.to_builtins(persons)
+    return {"service_point_id": point, "people": told, **own}
+
+
+def _erase(
+    connection: Connection, seal: Seal, point: str, now_ns: int, also_open: bool
+) -> tuple[Erased, dict[str, dict[str, str]]]:
+    ids = _ticket_ids(connection, point)
+    still = (
+        connection.execute(select(tickets.c.id).where(tickets.c.id.in_(ids), tickets.c.open)).scalars().all()
+    )
+    if still and not also_open:
+        raise StillOpen(still)
+    persons = [one for one in people_at(connection, seal, point) if one.erased_ns is None]
+    meters = set(
+        connection.execute(select(points.c.meter_id).where(points.c.service_point_id == point)).scalars()
+    )
+    meters |= set(connection.execute(select(tickets.c.meter_id).where(tickets.c.id.in_(ids))).scalars())
+    words = {value for one in persons for name in FIELDS if len(value := getattr(one, name)) > 1}
+    words |= _words_of(connection, point, [one.person_id for one in persons])
+    told = _erase_complaints(connection, point, [one.person_id for one in persons])
+    words |= _notes_of(connection, ids)
+    lines = _erase_history(connection, ids, words)
+    _erase_tickets(connection, ids)
+    connection.execute(
+        update(steps).where(steps.c.ticket_id.in_(ids), steps.c.result != ""), {"result": GONE}
+    )
+    connection.execute(
+        update(verdicts).where(verdicts.c.ticket_id.in_(ids), verdicts.c.reason != ""), {"reason": GONE}
+    )
+    places = [f"service_point/{point}", *(f"meter/{meter}" for meter in meters)]
+    connection.execute(update(mutes).where(mutes.c.place.in_(places)), {"reason": GONE})
+    connection.execute(delete(aliases).where(aliases.c.service_point_id == point))
+    empty = dict.fromkeys((*FIELDS, "phone_key", "email_key"), "")
+    connection.execute(
+        update(people).where(people.c.service_point_id == point, people.c.erased_ns.is_(None)),
+        {**empty, "erased_ns": now_ns, "updated_ns": now_ns},
+    )
+    done = Erased(
+        service_point_id=point,
+        people=len(persons),
+        complaints=told,
+        tickets=len(ids),
+        lines=sum(map(len, lines.values())),
+        deliveries=_erase_copies(connection, ids, words),
+        meters=tuple(sorted(meters - {""})),
+    )
+    return done, lines
+
+
+def _ticket_ids(connection: Connection, point: str) -> list[str]:
+    """Tickets at the service point, and those that its complaints opened before it was known."""
+    own = connection.execute(select(tickets.c.id).where(tickets.c.service_point_id == point)).scalars()
+    named = select(complaints.c.ticket_id).where(
+        complaints.c.service_point_id == point, complaints.c.ticket_id != ""
+    )
+    unlinked = select(tickets.c.id).where(
+        tickets.c.id.in_(named), tickets.c.service_point_id.like("complaint/%")
+    )
+    return sorted({*own, *connection.execute(unlinked).scalars()})
+
+
+def _complaints_of(point: str, person_ids: list[str]) -> Any:
+    return (complaints.c.service_point_id == point) | complaints.c.person_id.in_(person_ids)
+
+
+def _words_of(connection: Connection, point: str, person_ids: list[str]) -> set[str]:
+    query = select(complaints.c.details).where(_complaints_of(point, person_ids))
+    found = connection.execute(query).scalars().all()
+    return {
+        text
+        for row in found
+        for key in ("content", "demand", "named")
+        if len(text := str(row.get(key, ""))) > 1
+    }
+
+
+def _erase_complaints(connection: Connection, point: str, person_ids: list[str]) -> int:
+    query = select(complaints.c.id, complaints.c.details).where(_complaints_of(point, person_ids))
+    rows = connection.execute(query).all()
+    for row in rows:
+        kept = {**row.details, **{name: value for name, value in _COMPLAINT.items() if name in row.details}}
+        connection.execute(update(complaints).where(complaints.c.id == row.id), {"details": kept})
+    return len(rows)
+
+
+def _notes_of(connection: Connection, ids: list[str]) -> set[str]:
+    own = ticket_history.c
+    query = select(own.note).where(own.ticket_id.in_(ids), own.actor != _ACTOR)
+    return {note for note in connection.execute(query).scalars() if len(note) > 3}
+
+
+def _erase_history(connection: Connection, ids: list[str], words: set[str]) -> dict[str, dict[str, str]]:
+    """Erase the notes that people wrote, or that quote them.
+
+    Returns the digests of those lines as they are now, by ticket and number. The stored digests
+    stay, so that the lines that follow hold; the audit log vouches for the erased ones.
+    """
+    out: dict[str, dict[str, str]] = {}
+    for ticket_id in ids:
+        query = (
+            select(ticket_history)
+            .where(ticket_history.c.ticket_id == ticket_id)
+            .order_by(ticket_history.c.seq)
+        )
+        before = BEGINNING
+        for row in connection.execute(query).mappings().all():
+            entry = entry_of(row)
+            if entry.note and (entry.actor != _ACTOR or any(word in entry.note for word in words)):
+                gone = replace(entry, note=GONE)
+                connection.execute(
+                    update(ticket_history).where(
+                        ticket_history.c.ticket_id == ticket_id, ticket_history.c.seq == entry.seq
+                    ),
+                    {"note": GONE},
+                )
+                out.setdefault(ticket_id, {})[str(entry.seq)] = history_digest(before, ticket_id, gone)
+            before = entry.digest
+    return out
+
+
+def _erase_tickets(connection: Connection, ids: list[str]) -> None:
+    for row in connection.execute(select(tickets.c.id, tickets.c.details).where(tickets.c.id.in_(ids))).all():
+        details = _without(row.details)
+        if details != row.details:
+            connection.execute(update(tickets).where(tickets.c.id == row.id), {"details": details})
+
+
+def _erase_copies(connection: Connection, ids: list[str], words: Iterable[str]) -> int:
+    """Copies that wait are rewritten; those that arrived or were given up go."""
+    count = 0
+    waiting = outbox.c.state == "pending"
+    for table, where in ((outbox, ~waiting), (dead_deliveries, dead_deliveries.c.id > 0)):
+        count += connection.execute(delete(table).where(table.c.ticket_id.in_(ids), where)).rowcount
+    query = select(outbox.c.id, outbox.c.event).where(outbox.c.ticket_id.in_(ids), waiting)
+    known = sorted(words, key=len, reverse=True)
+    for row in connection.execute(query).all():
+        data = {key: inner if key == "text" else _without(inner) for key, inner in row.event["data"].items()}
+        event = {**row.event, "data": _scrubbed(data, known)}
+        if event != row.event:
+            connection.execute(update(outbox).where(outbox.c.id == row.id), {"event": event})
+            count += 1
+    return count
+
+
+def _without(value: Any, free: bool = False) -> Any:
+    """JSON without text of people: strings below keys that hold it."""
+    if isinstance(value, dict):
+        return {
+            key: inner if key in _OURS else _without(inner, free or key in _FREE)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_without(inner, free) for inner in value]
+    return GONE if free and isinstance(value, str) and value else value
+
+
+def _scrubbed(value: Any, words: list[str]) -> Any:
+    """JSON without these words, wherever they stand."""
+    if isinstance(value, dict):
+        return {key: _scrubbed(inner, words) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_scrubbed(inner, words) for inner in value]
+    if isinstance(value, str):
+        for word in words:
+            value = value.replace(word, GONE)
+    return value

@@ -1,0 +1,294 @@
+"""Everything of a service point given out, or erased wherever it was copied to; what is old goes by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from connectors.history_sqlite import HistoryReader, SqliteHistory
+from connectors.sqlite_history.pseudonyms import part
+from connectors.store import Store
+from connectors.store.engine import reading, writing
+from connectors.store.erasure import GONE, StillOpen
+from connectors.store.retention import Keep
+from connectors.store.tables_trade import metadata
+from streams.lifecycle import Move, move
+from streams.linking import Linking
+from streams.messages import NS, Kind
+from streams.roles import Actor, Role
+from streams.sla import Targets
+from streams.sweeping import Sweeper
+from streams.tickets import State
+from streams.working_time import Calendar
+from tests.tickets.complaint_tools import filled
+from tests.tickets.test_complaint_store import home, put_points
+from tests.tickets.tools import DAY, NOON, Turned
+from tests.web_tools import columns
+from tests.web_tools import flag as web_flag
+
+ADMIN = Actor("admin", Role.ADMIN)
+TARGETS = Targets(Calendar("UTC"))
+#: strings that stand for a person and nothing else
+CANARY = {
+    "name": "欧阳金丝雀",
+    "phone": "13987650042",
+    "email": "canary-bird@example.org",
+    "address": "广东省深圳市南山区金丝雀路42号",
+    "matter": "金丝雀投诉正文：燃气费翻倍",
+    "demand": "金丝雀诉求：退费",
+}
+
+
+@pytest.fixture(autouse=True)
+def places(store: Store) -> None:
+    """What the registry says."""
+    numbers = [*range(7), 9]
+    put_points(store, *(home(f"meter-{n}", f"point-{n}") for n in numbers))
+
+
+def everything(store: Store, without: tuple[str, ...] = ()) -> str:
+    """All rows of all tables, as text."""
+    with reading(store._engine) as connection:
+        rows = {
+            name: [[str(cell) for cell in row] for row in connection.execute(select(table))]
+            for name, table in metadata.tables.items()
+            if name not in without
+        }
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def complain(store: Store, number: int = 1, at_ns: int = NOON, **fields: Any) -> str:
+    given = filled(at_ns, reference=f"ref-{number}", **{**CANARY, **fields})
+    taken, new = store.take_complaint(given.complaint, given.person, Linking(), at_ns)
+    assert new
+    return taken.ticket_id
+
+
+def do(store: Store, ticket_id: str, to: State, **wish: Any) -> None:
+    store.change(
+        ticket_id,
+        lambda book, ticket: move(book, ticket, Move(to, "王芳", **wish), TARGETS, NOON + DAY),
+        NOON + DAY,
+    )
+
+
+def closed(store: Store, number: int = 1, **fields: Any) -> str:
+    """A complaint whose ticket was worked on, with notes that quote it, and closed."""
+    ticket_id = complain(store, number, **fields)
+    do(store, ticket_id, State.INVESTIGATING, note=f"回电 {CANARY['phone']}，用户{CANARY['name']}在家")
+    do(store, ticket_id, State.IMPLEMENTED, note="已上门", resolution="explanation", responsibility="company")
+    do(
+        store,
+        ticket_id,
+        State.CLOSED,
+        verdict="confirmed",
+        archive_class="billing",
+        no_callback=f"{CANARY['name']}不便接听",
+        note="办结",
+    )
+    return ticket_id
+
+
+def test_what_came_with_a_complaint_is_in_its_two_tables_only(store: Store) -> None:
+    complain(store)
+    elsewhere = everything(store, without=("people", "complaints"))
+    assert not [word for word in CANARY.values() if word in elsewhere]
+    with reading(store._engine) as connection:
+        rows = str(connection.execute(text("SELECT * FROM complaints")).all())
+    assert not [word for name in ("name", "phone", "email", "address") if (word := CANARY[name]) in rows]
+
+
+def test_the_export_is_whole_and_on_record(store: Store) -> None:
+    ticket_id = closed(store)
+    complain(store, 2, service_point="point-2", phone="13700000000")
+    told = store.export_point("point-1", ADMIN, "用户书面申请查阅", NOON)
+    body = json.dumps(told, ensure_ascii=False)
+    assert all(word in body for word in CANARY.values())
+    assert [row["id"] for row in told["tickets"]] == [ticket_id]
+    assert len(told["history"]) >= 4
+    assert "13700000000" not in body
+    (line,) = store.audit_log(action="people.exported")
+    assert (line.object, line.reason) == ("service_point/point-1", "用户书面申请查阅")
+    assert line.details["complaints"] == 1
+
+
+def test_erased_everywhere_and_the_chains_hold(store: Store) -> None:
+    ticket_id = closed(store)
+    kept = complain(
+        store,
+        2,
+        service_point="point-2",
+        name="另一人",
+        phone="13700000000",
+        email="",
+        address="",
+        matter="别的事",
+        demand="",
+    )
+    before = store.ticket(ticket_id)
+    assert before is not None
+    assert CANARY["phone"] in everything(store)  # in the notes and their copies
+    done = store.erase_point("point-1", ADMIN, "用户书面申请删除", NOON + 2 * DAY)
+    assert (done.people, done.complaints, done.tickets) == (1, 1, 1)
+    assert done.lines >= 3
+    after = everything(store)
+    assert not [word for word in CANARY.values() if word in after]
+    assert "13700000000" in after
+    # what is counted stays
+    left = store.ticket(ticket_id)
+    assert left is not None
+    for name in (
+        "state",
+        "verdict",
+        "lead_time_s",
+        "category",
+        "opened_ns",
+        "closed_ns",
+        "complaint_ids",
+        "version",
+    ):
+        assert getattr(left, name) == getattr(before, name), name
+    assert [(e.action, e.after) for e in left.history] == [(e.action, e.after) for e in before.history]
+    assert left.history[-1].note == GONE
+    assert store.ticket(kept) is not None
+    assert store.verify_audit().faults == ()
+    (line,) = store.audit_log(action="people.erased")
+    assert line.details["meters"] == list(done.meters)
+    again = store.erase_point("point-1", ADMIN, "再次核对", NOON + 3 * DAY)
+    assert (again.people, again.deliveries) == (0, 0)
+    assert store.verify_audit().faults == ()
+    # an erased line is still guarded
+    with writing(store._engine) as connection:
+        connection.execute(
+            text("UPDATE ticket_history SET note = 'x' WHERE ticket_id = :id AND seq = 2"), {"id": ticket_id}
+        )
+    assert [(f.chain, f.seq) for f in store.verify_audit().faults] == [(f"ticket/{ticket_id}", 2)]
+
+
+def test_while_somebody_works_on_it_nothing_is_erased_unasked(store: Store) -> None:
+    ticket_id = complain(store)
+    with pytest.raises(StillOpen, match=ticket_id):
+        store.erase_point("point-1", ADMIN, "用户书面申请删除", NOON)
+    assert CANARY["phone"] in everything(store)
+    assert store.audit_log(action="people.erased") == []
+    store.erase_point("point-1", ADMIN, "用户书面申请删除", NOON, also_open=True)
+    after = everything(store)
+    assert not [word for word in CANARY.values() if word in after]
+    # copies that have not gone out yet are rewritten, and still tell of the ticket
+    (item,) = store.outbox_claim("webhook", 10, NOON, 60 * NS)
+    assert item.event.ticket_id == ticket_id
+    assert item.event.data["text"]["zh"]["title"]
+
+
+def test_who_was_taken_down_without_a_place_is_moved_to_it(store: Store) -> None:
+    complain(store, service_point="不知道在哪里")
+    (one,) = store.find_people(CANARY["phone"], ADMIN, NOON)
+    assert one.service_point_id == ""
+    with reading(store._engine) as connection:
+        complaint_id = connection.execute(text("SELECT id FROM complaints")).scalar_one()
+    store.assign_complaint(complaint_id, "point-9", "agent-8", Linking(), NOON)
+    (moved,) = store.find_people(CANARY["phone"], ADMIN, NOON)
+    assert moved.service_point_id == "point-9"
+    store.erase_point("point-9", ADMIN, "用户书面申请删除", NOON, also_open=True)
+    assert not [word for word in CANARY.values() if word in everything(store)]
+
+
+# -- retention --------------------------------------------------------------------------------
+
+
+def test_what_is_over_goes_and_nothing_else(store: Store) -> None:
+    old = closed(store)
+    complain(store, 2, service_point="point-2", phone="13700000000")  # open: stays
+    complain(store, 3, service_point="point-3", phone="13600000000", at_ns=NOON + 300 * DAY)
+    keep = Keep(people=100, complaints=200, tickets=300, audit=400)
+    assert store.due_to_go(keep, NOON + 50 * DAY) == {}
+    assert store.sweep(keep, NOON + 50 * DAY) == {}
+
+    # names first; the complaint keeps the pseudonym
+    assert store.due_to_go(keep, NOON + 150 * DAY) == {"people": 1}
+    assert store.sweep(keep, NOON + 150 * DAY) == {"people": 1}
+    assert store.sweep(keep, NOON + 150 * DAY) == {}
+    assert CANARY["phone"] not in everything(store, without=("ticket_history", "outbox"))
+    assert store.count_people() == {"kept": 2, "erased": 1}
+    assert store.sweep(keep, NOON + 250 * DAY) == {"complaints": 1}
+    assert store.ticket(old) is not None
+    assert store.sweep(keep, NOON + 350 * DAY) == {"tickets": 1}
+    assert store.ticket(old) is None
+    assert old not in everything(store, without=("audit",))
+    assert len(store.tickets()) == 2
+    taken = {
+        line.details["kind"]: line.details["count"] for line in store.audit_log(action="retention.swept")
+    }
+    assert taken == {"people": 1, "complaints": 1, "tickets": 1}
+    assert store.verify_audit().faults == ()
+    rows = store.verify_audit().rows
+    assert store.sweep(Keep(audit=1), NOON + 800 * DAY) == {"audit": rows}
+    assert [line.action for line in store.audit_log()] == ["audit.pruned"]
+    assert store.verify_audit().faults == ()
+
+
+def test_sweeping_is_done_in_small_steps(store: Store) -> None:
+    for number in range(7):
+        complain(store, number, service_point=f"point-{number}")
+    store.erase_point("point-0", ADMIN, "用户书面申请删除", NOON, also_open=True)
+    with writing(store._engine) as connection:
+        connection.execute(text("DELETE FROM complaints"))
+    assert store.sweep(Keep(people=1), NOON + 9 * DAY, at_a_time=2) == {"people": 6}
+    counts = [line.details["count"] for line in store.audit_log(action="retention.swept")]
+    assert counts == [2, 2, 2]
+
+
+def test_it_is_swept_by_the_clock(store: Store) -> None:
+    closed(store)
+    clock = Turned(NOON + 400 * DAY)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        sweeper = Sweeper(lambda now: store.sweep(Keep(people=365), now), clock, every_s=0.01)
+        sweeping = asyncio.create_task(sweeper.run(stop))
+        while store.count_people()["kept"]:
+            await asyncio.sleep(0.01)
+        stop.set()
+        await asyncio.wait_for(sweeping, 5)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+
+# -- the history of readings ------------------------------------------------------------------
+
+
+def test_readings_are_parted_from_their_meter_while_more_come_in(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    assert part(path, ["m-1"]) == 0
+
+    async def run() -> None:
+        history, reader = SqliteHistory(path, now_ns=lambda: NOON), HistoryReader(path)
+        for meter in ("m-1", "m-2"):
+            await history.write(
+                columns([(meter, NOON + i * NS, float(i), Kind.INTERVAL, "m3") for i in range(5)])
+            )
+            await history.write_flags([web_flag(meter, "spike", "2026-06-01T12:30:00Z")])
+        assert await asyncio.to_thread(part, path, ["m-1", "unknown"]) == 1
+        assert await reader.series("m-1") == []
+        assert await reader.flags(10, "m-1") == []
+        assert len(await reader.flags(10, "m-2")) == 1
+        # the process that writes goes on, under the meter's own name
+        await history.write(columns([("m-1", NOON + 60 * NS, 7.0, Kind.INTERVAL, "m3")]))
+        (series,) = await reader.series("m-1")
+        assert series.value.tolist() == [7.0]
+        assert len((await reader.series("m-2"))[0]) == 5
+        await history.close()
+        await reader.close()
+
+    asyncio.run(run())
+    with sqlite3.connect(path) as db:
+        names = {name for (name,) in db.execute("SELECT meter FROM series")}
+    assert len(names) == 3
+    assert {"m-1", "m-2"} < names
+    assert all(name.startswith("erased-") for name in names - {"m-1", "m-2"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -34,6 +34,7 @@ class _Call(NamedTuple):
     partition: int | None
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
     def __str__(self) -> str:
         return self.topic if self.partition is None else f"{self.topic}/{self.partition}"
@@ -80,7 +81,13 @@ class KafkaLog:
     # -- writing
 
     async def append(
-        self, topic: str, value: bytes | None, *, key: bytes | None = None, partition: int | None = None
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] | None = None,
     ) -> int:
         """Append one record and return its offset once the cluster has acknowledged it.
 
@@ -94,7 +101,7 @@ class KafkaLog:
         """
         if value is None and key is None:
             raise ValueError("expected a key or a value, got neither")
-        call = _Call(topic, partition, key, value)
+        call = _Call(topic, partition, key, value, tuple(headers or ()))
         what = f"append to {call}"
         sent = self._resume(call)
         if sent is None:
@@ -135,13 +142,19 @@ class KafkaLog:
                 )
             # Cancelled before it is handed over, it is not sent; afterwards nothing is waited for in there.
             if not alone:
-                done = await producer.send(call.topic, call.value, key=call.key, partition=call.partition)
+                done = await producer.send(
+                    call.topic,
+                    call.value,
+                    key=call.key,
+                    partition=call.partition,
+                    headers=list(call.headers),
+                )
                 return _Sent(producer, done)
             partition = call.partition
             if partition is None:
                 partition = DefaultPartitioner()(call.key, sorted(known), sorted(known))
             batch = producer.create_batch()
-            batch.append(key=call.key, value=call.value, timestamp=None)
+            batch.append(key=call.key, value=call.value, timestamp=None, headers=list(call.headers))
             return _Sent(
                 producer, await producer.send_batch(batch, call.topic, partition=partition), alone=True
             )

@@ -10,9 +10,12 @@ from streams.deliveries import TicketEvent, cloud_event
 from streams.messages import TICKETS
 from streams.ports import Desk, Log
 
+#: what says that a record's value is a whole CloudEvent (Kafka protocol binding 1.0.2, structured mode)
+STRUCTURED = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
+
 
 class LogDesk:
-    """The topic ``tickets.v1`` as a desk: CloudEvents, keyed by ticket."""
+    """The topic ``tickets.v1`` as a desk: CloudEvents in the Kafka binding, keyed by ticket."""
 
     def __init__(self, target: Log, source: str = "/forestall") -> None:
         self._log = target
@@ -35,7 +38,7 @@ class LogDesk:
 
     async def deliver(self, event: TicketEvent, remote_id: str) -> str:
         body = msgspec.json.encode(cloud_event(event, self._source))
-        await self._log.append(TICKETS, body, key=event.ticket_id.encode())
+        await self._log.append(TICKETS, body, key=event.ticket_id.encode(), headers=STRUCTURED)
         return ""
 
     async def close(self) -> None:

@@ -151,7 +151,13 @@ class Log(Protocol):
     """The durable log: append, and read what a compacted topic holds."""
 
     async def append(
-        self, topic: str, value: bytes | None, *, key: bytes | None = None, partition: int | None = None
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] | None = None,
     ) -> int:
         """Append one record and return its offset **once it is durable**.
 

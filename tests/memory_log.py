@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from streams.messages import READINGS
 from streams.ports import Unavailable
@@ -31,7 +31,13 @@ class MemoryLog:
         self._forgets = forgets
 
     async def append(
-        self, topic: str, value: bytes | None, *, key: bytes | None = None, partition: int | None = None
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] | None = None,
     ) -> int:
         number = self.appends
         self.appends += 1

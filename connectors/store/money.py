@@ -44,7 +44,8 @@ class MoneyStore:
 
         A ticket of a group is among them where one of its meters is.
         """
-        mine = tickets.c.open & tickets.c.bill_day.in_(bill_days)
+        told = select(points.c.meter_id).where(points.c.bill_day.in_(bill_days))
+        mine = tickets.c.open & (tickets.c.bill_day.in_(bill_days) | tickets.c.meter_id.in_(told))
         groups = tickets.c.open & (tickets.c.group != "")
         with reading(self._engine) as connection:
             found = {
@@ -56,9 +57,10 @@ class MoneyStore:
         wanted = sorted({meter for t in found.values() for meter in (t.meter_id, *t.meters)})
         known: list[Point] = []
         for start in range(0, len(wanted), _CHUNK):
-            part = points.c.meter_id.in_(wanted[start : start + _CHUNK])
-            known += self._points(part & points.c.bill_day.in_(bill_days))
+            known += self._points(points.c.meter_id.in_(wanted[start : start + _CHUNK]))
+        # what the registry says now counts, and not what it said when the flag was raised
         named = {point.meter_id for point in known}
+        known = [point for point in known if point.bill_day in bill_days]
         known += [
             point_from(t)
             for t in found.values()

@@ -173,6 +173,7 @@ class TicketOut(BaseModel):
         description="methods side by side, as staff saw them when they chose"
     )
     credit: dict[str, Any] | None
+    bill_hold: bool = Field(description="the bill is disputed and waits")
     notices: list[dict[str, Any]] = Field(description="messages to the customer")
     first_owner: str
     owner_department: str

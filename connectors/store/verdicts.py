@@ -9,14 +9,16 @@ import msgspec
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from connectors.store.bars import bars_in
-from connectors.store.book import lock
+from connectors.store.book import WantedBy, add, load_ticket, lock, save
+from connectors.store.cases import filled
 from connectors.store.engine import reading
 from connectors.store.rows import struct_of
-from connectors.store.tables import ticket_flags
+from connectors.store.tables import flags_seen, ticket_flags
 from connectors.store.tables_trade import bars as bars_table
 from connectors.store.tables_trade import muted_flags, verdicts
+from streams.book import Book
 from streams.judged import BarMove
-from streams.tickets import Verdict
+from streams.tickets import Ticket, Verdict
 
 T = TypeVar("T")
 
@@ -29,6 +31,7 @@ class Verdicts:
     """The tables ``verdicts`` and ``bars``. Part of ``Store``."""
 
     _engine: Engine
+    _wanted_by: WantedBy
     _transaction: Callable[[Callable[[Connection], Any]], Any]
 
     def bars(self) -> dict[str, float]:
@@ -124,3 +127,28 @@ class Verdicts:
         with reading(self._engine) as connection:
             found = connection.execute(query.where(ticket_flags.c.flag_id.in_(list(flag_ids))))
             return {str(flag): str(ticket) for flag, ticket in found}
+
+    def take_verdict(
+        self, key: str, ticket_ids: Sequence[str], verb: Callable[[Book, Ticket], Ticket], now_ns: int
+    ) -> bool:
+        """Let a verb judge tickets, all or none, once for a key; False where that key has been.
+
+        Raises KeyError where there is no such ticket, and what the verb raises.
+        """
+
+        def work(connection: Connection) -> bool:
+            seen = select(flags_seen.c.event_key).where(flags_seen.c.event_key == key)
+            if connection.execute(seen).scalar() is not None:
+                return False
+            for ticket_id in ticket_ids:
+                book = load_ticket(connection, ticket_id)
+                if ticket_id not in book.tickets:
+                    raise KeyError(f"expected the id of a ticket, got {ticket_id[:64]!r}")
+                verb(book, filled(connection, book.tickets[ticket_id]))
+                save(connection, book, now_ns, self._wanted_by)
+            row = {"event_key": key, "flag_id": "", "status": "verdict", "at": "", "seen_ns": now_ns}
+            add(connection, flags_seen, [row])
+            return True
+
+        taken: bool = self._transaction(work)
+        return taken

@@ -12,7 +12,7 @@ from connectors.line_protocol import Labels
 from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web.probe import Metric, Probe
-from streams import detect, open_tickets, record, take_complaints
+from streams import detect, open_tickets, record, take_complaints, take_verdicts
 from streams.bank import Bank
 from streams.clock import Clock
 from streams.deliver import Deliverer, wanted_by
@@ -27,11 +27,13 @@ from streams.programs.complaints import metrics as complaint_metrics
 from streams.programs.desks import make_desks
 from streams.programs.ending import end_within
 from streams.programs.ingest import insist
+from streams.programs.verdict_metrics import verdict_metrics
 from streams.programs.warm_up import warm_up
 from streams.quality_keep import QualityKeep
 from streams.record import Recorder
 from streams.settings import Settings
 from streams.take_complaints import ComplaintTaker
+from streams.take_verdicts import VerdictTaker
 from streams.topology import build, make_app
 
 log = logging.getLogger(__name__)
@@ -73,6 +75,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         detect.attach(keeper)
         opener = TicketOpener(topology, Dispatcher(store, rules, clock), durable)
         open_tickets.attach(topology, opener)
+        judging = VerdictTaker(topology, store, clock, durable)
+        take_verdicts.attach(topology, judging)
         apps = [topology.app]
         recorder = None
         histories = compose.histories(settings, clock, lambda meter_id: _labels(keeper, meter_id))
@@ -95,7 +99,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             settings.metrics.host,
             settings.metrics.worker_port,
             settings.metrics.token.get_secret_value(),
-            lambda: [*_metrics(keeper, opener, recorder, lag), *complaint_metrics(reception.tally, taker)],
+            lambda: [
+                *_metrics(keeper, opener, recorder, lag),
+                *complaint_metrics(reception.tally, taker),
+                *verdict_metrics(judging),
+            ],
             lambda: (keeper.ready, "" if keeper.ready else f"{doing}: no partitions are ready yet"),
         )
         if settings.metrics.worker_port:
@@ -104,6 +112,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         tasks = [
             asyncio.create_task(heart.run()),
             asyncio.create_task(opener.run()),
+            asyncio.create_task(judging.run()),
             asyncio.create_task(deliverer.run(stop)),
             asyncio.create_task(lag.run()),
             asyncio.create_task(QualityKeep(store, lambda: _banks(keeper), clock).run()),

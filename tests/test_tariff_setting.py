@@ -30,7 +30,7 @@ def test_check_config_names_prices_and_limits(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("  prices")]
     assert "gas-commercial, gas-residential, power-residential, water-residential" in line
-    assert "two persons decide on credits above 500 CNY, 800.50 HKD" in line
+    assert "two persons decide on credits above 500 CNY, 800.5 HKD" in line
 
 
 def test_check_config_names_the_fault_of_a_tariff_file(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.exhibits import Trace, Window
+from streams.exhibits import FAR_NS, Trace, Window
 from streams.messages import NS, Kind, Mark, Quality
 
 DAY, HOUR = 86_400 * NS, 3600 * NS
+_MOST_VALUE = 1e100  # of a reading: beyond it sums and rates are no numbers any more
 _ENOUGH = 0.8  # of a bucket must be covered, or its figure is left out
 _MOST_ROWS = 40
 _BAND_OF = 8  # buckets that a band of percentiles needs
@@ -38,9 +39,10 @@ class Stretches:
 
 
 def usable(trace: Trace) -> NDArray[np.bool_]:
-    """Which readings say what the meter counted: not bad, not a retained message, a number."""
+    """Which readings say what the meter counted: no bad one, no retained message, a number within reason."""
     fit: NDArray[np.bool_] = (trace.quality != int(Quality.BAD)) & ((trace.marks & int(Mark.RETAINED)) == 0)
-    return fit & np.isfinite(trace.value)
+    fit &= (trace.time_ns > -FAR_NS) & (trace.time_ns < FAR_NS)
+    return fit & (np.abs(trace.value) < _MOST_VALUE)
 
 
 def stretches(trace: Trace) -> Stretches:

@@ -15,6 +15,8 @@ from streams.tickets import Episode, Ticket
 from streams.written import parse_ns
 
 _DAY = 86_400 * NS
+#: the years 1824 to 2116: within them differences of times are 64-bit integers
+FAR_NS = 2**62 // NS * NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,9 @@ def window(case: Case) -> Window:
         if first is not None and first < start:
             # where reads are months apart, the periods before are all that there is to see
             begin = max(first, start - 3 * 366 * _DAY)
-    bound = (2**63 - 1) // NS * NS
     # whole seconds, for they are written down and asked for again
     first, last = begin // NS * NS, -(-(end + max(length // 4, _DAY)) // NS) * NS
-    return Window(max(first, -bound), min(last, bound), (start, max(end, start)))
+    first, last = max(first, -FAR_NS), min(last, FAR_NS)
+    if first >= last:
+        first, last = (FAR_NS - _DAY, FAR_NS) if first > 0 else (-FAR_NS, _DAY - FAR_NS)
+    return Window(first, last, (min(max(start, first), last), min(max(end, start), last)))

@@ -32,6 +32,7 @@ _EXTREMES = 8  # of the readings within the flagged span, each way
 _REGISTERS = 4  # a table each
 _SHORT = 21 * DAY  # windows up to here are drawn by the hour
 _ALIKE = 0.5  # the others' change, as a share of this meter's, from which the area has changed as well
+_MOST_BUCKETS = 500  # of a plot
 _NO_CHANGE = 0.1  # of this meter: nothing to compare
 _EPS = 1e-9
 
@@ -166,7 +167,7 @@ class Reads:
         last = min(shown.end_ns, int(found.end[-1])) if len(found.end) else shown.end_ns
         if found.spacing_ns <= HOUR and last - first <= _SHORT:
             return list(range(first // HOUR * HOUR, last + HOUR, HOUR)), HOUR
-        step = 1 if shown.end_ns - shown.start_ns <= 500 * DAY else 7
+        step = -(-(shown.end_ns - shown.start_ns) // (_MOST_BUCKETS * DAY))
         edges = even_edges(shown, self._local.zone, step)
         return [e for n, e in enumerate(edges) if n == 0 or edges[n - 1] < last], DAY
 

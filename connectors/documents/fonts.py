@@ -61,6 +61,13 @@ class Fonts:
         self.subfont = subfont
         self._places = tuple(places)
 
+    def told(self) -> str:
+        """Which font writes Chinese, or why none does, in a line."""
+        try:
+            return f"PDF in Chinese with {self.chinese().face.filename}"
+        except FontMissing as error:
+            return f"no PDF in Chinese: {error}"
+
     def chinese(self) -> TTFont:
         """The font for Chinese. Raises FontMissing."""
         if self.path:

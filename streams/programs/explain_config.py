@@ -67,9 +67,17 @@ def explain(settings: Settings, calendar: Calendar, tariffs: Tariffs | None = No
         f"  TMF621          {settings.desks.tmf621.url or 'off'}",
         f"  Alertmanager    {settings.desks.alertmanager.url or 'off'}",
         f"  messages        {', '.join(sorted(settings.desks.messages)) or 'off'}",
+        f"  documents       {_fonts(settings)}",
         f"  pages           http://{settings.web.host}:{settings.web.port}/",
     ]
     return "\n".join(lines)
+
+
+def _fonts(settings: Settings) -> str:
+    """The font of documents in Chinese; looked for here, not only when somebody asks for a PDF."""
+    from connectors.documents import Fonts
+
+    return Fonts(str(settings.documents.font or ""), settings.documents.subfont).told()
 
 
 def _budget(settings: Settings) -> str:

@@ -121,6 +121,8 @@ def test_chinese_without_a_font_is_refused_and_english_needs_none() -> None:
     ) as caught:
         render_pdf(document("zh"), NOWHERE)
     assert "fonts-wqy-microhei" in caught.value.action
+    assert NOWHERE.told().startswith("no PDF in Chinese: expected a font for Chinese, got none")
+    assert fonts().told().startswith("PDF in Chinese with /")
     made = Document(title="Only Latin", reference="r–1", language="en", made="now · 1 m³")
     assert "OnlyLatin" in pdf_pages(render_pdf(made, NOWHERE))[0]
     # an area's name in an English document: refused rather than shown as boxes

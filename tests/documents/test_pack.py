@@ -354,6 +354,35 @@ def test_due_dates_say_whether_they_were_kept(acknowledged: int | None, said: st
     assert ("Acknowledge by", said) in facts
 
 
+times = st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(ns("2012-01-01"), ns("2012-12-31"))
+amounts = st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 1000)
+stamps = st.sampled_from(
+    ["1700-01-01T00:00:00Z", "2012-04-10T00:00:00Z", "2012-06-10T00:00:00Z", "2200-01-01T00:00:00Z", "x"]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(times, amounts), max_size=30),
+    st.lists(st.tuples(times, amounts), max_size=30),
+    st.sampled_from([Kind.REGISTER, Kind.INTERVAL, Kind.GAUGE]),
+    stamps,
+    stamps,
+    st.sampled_from(["", "m3", "[pH]", "odd unit"]),
+)
+def test_any_readings_at_all_give_a_pack(
+    own: list[tuple[int, float]], other: list[tuple[int, float]], kind: Kind, start: str, end: str, of: str
+) -> None:
+    ticket = golden_ticket(
+        evidence={"start": start, "end": end, "limit": float("inf"), "unit": of}, event_at=start
+    )
+    by_time = [dict(sorted(reads)) for reads in (own, other)]
+    mine, theirs = (trace("m", list(reads.items()), kind, of) for reads in by_time)
+    found = build(exhibits(ticket, traces=[mine], neighbours={"n": [theirs]} if len(theirs) else {}), "en")
+    assert len(digest(found)) == 64
+    assert render_html(found)
+
+
 # -- use between reads ------------------------------------------------------------------------------
 
 

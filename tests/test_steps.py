@@ -80,6 +80,43 @@ def test_what_is_not_a_factor_or_does_not_stay_is_none() -> None:
     assert daily([8.0, 80.0, 2.0, 30.0] * 5 + [80.0] * 10) == []
 
 
+def of_an_area(jumps: Sequence[float]) -> list[str]:
+    """Meters of one area that are told of, after 20 days of use and 12 days of so many times that."""
+    rng = np.random.default_rng(3)
+    meters, rows = [], []
+    for k, times in enumerate(jumps):
+        meters.append(
+            Meter(meter_id=f"m{k}", commodity="gas", kind="interval", interval_s=86400, unit="m3", area="a")
+        )
+        use = 8.0 * rng.uniform(0.95, 1.05, 32)
+        use[20:] *= times
+        rows += [Row(f"m{k}", START + (i + 1) * DAY, x) for i, x in enumerate(use.tolist())]
+    rows.sort(key=lambda row: (row.time, row.meter))
+    flags = feed(make_bank(meters, (Intervals(), Steps())), rows).flags
+    return sorted({f.meter_id for f in flags if f.status == "raised"})
+
+
+def test_heating_that_comes_on_in_the_area_is_no_unit_of_one_of_them() -> None:
+    season = [10.0, 1.2, 2.0, 3.0, 1.0, 5.0, 6.5, 1.8, 1.0, 4.0]
+    assert of_an_area(season) == []
+    assert of_an_area([10.0, *[1.0] * 9]) == ["m0"]
+    assert of_an_area([10.0, *[1.0] * 8, 3.0]) == ["m0"]
+    assert of_an_area(season[:8]) == ["m0"]  # too few to be asked
+
+
+def test_a_new_head_end_that_sends_another_unit_is_told_of_all_meters() -> None:
+    assert len(of_an_area([10.0] * 10)) == 10
+
+
+def test_days_that_come_and_go_and_a_level_between_factors_are_no_unit() -> None:
+    usual = [8.0, 8.2, 7.9, 8.1] * 5
+    assert daily(usual + [0.8, 0.0, 0.0, 0.0] * 12) == []
+    assert daily(usual + [0.8, 0.0] * 12) != []
+    drifting = [8.0 * 10 ** (0.84 + 0.004 * day) for day in range(60)]
+    unsteady = [8.0, 10.5, 6.2, 8.1] * 5
+    assert daily(unsteady + drifting) == []
+
+
 def test_it_ends_when_the_unit_is_mended_or_the_level_stays() -> None:
     usual = [8.0, 8.2, 7.9, 8.1] * 5
     assert [f.status for f in daily([*usual, *[80.0] * 8, *usual])] == ["raised", "cleared"]

@@ -68,8 +68,13 @@ def steps(taken: Iterable[Taken]) -> list[Line]:
             need = (2 if bill else 4) * (1 if factor > 1 else 2)
             exact = abs(abs(total / held) - size)
             allowed = 0.06 if size < 1.99 else 0.18
-            if held >= need and exact <= min(max(0.05, 2 * spread / math.sqrt(held)), allowed) and t.live:
+            # no more days without use between than days with
+            whole = now / DAY - start // DAY <= 2 * held * covered / 24 + 1
+            fits = exact <= min(max(0.05, 2 * spread / math.sqrt(held)), allowed)
+            if held >= need and fits and whole and t.live:
                 is_open, status = True, "raised"
+            elif held > 3 * need:
+                base, held, current = single(use), 0, 0.0
         else:
             held, current = 0, 0.0
         if status == "raised":

@@ -24,6 +24,7 @@ _TONES = {"main": "#0b5cab", "other": "#b4540a", "level": "#51606e"}
 _BAND, _SPAN = "#cfe0f0", "#fbe6cc"
 _LABEL = 8.0
 _LEFT, _RIGHT, _BOTTOM, _BELOW, _LEGEND = 46.0, 10.0, 17.0, 11.0, 15.0
+_TINY = 1e-200  # differences below are none
 _MOST_TICKS = 8
 _TEXT_LIMIT = 40
 
@@ -178,8 +179,8 @@ def _axes(chart: Chart, width: float, height: float, top: float) -> _Axes:
     if chart.zero:
         values.append(0.0)
     low, high = min(values, default=0.0), max(values, default=1.0)
-    if high - low <= abs(high) * 1e-9:
-        low, high = (low, low + 1.0) if low == 0 else (low - abs(low) * 0.1, high + abs(high) * 0.1)
+    if high - low <= max(abs(high) * 1e-9, _TINY):
+        low, high = (low, low + 1.0) if abs(low) <= _TINY else (low - abs(low) * 0.1, high + abs(high) * 0.1)
     step = _nice((high - low) / 4)
     low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     below = _BELOW if any(outer for _, _, outer in ticks(start, end, chart.zone)) else 0.0

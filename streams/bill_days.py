@@ -9,13 +9,18 @@ from streams.messages import NS
 from streams.zones import offset_at
 
 
-def local_day(tz: str, now_ns: int) -> date:
-    """The day that the calendar shows in a zone at an instant; UTC where the zone is not known."""
+def local_time(tz: str, now_ns: int) -> datetime:
+    """What calendar and clock show in a zone at an instant; UTC where the zone is not known."""
     try:
         offset = offset_at(tz, now_ns)
     except ValueError:
         offset = 0
-    return datetime.fromtimestamp(now_ns // NS + offset, UTC).date()
+    return datetime.fromtimestamp(now_ns // NS + offset, UTC)
+
+
+def local_day(tz: str, now_ns: int) -> date:
+    """The day that the calendar shows in a zone at an instant; UTC where the zone is not known."""
+    return local_time(tz, now_ns).date()
 
 
 def bill_date(year: int, month: int, bill_day: int) -> date:

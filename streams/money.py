@@ -16,7 +16,7 @@ from streams.book import Book, Refused
 from streams.credit import OWN, Limits, Proposal
 from streams.decisions import BillLine, Choice, Draft, Place, SideBySide, Window
 from streams.money_words import MONEY
-from streams.notice_words import Facts
+from streams.notice_words import Facts, Signature
 from streams.points import Point
 from streams.roles import Actor
 from streams.settlement import Estimate
@@ -54,14 +54,13 @@ class MoneyConfig:
 
     tariffs    : None: no file is configured, and nothing has a price
     limits     : up to which amounts one person is enough
-    company    : who signs messages to customers; hotline: where they may ask
+    signature  : of messages to customers
     neighbours : so many meters of an area stand for its change
     """
 
     tariffs: Tariffs | None = None
     limits: Limits = field(default_factory=Limits)
-    company: str = ""
-    hotline: str = ""
+    signature: Signature = field(default_factory=Signature)
     neighbours: int = 30
 
 
@@ -190,8 +189,8 @@ class MoneyDesk:
         return Facts(
             ticket,
             point.tz,
-            self._config.company,
-            self._config.hotline,
+            self._config.signature.company,
+            self._config.signature.hotline,
             wish.start_ns,
             wish.end_ns,
             wish.cause,

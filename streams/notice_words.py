@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from streams.bill_days import local_day, local_time
 from streams.estimate import AFTER_SWAP, DETECTOR, HISTORY_MEAN, LAST_YEAR
 from streams.messages import NS
 from streams.money_words import amount_word, credit_word, unit_word, use_word
 from streams.settlement import NoticeText
 from streams.tickets import Ticket
-from streams.zones import offset_at
 
 #: how staff came to an amount, for customers → (Chinese, English)
 _METHODS = {
@@ -60,6 +60,18 @@ class Facts:
     start_ns: int | None = None
     end_ns: int | None = None
     cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who signs messages to customers, and where these may ask; empty: left out."""
+
+    company: str = ""
+    hotline: str = ""
+
+    def facts(self, ticket: Ticket) -> Facts:
+        """What a message about a ticket is made of, in the zone of its meter."""
+        return Facts(ticket, str(ticket.place.get("tz", "")), self.company, self.hotline)
 
 
 def sms_parts(text: str) -> int:
@@ -327,11 +339,11 @@ def _day(at: str, f: Facts, zh: bool) -> str:
     if stamp.tzinfo is None:
         stamp = stamp.replace(tzinfo=UTC)
     ns = int(stamp.timestamp()) * NS
-    return _date(datetime.fromtimestamp(ns // NS + offset_at(f.tz, ns), UTC).date(), zh)
+    return _date(local_day(f.tz, ns), zh)
 
 
 def _instant(ns: int, f: Facts, zh: bool) -> str:
-    local = datetime.fromtimestamp(ns // NS + offset_at(f.tz, ns), UTC)
+    local = local_time(f.tz, ns)
     day = _date(local.date(), zh)
     return f"{day}{local:%H:%M}" if zh else f"{day}, {local:%H:%M}"
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from streams.book import Book, Refused
 from streams.lifecycle import record
 from streams.mutes import Mute, MuteKind
-from streams.notice_words import SITUATIONS, Facts, message, of_text
+from streams.notice_words import SITUATIONS, Facts, Signature, message, of_text
 from streams.roles import Actor
 from streams.settlement import CreditState, Notice, NoticeState, NoticeText
 from streams.tickets import Purpose, Ticket, Verdict
@@ -95,13 +95,13 @@ def sent(book: Book, ticket: Ticket, number: int, by: str, now_ns: int, *, chann
     return _put(book, ticket, done, "notice_sent", by, now_ns)
 
 
-def explain_before_bill(book: Book, ticket: Ticket, facts: Facts, now_ns: int) -> Ticket | None:
-    """Draft the message of an "explain" ticket, so that it is there before the bill; None: nothing to do."""
+def explain_before_bill(book: Book, ticket: Ticket, signature: Signature, now_ns: int) -> Ticket:
+    """Draft the message of an "explain" ticket, so that it is there before the bill; once, and for no other."""
     if ticket.purpose is not Purpose.EXPLAIN or not ticket.open or ticket.drill:
-        return None
+        return ticket
     if any(notice.situation == "real_use" for notice in ticket.notices):
-        return None
-    return draft(book, "real_use", facts, OURSELVES, now_ns)
+        return ticket
+    return draft(book, "real_use", signature.facts(ticket), OURSELVES, now_ns)
 
 
 def unannounced(mutes: Iterable[Mute], now_ns: int, hours: float = 24.0) -> list[Mute]:

@@ -19,6 +19,8 @@ from streams.grouping import count_of, members_of, places_of, point_of, whole_of
 from streams.lifecycle import record, relapse
 from streams.messages import Flag, Status
 from streams.mutes import Muted, first_covering
+from streams.notice_words import Signature
+from streams.notices import explain_before_bill
 from streams.opening import Case, open_case
 from streams.routing import PRIORITIES, Placement, Routing
 from streams.sla import Targets
@@ -40,6 +42,7 @@ class Rules:
     open_historical   : whether a flag about the past (import, backfill) opens a ticket
     moved_by          : an estimate that moves by this share is worth telling
     language          : of new tickets
+    signature         : of messages to customers
     """
 
     routing: Routing = field(default_factory=Routing)
@@ -49,6 +52,7 @@ class Rules:
     language: str = "zh"
     actor: str = ACTOR
     origin: Origin = Origin.PROACTIVE
+    signature: Signature = field(default_factory=Signature)
 
     def by_hand(self, actor: str) -> Rules:
         """The same for what a person has seen."""
@@ -166,7 +170,8 @@ class Rules:
                 "escalated": _escalates(flag),
             },
         )
-        return open_case(book, case, self.targets, self.language, self.actor, now_ns)
+        opened = open_case(book, case, self.targets, self.language, self.actor, now_ns)
+        return explain_before_bill(book, opened, self.signature, now_ns)
 
     def _join(
         self, book: Book, ticket: Ticket, flag: Flag, estimate: Estimate | None, place: Placement, now_ns: int

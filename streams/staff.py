@@ -21,6 +21,7 @@ from streams.grouping import point_of
 from streams.lifecycle import Move, Refused, move
 from streams.messages import FAMILY_OF, NS, Flag, Status
 from streams.mutes import Mute, MuteKind
+from streams.notices import explain_before_bill
 from streams.roles import Actor
 from streams.rules import Rules
 from streams.tickets import Swap, Ticket, iso
@@ -140,8 +141,13 @@ class Staff:
         return self._work(actor, ticket_id, "escalated", work.escalate, note=note)
 
     def explain(self, actor: Actor, ticket_id: str, note: str) -> Ticket:
-        """Make a ticket one that explains real use."""
-        return self._work(actor, ticket_id, "to_explain", work.explain, note=note)
+        """Make a ticket one that explains real use, and draft what the customer is told."""
+
+        def verb(book: Book, ticket: Ticket, now_ns: int, **given: Any) -> Ticket:
+            changed = work.explain(book, ticket, now_ns=now_ns, **given)
+            return explain_before_bill(book, changed, self._rules.signature, now_ns)
+
+        return self._work(actor, ticket_id, "to_explain", verb, note=note)
 
     def note(self, actor: Actor, ticket_id: str, text: str) -> Ticket:
         """Write something down."""

@@ -33,6 +33,7 @@ from streams.calendar_file import CalendarError, load_calendar
 from streams.clock import Clock, FileClock, SystemClock
 from streams.constants import Sizes
 from streams.messages import NS
+from streams.notice_words import Signature
 from streams.ports import History, Log
 from streams.rules import Rules
 from streams.settings import ConfigError, Settings
@@ -161,7 +162,7 @@ def rules(settings: Settings) -> Rules:
         calendar = load_calendar(own.calendar, own.time_zone) if own.calendar else Calendar(own.time_zone)
     except CalendarError as error:
         raise ConfigError(f"tickets.calendar: {error}") from None
-    return Rules(targets=Targets(calendar))
+    return Rules(targets=Targets(calendar), signature=Signature(own.company, own.hotline))
 
 
 def router(settings: Settings) -> Router:

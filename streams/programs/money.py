@@ -7,6 +7,7 @@ from connectors.store.money import point_from
 from streams.clock import Clock
 from streams.credit import Limits
 from streams.money import MoneyConfig, MoneyDesk
+from streams.notice_words import Signature
 from streams.settings import ConfigError, Settings
 from streams.tariff import Tariffs
 from streams.tariff_file import TariffError, load_tariffs
@@ -28,7 +29,6 @@ def money_desk(settings: Settings, store: Store, clock: Clock) -> MoneyDesk:
     config = MoneyConfig(
         tariffs=tariffs(settings),
         limits=Limits(dict(own.credit_limit)),
-        company=own.company,
-        hotline=own.hotline,
+        signature=Signature(own.company, own.hotline),
     )
     return MoneyDesk(store, config, clock.now_ns, point_from)

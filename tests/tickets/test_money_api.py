@@ -97,7 +97,7 @@ def talking(store: Store, directory: Path, talk: Talk, flags: tuple[Any, ...] = 
         reader = HistoryReader(directory / "history.db")
         sources = Sources(store=store, history=reader, vocabulary=VOCABULARY)
         app = make_app(
-            sources, WebConfig(users=USERS), pages=False, routers=routes(settings, store, Turned())
+            sources, WebConfig(users=USERS), pages=False, routers=routes(settings, store, Turned(), [])
         )
         stop = asyncio.Event()
         port: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from streams.book import Book, Refused
 from streams.money_words import MONEY, credit_word
 from streams.mutes import Mute, MuteKind
-from streams.notice_words import SITUATIONS, Facts, message, sms_parts
+from streams.notice_words import SITUATIONS, Facts, Signature, message, sms_parts
 from streams.notices import CHANNELS, approve, draft, explain_before_bill, sent, unannounced
 from streams.roles import Actor, Role
+from streams.rules import Rules
 from streams.settlement import Credit, CreditState, NoticeState
 from streams.tickets import Purpose, Swap, Ticket
 from tests.tickets.tools import DAY, HOUR, NOON, MemoryStore, golden
@@ -63,6 +64,13 @@ def test_the_figures_are_the_tickets() -> None:
     assert "from 10 April 2012 to 10 June 2012: 273 m³; usual for as many days: 29.3 m³" in en.text
     without = message("usage_rise", facts(estimate=None), "zh").text
     assert "您户的用气量近期明显上升。" in without
+
+
+def test_a_zone_that_nobody_knows_is_utc() -> None:
+    assert (
+        "2012年4月10日至2012年6月10日"
+        in message("usage_rise", with_facts(facts(), tz="Mars/Base"), "zh").text
+    )
 
 
 def test_a_swap_is_told_with_both_reads() -> None:
@@ -216,15 +224,25 @@ def test_an_outage_needs_its_times_and_a_channel_its_name() -> None:
     assert all(all(MONEY[channel]) for channel in CHANNELS)
 
 
+def test_an_explain_ticket_has_its_message_from_the_beginning() -> None:
+    store, rules = MemoryStore(), Rules(signature=Signature("和安燃气", "96777"))
+    shock = golden(kind="bill_shock", place={"tz": "Asia/Shanghai"})
+    store.take(shock, rules=rules)
+    (ticket,) = store.tickets.values()
+    (notice,) = ticket.notices
+    assert (notice.situation, notice.state, notice.drafted_by) == ("real_use", NoticeState.DRAFT, "forestall")
+    assert "2012年4月10日至2012年6月10日273立方米" in notice.zh.text
+    assert notice.zh.sms.startswith("【和安燃气】")
+    assert [event.type for event in store.events] == ["opened"]  # a draft is told to nobody
+
+
 def test_an_explain_ticket_has_its_message_once() -> None:
-    book, found = Book(), facts(purpose=Purpose.EXPLAIN)
-    ticket = explain_before_bill(book, found.ticket, found, NOON)
-    assert ticket is not None
-    assert [(n.situation, n.state, n.drafted_by) for n in ticket.notices] == [
-        ("real_use", "draft", "forestall")
-    ]
-    assert explain_before_bill(book, ticket, with_facts(found, ticket=ticket), NOON) is None
-    assert explain_before_bill(book, facts().ticket, facts(), NOON) is None
+    book, signature = Book(), Signature()
+    ticket = explain_before_bill(book, facts(purpose=Purpose.EXPLAIN).ticket, signature, NOON)
+    assert len(ticket.notices) == 1
+    assert explain_before_bill(book, ticket, signature, NOON) is ticket
+    for other in (facts().ticket, facts(purpose=Purpose.EXPLAIN, drill=True).ticket):
+        assert explain_before_bill(book, other, signature, NOON) is other
     assert len(book.history) == 1
 
 

@@ -66,6 +66,7 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
             "bill_shock",
             ("leak", "register"),
             spoken=(
+                "气费偏高|水费偏高|电费偏高|气费过高|水费过高|电费过高|费用高|账单高|用量大增|突然增多|多扣费|多计|"
                 "用量偏高|用气量异常|用水量异常|用电量异常|气量异常|水量异常|电量异常|费用偏高|费用过高|"
                 "气费高|水费高|电费高|气费太高|水费太高|电费太高|用量突增|量突增|账单过高|多收费|high bill|"
                 "bill too high|bill is too high|overcharged|high usage|high consumption"

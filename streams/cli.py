@@ -166,7 +166,7 @@ def check_config(
     ] = False,
 ) -> None:
     """Say whether the configuration can be used, and what it comes to."""
-    from streams.programs import compose
+    from streams.programs import compose, policies
     from streams.programs.desks import check_desks
     from streams.programs.environment import unknown
     from streams.programs.explain_config import explain, list_keys
@@ -187,7 +187,7 @@ def check_config(
         compose.bank_config(settings)
         compose.router(settings)
         check_desks(settings)
-        calendar = compose.rules(settings).targets.calendar
+        calendar = policies.rules(settings).targets.calendar
         faults = explain(settings, calendar, tariffs(settings))
     except ConfigError as error:
         _fail(error)

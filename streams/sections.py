@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +9,6 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from streams.roles import LOCAL, RESERVED, Role
 from streams.section import Section, is_loopback, url_of
-from streams.zones import transitions
 
 _SHORTEST = 16  # characters of a token
 
@@ -141,49 +138,6 @@ class InfluxSettings(Section):
     @classmethod
     def _check(cls, value: str) -> str:
         return url_of(value, ("http", "https")) if value else value
-
-
-class TicketsSettings(Section):
-    """When the offices work, for what tickets are due."""
-
-    calendar: Path | None = Field(
-        None,
-        description="working hours, holidays, make-up days: docs/tickets.md; none: Monday to Friday, 09:00-18:00",
-    )
-    time_zone: str = Field("UTC", description="IANA name, e.g. Asia/Shanghai; where the calendar names none")
-    precision_target: float = Field(
-        0.5, gt=0, lt=1, description="share of judged flags that are to be worth raising: docs/verdicts.md"
-    )
-    bars: Literal["off", "propose", "apply"] = Field(
-        "propose", description="whether verdicts move the bars of kinds: not, by a person, by themselves"
-    )
-    bars_days: float = Field(180.0, gt=0, description="verdicts of so many days count for the bars")
-    bars_least: int = Field(20, ge=1, description="so many flags of a kind must have been judged")
-    tariffs: Path | None = Field(
-        None, description="tiered prices: docs/estimates.md; none: credits have no price"
-    )
-    credit_limit: dict[str, Decimal] = Field(
-        {},
-        description="currency → amount up to which one person decides on a credit, e.g. {CNY = 500}; else two",
-    )
-    company: str = Field("", max_length=40, description="who signs messages to customers")
-    hotline: str = Field("", max_length=40, description="where customers may ask, named in messages to them")
-
-    @field_validator("time_zone")
-    @classmethod
-    def _check(cls, value: str) -> str:
-        transitions(value)
-        return value
-
-    @field_validator("credit_limit")
-    @classmethod
-    def _limits(cls, value: dict[str, Decimal]) -> dict[str, Decimal]:
-        for currency, amount in value.items():
-            if not re.fullmatch(r"[A-Z]{3}", currency) or not amount.is_finite() or amount < 0:
-                raise ValueError(
-                    f"expected a currency such as CNY and an amount of 0 or more, got {currency} = {amount}"
-                )
-        return value
 
 
 class DocumentsSettings(Section):

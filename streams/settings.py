@@ -30,11 +30,11 @@ from streams.sections import (
     PeopleSettings,
     RetentionSettings,
     SparkplugSettings,
-    TicketsSettings,
     WatchSettings,
     WebSettings,
     WorkerSettings,
 )
+from streams.ticket_sections import TicketsSettings
 
 __all__ = ["ConfigError", "Section", "Settings", "is_loopback", "load"]
 

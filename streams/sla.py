@@ -36,7 +36,7 @@ class Limit:
     clock: str = WORKING
 
 
-_LIMITS: Mapping[str, Limit] = MappingProxyType(
+LIMITS: Mapping[str, Limit] = MappingProxyType(
     {
         "P1": Limit(ack_s=300, resolve_s=24 * 3600, clock=WALL),
         "P2": Limit(ack_s=3600, resolve_days=2),
@@ -54,7 +54,7 @@ class Targets:
     """
 
     calendar: Calendar = field(default_factory=Calendar)
-    limits: Mapping[str, Limit] = field(default_factory=lambda: _LIMITS)
+    limits: Mapping[str, Limit] = field(default_factory=lambda: LIMITS)
     callback_days: int = 2
     watch_days: float = 30.0
 

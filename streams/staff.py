@@ -8,7 +8,7 @@ the database is away; nothing is half done.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,11 +20,11 @@ from streams.clock import Clock
 from streams.grouping import point_of
 from streams.lifecycle import Move, Refused, move
 from streams.messages import FAMILY_OF, NS, Flag, Status
-from streams.mutes import Mute, MuteKind
+from streams.mutes import Mute, Muted, MuteKind
 from streams.notices import explain_before_bill
 from streams.roles import Actor
 from streams.rules import Rules
-from streams.tickets import Swap, Ticket, iso
+from streams.tickets import State, Swap, Ticket, iso
 
 _SCOPES = ("meter", "service_point", "area", "line", "transformer", "concentrator")
 _LONGEST_NS = 366 * 86_400 * NS
@@ -51,6 +51,10 @@ class StaffStore(Protocol):
 
     def mute(self, mute_id: str) -> Mute | None: ...
 
+    def mutes(self, now_ns: int, place: str = "", limit: int = 500) -> list[Mute]: ...
+
+    def muted_flags(self, limit: int = 100, waiting: bool = True) -> list[Muted]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -73,6 +77,26 @@ class Staff:
         self._store = store
         self._rules = rules
         self._clock = clock
+
+    def wish(self, actor: Actor, facts: Mapping[str, Any]) -> Move:
+        """A move of an actor, of its fields; Refused where the state is none."""
+        try:
+            to = State(facts["to"])
+        except ValueError:
+            raise Refused(f"expected one of {', '.join(State)}, got {facts['to']!r}") from None
+        return Move(**{**facts, "to": to, "actor": actor.name})
+
+    def seen(self, facts: Mapping[str, Any]) -> Finding:
+        """What a person has seen, of its fields."""
+        return Finding(**facts)
+
+    def mutes(self, place: str, limit: int) -> list[Mute]:
+        """Mutes that hold now or will."""
+        return self._store.mutes(self._clock.now_ns(), place, limit)
+
+    def muted_flags(self, limit: int, waiting: bool) -> list[Muted]:
+        """Flags that wait, or have waited."""
+        return self._store.muted_flags(limit, waiting)
 
     def move(self, actor: Actor, ticket_id: str, wish: Move) -> Ticket:
         """Bring a ticket into another state; ``wish.actor`` is the actor's name."""
@@ -175,7 +199,7 @@ class Staff:
             raise Refused(f"expected a kind of flag, got {finding.kind!r}")
         at = iso(now)
         seen = {"by": actor.name, "note": finding.note, **({"drill": True} if finding.drill else {})}
-        identity = f"{finding.meter_id}\0{finding.kind}\0{actor.name}\0{now}".encode()
+        identity = f"{finding.meter_id}\0{finding.kind}\0{finding.drill}\0{actor.name}\0{now}".encode()
         flag = Flag(
             id=hashlib.blake2b(identity, digest_size=12).hexdigest(),
             meter_id=finding.meter_id,
@@ -207,12 +231,16 @@ class Staff:
         kind: str,
         place: str,
         kinds: Sequence[str],
-        start_ns: int,
+        start_ns: int | None,
         end_ns: int,
         reason: str,
     ) -> Mute:
-        """Let flags of a place wait: a snooze, a planned outage, a vacancy. Raises Refused for what cannot be."""
+        """Let flags of a place wait: a snooze, a planned outage, a vacancy. Raises Refused for what cannot be.
+
+        start_ns : None: now
+        """
         now = self._clock.now_ns()
+        start_ns = now if start_ns is None else start_ns
         scope, _, name = place.partition("/")
         if scope not in _SCOPES or not name:
             raise Refused(
@@ -242,15 +270,16 @@ class Staff:
         self._store.put_mute(mute, actor, now)
         return mute
 
-    def notice_given(self, actor: Actor, mute_id: str, at_ns: int) -> Mute:
-        """Customers have been told of a planned outage."""
+    def notice_given(self, actor: Actor, mute_id: str, at_ns: int | None) -> Mute:
+        """Customers have been told of a planned outage; None: now."""
+        now = self._clock.now_ns()
         mute = self._store.mute(mute_id)
         if mute is None:
             raise KeyError(f"expected the id of a mute, got {mute_id!r}")
         if mute.kind is not MuteKind.PLANNED_OUTAGE:
             raise Refused(f"expected a planned outage, got a {mute.kind}")
-        told = replace(mute, notice_ns=at_ns)
-        self._store.put_mute(told, actor, self._clock.now_ns())
+        told = replace(mute, notice_ns=now if at_ns is None else at_ns)
+        self._store.put_mute(told, actor, now)
         return told
 
     def end_quiet(self, actor: Actor, mute_id: str, reason: str) -> Mute:

@@ -27,7 +27,7 @@ from connectors.documents import Fonts
 from connectors.history_sqlite import HistoryReader, SqliteHistory
 from connectors.migrations import upgrade
 from connectors.store import Store
-from connectors.web.app import WebConfig, make_app
+from connectors.web.app import Routes, WebConfig, make_app
 from connectors.web.metrics import Metric
 from connectors.web.server import serve
 from connectors.web.sources import Papers, Sources, Vocabulary
@@ -193,9 +193,10 @@ def talking(
     *,
     found: Sources | None = None,
     host: str = "127.0.0.1",
+    routers: Sequence[Routes] = (),
     **config: Any,
 ) -> None:
-    """Serve the API in this process while ``talk`` asks it."""
+    """Serve the API in this process while ``talk`` asks it. ``routers``: further routes."""
 
     async def run() -> None:
         if found is None:
@@ -205,7 +206,7 @@ def talking(
             made, store = found, None
         stop = asyncio.Event()
         port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        app = make_app(made, WebConfig(**config), pages=False)
+        app = make_app(made, WebConfig(**config), pages=False, routers=routers)
         serving = asyncio.create_task(serve(app, host, 0, stop, port.set_result))
         try:
             while not port.done() and not serving.done():

@@ -32,7 +32,8 @@ class EmailConfig:
     security  : ``starttls`` (refused where the server has none), ``tls`` from the first byte, or ``none``
     domain    : the right side of the Message-IDs
     urgencies : urgencies that are worth a mail
-    types     : event types that are worth a mail
+    types     : event types that are worth a mail, of those urgencies
+    escalations : event types that are worth a mail whatever the urgency
     languages : whose text comes first
     """
 
@@ -49,6 +50,7 @@ class EmailConfig:
     domain: str = "forestall.invalid"
     urgencies: tuple[str, ...] = ("emergency",)
     types: tuple[str, ...] = ("opened", "updated", "joined")
+    escalations: tuple[str, ...] = ("escalated", "overdue")
     languages: tuple[str, ...] = ("zh", "en")
 
     def __post_init__(self) -> None:
@@ -83,6 +85,8 @@ class Email:
         return f"smtp://{self._config.host}:{self._config.port}"
 
     def wants(self, event: TicketEvent) -> bool:
+        if event.type in self._config.escalations:
+            return True
         return event.urgency in self._config.urgencies and event.type in self._config.types
 
     async def find(self, event: TicketEvent) -> str | None:

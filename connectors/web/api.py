@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +12,7 @@ from connectors.sqlite_history.reader import EVER
 from connectors.web import shapes
 from connectors.web.feed import PATIENCE_S, Feed, Snapshot
 from connectors.web.guard import needs
+from connectors.web.instants import instant_of
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.messages import NS
@@ -20,7 +20,6 @@ from streams.tickets import State
 from streams.written import instant
 
 _STATES = ("open", *(str(state) for state in State))
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "No token, or another one"},
     422: {"description": "A parameter cannot be used; the body says what was expected"},
@@ -124,7 +123,7 @@ def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=50_000, description="readings of each register")] = 5000,
     ) -> Response:
         """As columns, by register, oldest first. A meter that is not known has none."""
-        begin, finish = _instant("start", start, EVER[0]), _instant("end", end, EVER[1])
+        begin, finish = instant_of("start", start, EVER[0]), instant_of("end", end, EVER[1])
         found = await reader.series(meter_id, begin, finish)
         # tens of thousands of rows: written by another thread, and not checked against the model again
         body = await asyncio.to_thread(lambda: msgspec.json.encode(shapes.series(meter_id, found, limit)))
@@ -213,32 +212,3 @@ def page_after(text: str) -> tuple[int, str]:
             422, expected="before to be the next of an earlier page", got=repr(text), action="leave it out"
         )
     return int(opened), ticket_id
-
-
-def _instant(name: str, text: str, otherwise: int) -> int:
-    return stated(name, text) if text else otherwise
-
-
-def stated(name: str, text: str) -> int:
-    """Nanoseconds since 1970 of an instant with its zone; Problem where it is none."""
-    try:
-        stamp = datetime.fromisoformat(text)
-    except ValueError:
-        stamp = None
-    if stamp is None or stamp.tzinfo is None:
-        raise Problem(
-            422,
-            expected=f"{name} as ISO 8601 with its zone, such as 2012-06-10T00:00:00Z",
-            got=repr(text[:64]),
-            action="add Z or an offset; in a URL a + is written %2B",
-        )
-    past = stamp - _EPOCH
-    found = (past.days * 86_400 + past.seconds) * NS + past.microseconds * 1000
-    if not EVER[0] <= found <= EVER[1]:
-        raise Problem(
-            422,
-            expected=f"{name} between the years 1678 and 2262",
-            got=repr(text[:64]),
-            action="leave it out",
-        )
-    return found

@@ -15,8 +15,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.web import shapes
-from connectors.web.api import page_after, stated
+from connectors.web.api import page_after
 from connectors.web.guard import needs
+from connectors.web.instants import instant_of
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.complaints import Complaint, ComplaintFilter, Faults, Site
@@ -247,8 +248,8 @@ def routes(reader: Reader, reception: Reception) -> APIRouter:
             service_point_id=service_point,
             ticket_id=ticket,
             linked=linked,
-            start_ns=stated("start", start) if start else None,
-            end_ns=stated("end", end) if end else None,
+            start_ns=instant_of("start", start) if start else None,
+            end_ns=instant_of("end", end) if end else None,
         )
         mark = page_after(before) if before else None
         found = await reader.ask(lambda _: reception.complaints(wanted, limit + 1, mark))

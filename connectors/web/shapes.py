@@ -153,6 +153,11 @@ class TicketOut(BaseModel):
     commodity: str
     family: str
     kind: str
+    purpose: str = Field(description="case, or explain: the use is real, the customer is to be told")
+    place: dict[str, Any] = Field(description="what the registry states of where the meter hangs")
+    group: str = Field(description="what failed as a whole, such as concentrator/C12; empty: one meter")
+    meters: list[str] = Field(description="of a group, the first 500")
+    meter_count: int
     lead_flag_id: str
     event_at: str
     flags: int = Field(description="how many flags it has")
@@ -176,6 +181,7 @@ class TicketOut(BaseModel):
     bill_hold: bool = Field(description="the bill is disputed and waits")
     notices: list[dict[str, Any]] = Field(description="messages to the customer")
     first_owner: str
+    owner: str
     owner_department: str
     co_departments: list[str]
     hand_offs: int
@@ -185,8 +191,13 @@ class TicketOut(BaseModel):
     responsibility: str
     resolution: str
     verdict: str
+    verdict_reason: str
+    cause: str = Field(description="what it was")
     archive_class: str
     callback: dict[str, Any]
+    swap: dict[str, Any] | None
+    record: dict[str, str] = Field(description="the four parts of a low-voltage record")
+    watch_until_at: str | None = Field(description="until when what comes back reopens it")
     merged_into: str
     language: str
     opened_at: str

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.web import shapes
-from connectors.web.api import stated
 from connectors.web.guard import needs
+from connectors.web.instants import instant_of
 from connectors.web.sources import Reader
 from streams.roles import Actor
 from streams.tickets import Episode, Ticket
@@ -95,8 +95,8 @@ def router(reader: Reader, desk: Verdicts) -> APIRouter:
     ) -> dict[str, Any]:
         """(confirmed + explained) / judged with its 95 % interval (Wilson), and confirmed / judged (strict)."""
         groups = [name for name in by.split(",") if name]
-        first = stated("start", start) if start else None
-        last = stated("end", end) if end else None
+        first = instant_of("start", start) if start else None
+        last = instant_of("end", end) if end else None
         return await reader.ask(lambda _: desk.precision(groups, first, last))
 
     @api.get("/bars", summary="Scores below which flags open no ticket")

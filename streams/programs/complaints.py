@@ -15,7 +15,7 @@ from streams.complaints import Faults, Outcome
 from streams.deliver import wanted_by
 from streams.linking import Linking
 from streams.ports import Rejected
-from streams.programs import compose
+from streams.programs import compose, policies
 from streams.programs.desks import make_desks
 from streams.reception import Reception, ReceptionConfig, Tally
 from streams.settings import Settings
@@ -23,7 +23,7 @@ from streams.settings import Settings
 
 def make_reception(settings: Settings, store: Store, clock: Clock) -> Reception:
     """The reception of a process. Raises ConfigError."""
-    rules = compose.rules(settings)
+    rules = policies.rules(settings)
     linking = Linking(
         routing=rules.routing,
         targets=rules.targets,

@@ -29,17 +29,12 @@ from detectors.base import Detector
 from detectors.heads import Heads, read
 from streams import causes, routing, wording
 from streams.bank import BankConfig
-from streams.calendar_file import CalendarError, load_calendar
 from streams.clock import Clock, FileClock, SystemClock
 from streams.constants import Sizes
 from streams.messages import NS
-from streams.notice_words import Signature
 from streams.ports import History, Log
-from streams.rules import Rules
 from streams.settings import ConfigError, Settings
-from streams.sla import Targets
 from streams.topology import topics
-from streams.working_time import Calendar
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +48,6 @@ __all__ = [
     "open_log",
     "prepare_log",
     "router",
-    "rules",
     "serve_web",
     "upgrade_store",
 ]
@@ -153,16 +147,6 @@ def sparkplug_config(settings: Settings) -> SparkplugConfig:
     """How Sparkplug is read."""
     given = settings.sparkplug.model_dump()
     return SparkplugConfig(register=given.pop("register_name"), **given)
-
-
-def rules(settings: Settings) -> Rules:
-    """How flags become tickets, due by the calendar of the configuration. Raises ConfigError."""
-    own = settings.tickets
-    try:
-        calendar = load_calendar(own.calendar, own.time_zone) if own.calendar else Calendar(own.time_zone)
-    except CalendarError as error:
-        raise ConfigError(f"tickets.calendar: {error}") from None
-    return Rules(targets=Targets(calendar), signature=Signature(own.company, own.hotline))
 
 
 def router(settings: Settings) -> Router:
@@ -268,6 +252,7 @@ async def serve_web(
     """
     from connectors.web import Sources, User, Vocabulary, WebConfig, make_app, serve
     from connectors.web.metrics import Families
+    from streams.programs import policies
     from streams.programs.desks import make_inbox
     from streams.programs.papers import papers
     from streams.programs.routes import routes
@@ -302,7 +287,7 @@ async def serve_web(
         unit_of=lambda meter_id: units.get(meter_id, ""),
         missing=missing,
         papers=papers(settings),
-        inbox=make_inbox(settings, store, rules(settings).targets, clock),
+        inbox=make_inbox(settings, store, policies.rules(settings).targets, clock),
     )
     config = WebConfig(
         token=settings.web.token.get_secret_value(),

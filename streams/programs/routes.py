@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from connectors.store import Store
 from streams.clock import Clock
+from streams.programs import policies
 from streams.programs.complaints import make_reception, metrics
 from streams.programs.verdicts import VerdictDesk
 from streams.settings import Settings
+from streams.staff import Staff
 
 if TYPE_CHECKING:
     from connectors.web.app import Routes
@@ -20,7 +22,7 @@ def routes(settings: Settings, store: Store, clock: Clock, told: list[Families])
 
     told : gets the metrics that the topics add
     """
-    from connectors.web import bill_run, complaints, money, tmf621
+    from connectors.web import actions, bill_run, complaints, money, tmf621
     from connectors.web import verdicts as judging
     from streams.programs.money import money_desk
 
@@ -34,4 +36,5 @@ def routes(settings: Settings, store: Store, clock: Clock, told: list[Families])
         lambda reader: judging.router(reader, desk),
         money.router(money_work),
         bill_run.router(money_work),
+        actions.router(Staff(store, policies.rules(settings), clock)),
     ]

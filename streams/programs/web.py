@@ -12,7 +12,7 @@ from streams.bar_keep import BarKeep
 from streams.clock import Clock
 from streams.deliver import wanted_by
 from streams.heart import Heart
-from streams.programs import compose
+from streams.programs import compose, policies
 from streams.programs.desks import make_desks
 from streams.programs.ingest import insist
 from streams.programs.verdicts import VerdictDesk, policy
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Until ``stop``. Serves at once; the ticket store is upgraded beside it, as soon as it answers."""
     clock = compose.make_clock(settings)
-    rules = compose.rules(settings)
+    rules = policies.rules(settings)
     durable = compose.open_log(settings)
     started, opened = asyncio.Event(), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:

@@ -21,7 +21,8 @@ from streams.heart import Heart
 from streams.keeper import Keeper
 from streams.lag import Lag
 from streams.open_tickets import TicketOpener
-from streams.programs import compose
+from streams.place_keep import PlaceKeep
+from streams.programs import compose, policies
 from streams.programs.complaints import make_reception
 from streams.programs.complaints import metrics as complaint_metrics
 from streams.programs.desks import make_desks
@@ -34,6 +35,7 @@ from streams.record import Recorder
 from streams.settings import Settings
 from streams.take_complaints import ComplaintTaker
 from streams.take_verdicts import VerdictTaker
+from streams.tend import Tend
 from streams.topology import build, make_app
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         stack.callback(store.close)
         topology = build(settings)
         config = compose.bank_config(settings)
-        rules = compose.rules(settings)
+        rules = policies.rules(settings)
         doing = "compiling the detectors"
         keeper = Keeper(
             topology,
@@ -116,6 +118,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             asyncio.create_task(deliverer.run(stop)),
             asyncio.create_task(lag.run()),
             asyncio.create_task(QualityKeep(store, lambda: _banks(keeper), clock).run()),
+            asyncio.create_task(PlaceKeep(store, lambda: _banks(keeper)).run()),
+            asyncio.create_task(Tend(store, rules, clock, policies.tending(settings)).run(stop)),
         ]
         stack.push_async_callback(_end, tasks)
         # Beside the event loop: heartbeats and the answer to /ready go on.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.calendar_file import CalendarError, calendar_in, load_calendar
-from streams.programs import compose
+from streams.programs import policies
 from streams.programs.explain_config import explain
 from streams.settings import ConfigError, load
 from streams.working_time import Calendar
@@ -101,14 +101,14 @@ def test_the_configuration_names_the_calendar(tmp_path: Path) -> None:
     config = tmp_path / "forestall.toml"
     config.write_text(f'[tickets]\ncalendar = "{CHINA}"\n')
     settings = load(config)
-    calendar = compose.rules(settings).targets.calendar
+    calendar = policies.rules(settings).targets.calendar
     assert calendar == load_calendar(CHINA)
     told = f"{CHINA}, Asia/Shanghai: 33 holidays, 6 make-up days; the last day that it names is 2026-10-10"
     assert told in explain(settings, calendar)
 
     config.write_text('[tickets]\ntime_zone = "Asia/Shanghai"\n')
     settings = load(config)
-    calendar = compose.rules(settings).targets.calendar
+    calendar = policies.rules(settings).targets.calendar
     assert calendar == Calendar("Asia/Shanghai")
     assert "Monday to Friday, 09:00-18:00 Asia/Shanghai, no holidays" in explain(settings, calendar)
 
@@ -127,4 +127,4 @@ def test_a_configuration_with_a_bad_calendar_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"tickets.calendar: .*calendar.toml: hours.monday\[0\]: expected hours"
     ):
-        compose.rules(load(config))
+        policies.rules(load(config))

@@ -23,8 +23,8 @@ from streams.points import Point
 from streams.programs.routes import routes
 from streams.roles import Role
 from streams.rules import Rules
-from streams.sections import TicketsSettings
 from streams.settings import Settings
+from streams.ticket_sections import TicketsSettings
 from tests.tickets.tools import NOON, Turned, flag, golden
 from tests.web_tools import VOCABULARY, columns, golden_readings
 

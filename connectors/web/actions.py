@@ -1,0 +1,412 @@
+"""What staff do with tickets, over the API: each route is one verb, one transaction, one line of history."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Protocol, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from connectors.web import shapes
+from connectors.web.guard import needs
+from connectors.web.instants import instant_of
+from connectors.web.problems import Problem
+from connectors.web.sources import Reader
+from streams.mutes import Mute, Muted
+from streams.roles import Actor
+from streams.tickets import Swap, Ticket
+from streams.written import instant
+
+T = TypeVar("T")
+
+Told = Callable[[str, Callable[[], Ticket]], Awaitable[dict[str, Any]]]
+Worker = Annotated[Actor, needs("work")]
+_TEXT = 4000
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    403: {"description": "The role of this credential has not the right"},
+    404: {"description": "There is no such ticket"},
+    409: {"description": "The trade forbids it as the ticket stands now; the body says what was expected"},
+}
+
+
+class Staff(Protocol):
+    """The verbs (``streams.staff.Staff``)."""
+
+    def wish(self, actor: Actor, facts: dict[str, Any]) -> Any: ...
+
+    def move(self, actor: Actor, ticket_id: str, wish: Any) -> Ticket: ...
+
+    def check(
+        self, actor: Actor, ticket_id: str, seq: int, result: str, finding: str, cause: str = ""
+    ) -> Ticket: ...
+
+    def add_check(self, actor: Actor, ticket_id: str, check: str) -> Ticket: ...
+
+    def hand_off(
+        self,
+        actor: Actor,
+        ticket_id: str,
+        department: str,
+        owner: str,
+        note: str = "",
+        co_departments: Sequence[str] | None = None,
+    ) -> Ticket: ...
+
+    def merge(self, actor: Actor, ticket_id: str, into: str, note: str = "") -> Ticket: ...
+
+    def escalate(self, actor: Actor, ticket_id: str, note: str) -> Ticket: ...
+
+    def explain(self, actor: Actor, ticket_id: str, note: str) -> Ticket: ...
+
+    def note(self, actor: Actor, ticket_id: str, text: str) -> Ticket: ...
+
+    def swap(self, actor: Actor, ticket_id: str, swap: Swap) -> Ticket: ...
+
+    def keep_record(self, actor: Actor, ticket_id: str, part: str, text: str) -> Ticket: ...
+
+    def set_impact(self, actor: Actor, ticket_id: str, impact: str) -> Ticket: ...
+
+    def open(self, actor: Actor, finding: Any) -> Ticket: ...
+
+    def seen(self, facts: dict[str, Any]) -> Any: ...
+
+    def quiet(
+        self,
+        actor: Actor,
+        kind: str,
+        place: str,
+        kinds: Sequence[str],
+        start_ns: int | None,
+        end_ns: int,
+        reason: str,
+    ) -> Mute: ...
+
+    def notice_given(self, actor: Actor, mute_id: str, at_ns: int | None) -> Mute: ...
+
+    def end_quiet(self, actor: Actor, mute_id: str, reason: str) -> Mute: ...
+
+    def mutes(self, place: str, limit: int) -> list[Mute]: ...
+
+    def muted_flags(self, limit: int, waiting: bool) -> list[Muted]: ...
+
+
+class Body(BaseModel):
+    """A body; fields that it does not know are errors."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class MoveIn(Body):
+    """Into another state, with the facts that it asks for."""
+
+    to: str = Field(description="the state", examples=["investigating"])
+    note: str = Field("", max_length=_TEXT)
+    department: str = ""
+    owner: str = ""
+    resolution: str = Field("", description="repair, replacement, explanation, fee_adjustment, apology …")
+    responsibility: str = Field("", description="company, customer, third_party, force_majeure, none")
+    verdict: str = Field("", description="confirmed, false_alarm, explained")
+    verdict_reason: str = Field("", max_length=_TEXT)
+    cause: str = Field("", description="what it was: a code of the causes")
+    archive_class: str = ""
+    satisfied: bool | None = Field(None, description="the customer's answer at the callback")
+    rating: int | None = Field(None, ge=1, le=5)
+    signed: str = Field("", max_length=100, description="how the customer signed off")
+    no_callback: str = Field("", max_length=_TEXT, description="why there was none")
+
+
+class CheckIn(Body):
+    """What a check has shown."""
+
+    result: str = Field(min_length=1, max_length=_TEXT)
+    finding: str = Field(description="positive: the cause is found; negative: excluded; unclear")
+    cause: str = Field("", description="what was found, where the check looks for more than one cause")
+
+
+class NewCheckIn(Body):
+    """One more check."""
+
+    check: str
+
+
+class HandOffIn(Body):
+    """To whom."""
+
+    department: str = ""
+    owner: str = Field("", max_length=100)
+    note: str = Field("", max_length=_TEXT)
+    co_departments: list[str] | None = None
+
+
+class MergeIn(Body):
+    """Into which ticket."""
+
+    into: str
+    note: str = Field("", max_length=_TEXT)
+
+
+class NoteIn(Body):
+    """A text."""
+
+    text: str = Field(min_length=1, max_length=_TEXT)
+
+
+class ReasonIn(Body):
+    """Why."""
+
+    note: str = Field("", max_length=_TEXT)
+
+
+class SwapIn(Body):
+    """A meter swap, with both reads."""
+
+    old_serial: str
+    new_serial: str
+    stop_read: float = Field(ge=0)
+    start_read: float = Field(ge=0)
+    unit: str
+    at: str = Field(description="when, ISO 8601 with its zone")
+
+
+class RecordIn(Body):
+    """One of the four parts of a low-voltage record."""
+
+    part: str = Field(description="complaint, tracking, strategy, control")
+    text: str = Field(min_length=1, max_length=_TEXT)
+
+
+class ImpactIn(Body):
+    """The class of impact; empty: none."""
+
+    impact: str = Field("", max_length=60)
+
+
+class OpenIn(Body):
+    """What a person has seen, or the scene of a drill."""
+
+    meter_id: str = Field(min_length=1, max_length=256)
+    kind: str
+    service_point_id: str = Field("", max_length=256)
+    area: str = Field("", max_length=256)
+    commodity: str = ""
+    unit: str = ""
+    note: str = Field("", max_length=_TEXT)
+    drill: bool = False
+
+
+class MuteIn(Body):
+    """Where flags are to wait, from when to when, and why."""
+
+    kind: str = Field(description="planned_outage, vacancy, snooze")
+    place: str = Field(description="meter/…, service_point/…, area/…, line/…, transformer/…, concentrator/…")
+    kinds: list[str] = Field([], description="kinds of flags; none: those that its own kind is about")
+    start: str = Field("", description="ISO 8601 with its zone; empty: now")
+    end: str
+    reason: str = Field(min_length=1, max_length=_TEXT)
+
+
+class NoticeIn(Body):
+    """When customers were told."""
+
+    at: str = Field("", description="ISO 8601 with its zone; empty: now")
+
+
+class MuteOut(BaseModel):
+    """A mute."""
+
+    id: str
+    kind: str
+    place: str
+    kinds: list[str]
+    start: str
+    end: str
+    reason: str
+    by: str
+    notice: str | None = Field(description="when customers were told of a planned outage")
+
+
+class MutesOut(BaseModel):
+    """Mutes that hold or will."""
+
+    items: list[MuteOut]
+
+
+class MutedOut(BaseModel):
+    """A flag that waits."""
+
+    flag_id: str
+    meter_id: str
+    service_point_id: str
+    family: str
+    kind: str
+    why: str
+    since: str
+    until: str | None = Field(description="null: until it reaches the bar of its kind, or ends")
+    outcome: str = Field(description="empty: it waits; cleared; opened")
+
+
+class MutedsOut(BaseModel):
+    """Flags that wait, newest first."""
+
+    items: list[MutedOut]
+
+
+def router(staff: Staff) -> Callable[[Reader], APIRouter]:
+    """The routes, for ``make_app``."""
+
+    def routes(reader: Reader) -> APIRouter:
+        api = APIRouter(prefix="/api", tags=["work"], responses=_PROBLEMS)
+
+        async def do(verb: Callable[[], T]) -> T:
+            try:
+                return await reader.ask(lambda _store: verb())
+            except KeyError as error:
+                got = str(error.args[0]).rpartition(", got ")[2]
+                raise Problem(
+                    404, expected="the id of something that is there", got=got, action="look it up"
+                ) from None
+
+        async def told(ticket_id: str, verb: Callable[[], Ticket]) -> dict[str, Any]:
+            await do(verb)
+            found = await reader.ticket(ticket_id)
+            assert found is not None
+            return shapes.detail(*found)
+
+        _tickets(api, staff, told)
+        _mutes(api, staff, do)
+
+        @api.post(
+            "/tickets",
+            summary="Open a ticket by hand",
+            status_code=201,
+            response_model=shapes.TicketDetailOut,
+        )
+        async def open_(body: OpenIn, actor: Worker) -> dict[str, Any]:
+            """Or a drill's. Where one of this family is open at the point, it joins that."""
+            opened = await do(lambda: staff.open(actor, staff.seen(body.model_dump())))
+            return await told(opened.id, lambda: opened)
+
+        return api
+
+    return routes
+
+
+def _tickets(api: APIRouter, staff: Staff, told: Told) -> None:
+    """The verbs on one ticket."""
+    ticket: dict[str, Any] = {"response_model": shapes.TicketDetailOut}
+
+    @api.post("/tickets/{ticket_id}/move", summary="Bring it into another state", **ticket)
+    async def move(ticket_id: str, body: MoveIn, actor: Worker) -> dict[str, Any]:
+        return await told(
+            ticket_id, lambda: staff.move(actor, ticket_id, staff.wish(actor, body.model_dump()))
+        )
+
+    @api.post("/tickets/{ticket_id}/checks/{seq}", summary="The result of a check", **ticket)
+    async def check(ticket_id: str, seq: int, body: CheckIn, actor: Worker) -> dict[str, Any]:
+        return await told(
+            ticket_id, lambda: staff.check(actor, ticket_id, seq, body.result, body.finding, body.cause)
+        )
+
+    @api.post("/tickets/{ticket_id}/checks", summary="One more check", **ticket)
+    async def add_check(ticket_id: str, body: NewCheckIn, actor: Worker) -> dict[str, Any]:
+        return await told(ticket_id, lambda: staff.add_check(actor, ticket_id, body.check))
+
+    @api.post("/tickets/{ticket_id}/hand-off", summary="Give it to another department or person", **ticket)
+    async def hand_off(ticket_id: str, body: HandOffIn, actor: Worker) -> dict[str, Any]:
+        return await told(
+            ticket_id,
+            lambda: staff.hand_off(
+                actor, ticket_id, body.department, body.owner, body.note, body.co_departments
+            ),
+        )
+
+    @api.post("/tickets/{ticket_id}/merge", summary="Fold it into another", **ticket)
+    async def merge(ticket_id: str, body: MergeIn, actor: Worker) -> dict[str, Any]:
+        return await told(ticket_id, lambda: staff.merge(actor, ticket_id, body.into, body.note))
+
+    @api.post("/tickets/{ticket_id}/escalate", summary="Mark it as escalated", **ticket)
+    async def escalate(ticket_id: str, body: ReasonIn, actor: Worker) -> dict[str, Any]:
+        return await told(ticket_id, lambda: staff.escalate(actor, ticket_id, body.note))
+
+    @api.post("/tickets/{ticket_id}/explain", summary="The use is real: the customer is to be told", **ticket)
+    async def explain(ticket_id: str, body: ReasonIn, actor: Worker) -> dict[str, Any]:
+        return await told(ticket_id, lambda: staff.explain(actor, ticket_id, body.note))
+
+    @api.post("/tickets/{ticket_id}/note", summary="Write something down", **ticket)
+    async def note(ticket_id: str, body: NoteIn, actor: Worker) -> dict[str, Any]:
+        return await told(ticket_id, lambda: staff.note(actor, ticket_id, body.text))
+
+    @api.post("/tickets/{ticket_id}/swap", summary="A meter swap with stop and start reads", **ticket)
+    async def swap(ticket_id: str, body: SwapIn, actor: Worker) -> dict[str, Any]:
+        instant_of("at", body.at)
+        return await told(ticket_id, lambda: staff.swap(actor, ticket_id, Swap(**body.model_dump())))
+
+    @api.post("/tickets/{ticket_id}/record", summary="A part of a low-voltage record", **ticket)
+    async def record(ticket_id: str, body: RecordIn, actor: Worker) -> dict[str, Any]:
+        return await told(ticket_id, lambda: staff.keep_record(actor, ticket_id, body.part, body.text))
+
+    @api.post("/tickets/{ticket_id}/impact", summary="The class of impact", **ticket)
+    async def impact(ticket_id: str, body: ImpactIn, actor: Worker) -> dict[str, Any]:
+        return await told(ticket_id, lambda: staff.set_impact(actor, ticket_id, body.impact))
+
+
+def _mutes(api: APIRouter, staff: Staff, do: Callable[..., Any]) -> None:
+    """Quiet for a while, and what waits for its end."""
+
+    @api.get("/mutes", summary="Snoozes, planned outages, vacancies", response_model=MutesOut)
+    async def mutes(
+        _reader: Annotated[Actor, needs("read")],
+        place: Annotated[str, Query(max_length=300, description="such as line/L1; empty: all")] = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    ) -> dict[str, Any]:
+        """Those that hold or will, by their end."""
+        return {"items": [_mute(one) for one in await do(lambda: staff.mutes(place, limit))]}
+
+    @api.post("/mutes", summary="Let the flags of a place wait", status_code=201, response_model=MuteOut)
+    async def add(body: MuteIn, actor: Worker) -> dict[str, Any]:
+        """Emergencies never wait. What waits is kept, and becomes a ticket after the end unless it has ended too."""
+        start = instant_of("start", body.start) if body.start else None
+        end = instant_of("end", body.end)
+        return _mute(
+            await do(lambda: staff.quiet(actor, body.kind, body.place, body.kinds, start, end, body.reason))
+        )
+
+    @api.post("/mutes/{mute_id}/end", summary="End it now", response_model=MuteOut)
+    async def end_mute(mute_id: str, body: ReasonIn, actor: Worker) -> dict[str, Any]:
+        return _mute(await do(lambda: staff.end_quiet(actor, mute_id, body.note)))
+
+    @api.post("/mutes/{mute_id}/notice", summary="Customers have been told", response_model=MuteOut)
+    async def notice(mute_id: str, body: NoticeIn, actor: Worker) -> dict[str, Any]:
+        at = instant_of("at", body.at) if body.at else None
+        return _mute(await do(lambda: staff.notice_given(actor, mute_id, at)))
+
+    @api.get("/muted-flags", summary="Flags that wait", response_model=MutedsOut)
+    async def muted(
+        _reader: Annotated[Actor, needs("read")],
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        all: Annotated[bool, Query(description="also those that have waited")] = False,  # noqa: A002
+    ) -> dict[str, Any]:
+        """With the reason, newest first."""
+        return {"items": [_waiting(one) for one in await do(lambda: staff.muted_flags(limit, not all))]}
+
+
+def _mute(mute: Mute) -> dict[str, Any]:
+    fields = msgspec.to_builtins(mute)
+    return {
+        **{name: fields[name] for name in ("id", "kind", "place", "kinds", "reason", "by")},
+        "start": instant(mute.start_ns),
+        "end": instant(mute.end_ns),
+        "notice": None if mute.notice_ns is None else instant(mute.notice_ns),
+    }
+
+
+def _waiting(muted: Muted) -> dict[str, Any]:
+    fields = msgspec.to_builtins(muted)
+    names = ("flag_id", "meter_id", "service_point_id", "family", "kind", "why", "outcome")
+    return {
+        **{name: fields[name] for name in names},
+        "since": instant(muted.since_ns),
+        "until": instant(muted.until_ns) if muted.mute_id else None,
+    }

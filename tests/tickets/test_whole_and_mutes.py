@@ -1,0 +1,301 @@
+"""What fails as a whole is one ticket; what is muted waits; what comes back reopens."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from connectors.store import Store
+from streams.book import Book
+from streams.lifecycle import Move, Refused, move
+from streams.messages import Flag
+from streams.mutes import MuteKind
+from streams.roles import Actor, Role
+from streams.routing import Routing
+from streams.rules import Rules
+from streams.sla import Targets
+from streams.staff import Finding, Staff
+from streams.tend import Tend, TendConfig
+from streams.tickets import LARGE, Origin, Purpose, State, Ticket
+from tests.tickets.tools import DAY, HOUR, MINUTE, NOON, Turned, flag, golden
+
+RULES = Rules(targets=Targets(watch_days=30))
+WANG = Actor("wang", Role.OPERATOR)
+
+
+def silent(n: int, **fields: Any) -> Flag:
+    return flag(
+        "silent",
+        id=f"s{n}",
+        meter_id=f"m{n}",
+        service_point_id=f"p{n}",
+        place={"concentrator": "C12"},
+        score=1.2,
+        **fields,
+    )
+
+
+def concentrator(**fields: Any) -> Flag:
+    evidence = {"members": [f"m{n}" for n in range(200)], "members_silent": 500}
+    given = {"id": "c", "meter_id": "m0", "service_point_id": "p0", "place": {"concentrator": "C12"}}
+    return flag("concentrator_silent", family="data", evidence=evidence, **(given | fields))
+
+
+def staff(store: Store, clock: Turned, rules: Rules = RULES) -> Staff:
+    return Staff(store, rules, clock)
+
+
+def take(store: Store, *flags: Flag, now_ns: int = NOON, rules: Rules = RULES) -> list[Ticket]:
+    return store.apply_flags(flags, now_ns, rules)
+
+
+def test_a_silent_concentrator_with_500_meters_is_one_ticket(store: Store) -> None:
+    singles = take(store, *(silent(n) for n in range(3)))
+    assert len(singles) == 3
+    (whole, *merged) = sorted(take(store, concentrator()), key=lambda t: not t.group)
+    assert (whole.group, whole.service_point_id, whole.meter_count, len(whole.meters)) == (
+        "concentrator/C12",
+        "concentrator/C12",
+        500,
+        200,
+    )
+    assert whole.priority == "P2"
+    assert {t.state for t in merged} == {State.MERGED}
+    assert {t.merged_into for t in merged} == {whole.id}
+    # those that come later join it
+    (again,) = take(store, *(silent(n) for n in range(300, 340)))
+    assert again.id == whole.id
+    assert set(again.flag_ids) == {"c", *(f"s{n}" for n in (0, 1, 2, *range(300, 340)))}
+    assert (again.kind, len(store.tickets("open"))) == ("concentrator_silent", 1)
+    # the end of a merged one is a line of the whole's history
+    (told,) = take(store, silent(1, status="cleared", at="2026-06-01T01:00:00Z"))
+    assert told.id == whole.id
+
+
+def test_another_family_at_a_member_stays_by_itself(store: Store) -> None:
+    (leak,) = take(store, flag("continuous_flow", id="l", meter_id="m1", service_point_id="p1"))
+    changed = take(store, concentrator())
+    assert [t.id for t in changed if t.state is State.MERGED] == []
+    found = store.ticket(leak.id)
+    assert found is not None
+    assert found.open
+
+
+def test_the_second_interruption_of_a_line_escalates(store: Store) -> None:
+    def out(n: int, stage: str) -> Flag:
+        return flag(
+            "repeated_outage",
+            id=f"o{n}",
+            family="supply",
+            commodity="electricity",
+            place={"line": "L1"},
+            evidence={"outages_of_line": n, "window_days": 365, "stage": stage},
+        )
+
+    (two,) = take(store, out(2, "warning"))
+    assert (two.group, two.escalated) == ("line/L1", True)
+    assert "line_study" in two.checks
+    (three,) = take(store, out(3, "study"))
+    assert three.id == two.id
+    assert three.evidence["stage"] == "study"
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "about", "waits"),
+    [
+        ("snooze", "meter/meter-1", (), True),
+        ("snooze", "meter/meter-1", ("spike",), False),
+        ("snooze", "meter/meter-1", ("high_usage",), True),
+        ("snooze", "meter/other", (), False),
+        ("snooze", "service_point/point-1", (), True),
+        ("vacancy", "service_point/point-1", (), False),
+        ("planned_outage", "line/L1", (), False),
+        ("planned_outage", "line/L1", ("high_usage",), True),
+        ("snooze", "area/area-1", (), True),
+    ],
+)
+def test_what_a_mute_is_about(
+    store: Store, clock: Turned, kind: str, place: str, about: tuple[str, ...], waits: bool
+) -> None:
+    staff(store, clock).quiet(WANG, kind, place, about, NOON, NOON + DAY, "known")
+    changed = take(store, flag(place={"line": "L1"}), now_ns=NOON + HOUR)
+    assert (changed == []) == waits
+    muted = store.muted_flags()
+    assert [m.flag_id for m in muted] == (["flag-1"] if waits else [])
+    if waits:
+        assert muted[0].why == f"{kind}: known"
+
+
+def test_a_planned_outage_mutes_what_it_causes(store: Store, clock: Turned) -> None:
+    quiet = staff(store, clock).quiet(
+        WANG, "planned_outage", "transformer/T7", (), NOON, NOON + 4 * HOUR, "works"
+    )
+    assert quiet.kind is MuteKind.PLANNED_OUTAGE
+    place = {"transformer": "T7"}
+    assert take(store, flag("outage", id="o", family="supply", commodity="electricity", place=place)) == []
+    assert take(store, replace(silent(1), place=place)) == []
+    (leak,) = take(store, flag("continuous_flow", id="l", place=place))
+    assert leak.urgency == "emergency"
+
+
+def test_an_emergency_never_waits(store: Store, clock: Turned) -> None:
+    staff(store, clock).quiet(
+        WANG, "snooze", "meter/meter-1", ("continuous_flow",), NOON, NOON + DAY, "fitter is there"
+    )
+    (ticket,) = take(store, flag("continuous_flow", id="l"))
+    assert ticket.priority == "P1"
+
+
+def test_after_the_end_it_becomes_a_ticket_unless_it_has_ended(store: Store, clock: Turned) -> None:
+    staff(store, clock).quiet(WANG, "snooze", "area/area-1", (), NOON, NOON + DAY, "known")
+    over = flag(id="over", meter_id="m2", service_point_id="p2")
+    assert take(store, flag(), over) == []
+    assert take(store, replace(over, status="cleared", at="2026-06-01T05:00:00Z")) == []
+    tend = Tend(store, RULES, clock)
+    clock.advance(DAY - MINUTE)
+    tend.tick()
+    assert store.tickets() == []
+    clock.advance(2 * MINUTE)
+    tend.tick()
+    (ticket,) = store.tickets()
+    assert (ticket.flag_ids, ticket.opened_ns) == (("flag-1",), clock.now)
+    assert {m.flag_id: m.outcome for m in store.muted_flags(waiting=False)} == {
+        "flag-1": "opened",
+        "over": "cleared",
+    }
+    tend.tick()
+    assert len(store.tickets()) == 1
+    # what comes of it later finds its ticket
+    (same,) = take(
+        store, flag(status="updated", observed=20.0, at="2026-06-03T00:00:00Z"), now_ns=clock.now
+    ) or [ticket]
+    assert same.id == ticket.id
+
+
+def test_ending_a_mute_early_lets_go_at_once(store: Store, clock: Turned) -> None:
+    desk = staff(store, clock)
+    mute = desk.quiet(WANG, "snooze", "meter/meter-1", (), NOON, NOON + 30 * DAY, "known")
+    assert take(store, flag()) == []
+    desk.end_quiet(WANG, mute.id, "not known after all")
+    Tend(store, RULES, clock).tick()
+    assert len(store.tickets()) == 1
+    assert store.verify_audit().rows == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("snooze", "house/1", (), NOON, NOON + DAY, "x"), "a place such as"),
+        (("quiet", "meter/1", (), NOON, NOON + DAY, "x"), "one of planned_outage"),
+        (("snooze", "meter/1", ("noise",), NOON, NOON + DAY, "x"), "kinds of flags"),
+        (("snooze", "meter/1", (), NOON, NOON, "x"), "an end after the start"),
+        (("snooze", "meter/1", (), NOON, NOON + 400 * DAY, "x"), "within a year"),
+        (("snooze", "meter/1", (), NOON, NOON + DAY, "  "), "the reason"),
+    ],
+)
+def test_a_mute_that_cannot_be(store: Store, clock: Turned, given: Any, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        staff(store, clock).quiet(WANG, *given)
+    assert store.mutes(0) == []
+
+
+def close(store: Store, ticket: Ticket, now_ns: int) -> Ticket:
+    closing = Move(
+        to=State.CLOSED, actor="wang", verdict="confirmed", archive_class="metering", no_callback="moved"
+    )
+    for wish in (
+        Move(to=State.INVESTIGATING, actor="wang"),
+        Move(to=State.IMPLEMENTED, actor="wang"),
+        closing,
+    ):
+        ticket = store.change(ticket.id, partial(_moved, wish=wish, now_ns=now_ns), now_ns)
+    return ticket
+
+
+def _moved(book: Book, ticket: Ticket, wish: Move, now_ns: int) -> Ticket:
+    return move(book, ticket, wish, RULES.targets, now_ns)
+
+
+def test_a_relapse_within_the_watch_reopens(store: Store) -> None:
+    (ticket,) = take(store, golden())
+    closed = close(store, ticket, NOON + DAY)
+    assert closed.watch_until_ns == NOON + 31 * DAY
+    (again,) = take(store, golden(id="again", at="2012-07-01T00:00:00Z"), now_ns=NOON + 20 * DAY)
+    assert (again.id, again.state, again.watch_until_ns) == (ticket.id, State.REOPENED, None)
+    full = store.ticket(ticket.id)
+    assert full is not None
+    assert full.history[-1].action == "relapsed"
+    closed = close(store, again, NOON + 21 * DAY)
+    (other,) = take(store, golden(id="third", at="2012-09-01T00:00:00Z"), now_ns=NOON + 60 * DAY)
+    assert other.id != ticket.id
+
+
+def test_overdue_is_escalated_once_and_bills_come_near(store: Store, clock: Turned) -> None:
+    (urgent,) = take(store, flag("continuous_flow", id="l"))
+    (slow,) = take(store, flag(id="f", meter_id="m2", service_point_id="p2", place={"bill_day": 20}))
+    (late,) = take(store, silent(1))
+    tend = Tend(store, RULES, clock, TendConfig(archive_days=0))
+    clock.advance(6 * MINUTE)
+    tend.tick()
+    tend.tick()
+    assert tend.done["overdue"] == 1
+    found = store.ticket(urgent.id)
+    assert found is not None
+    assert found.escalated
+    assert [(e.action, e.note) for e in found.history][-1] == ("overdue", "acknowledge")
+    clock.now = NOON + 17 * DAY  # the 18th
+    tend.tick()
+    near = store.ticket(slow.id)
+    assert near is not None
+    assert near.priority == "P2"
+    assert "billed_soon" in [e.action for e in near.history]
+    patient = store.ticket(late.id)
+    assert patient is not None
+    assert not patient.escalated
+
+
+def test_what_has_ended_goes_into_the_archive(store: Store, clock: Turned) -> None:
+    (ticket,) = take(store, golden())
+    close(store, ticket, NOON)
+    tend = Tend(store, RULES, clock, TendConfig(archive_days=90))
+    clock.advance(89 * DAY)
+    tend.tick()
+    clock.advance(2 * DAY)
+    tend.tick()
+    found = store.ticket(ticket.id)
+    assert found is not None
+    assert found.state is State.ARCHIVED
+
+
+def test_of_a_large_customer_a_person_hears_first(store: Store, clock: Turned) -> None:
+    (ticket,) = take(store, golden(place={"class": "industrial"}))
+    assert (ticket.impact, ticket.priority) == (LARGE, "P3")  # 243.7 m³ is little to it
+    assert store.counts().outbox_pending == 0
+    desk = staff(store, clock)
+    desk.move(WANG, ticket.id, Move(to=State.INVESTIGATING, actor="wang"))
+    told = store.outbox_claim("webhook", 10, NOON, HOUR)
+    assert [item.event.type for item in told] == ["opened"]
+    store.outbox_settle([], NOON)
+
+
+def test_a_drill_and_a_finding_by_hand(store: Store, clock: Turned) -> None:
+    desk = staff(store, clock)
+    drill = desk.open(
+        WANG, Finding("m9", "continuous_flow", commodity="gas", drill=True, note="spring drill")
+    )
+    assert drill.id.startswith("DRILL-")
+    assert (drill.drill, drill.priority, drill.origin) == (True, "P1", Origin.MANUAL)
+    real = desk.open(WANG, Finding("m9", "continuous_flow", commodity="gas", note="smell of gas"))
+    assert (real.drill, real.related) == (False, ())
+    (joined,) = take(store, flag("continuous_flow", id="l", meter_id="m9", service_point_id="m9"))
+    assert joined.id == real.id
+    with pytest.raises(Refused, match="a kind of flag"):
+        desk.open(WANG, Finding("m9", "smell"))
+
+
+def test_a_bill_shock_is_there_to_be_explained() -> None:
+    place = Routing().place(flag("bill_shock"), None, NOON)
+    assert place.purpose is Purpose.EXPLAIN

@@ -13,6 +13,7 @@ import typer
 
 from streams.logs import configure
 from streams.programs.dead_letters import app as dead_letters
+from streams.programs.people_commands import audit, people
 from streams.settings import ConfigError, Settings, load
 from streams.supervise import CHILD
 
@@ -26,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(audit, name="audit")
+app.add_typer(people, name="people")
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="TOML file; the environment (FORESTALL_…) goes over it")

@@ -170,7 +170,7 @@ def _erase(
         tickets=len(ids),
         lines=sum(map(len, lines.values())),
         deliveries=_erase_copies(connection, ids, words),
-        meters=tuple(sorted(meters - {""})),
+        meters=tuple(sorted((meters | {point}) - {""})),
     )
     return done, lines
 

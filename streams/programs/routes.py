@@ -8,6 +8,7 @@ from connectors.store import Store
 from streams.clock import Clock
 from streams.programs import policies
 from streams.programs.complaints import make_reception, metrics
+from streams.programs.people import PeopleDesk
 from streams.programs.verdicts import VerdictDesk
 from streams.settings import Settings
 from streams.staff import Staff
@@ -22,10 +23,11 @@ def routes(settings: Settings, store: Store, clock: Clock, told: list[Families])
 
     told : gets the metrics that the topics add
     """
-    from connectors.web import actions, bill_run, complaints, money, tmf621
+    from connectors.web import actions, bill_run, complaints, money, people, tmf621
     from connectors.web import verdicts as judging
     from streams.programs.money import money_desk
 
+    people_desk = PeopleDesk(settings, store, clock)
     desk = VerdictDesk(settings, store, clock)
     money_work = money_desk(settings, store, clock)
     reception = make_reception(settings, store, clock)
@@ -37,4 +39,5 @@ def routes(settings: Settings, store: Store, clock: Clock, told: list[Families])
         money.router(money_work),
         bill_run.router(money_work),
         actions.router(Staff(store, policies.rules(settings), clock)),
+        lambda reader: people.router(reader, people_desk),
     ]

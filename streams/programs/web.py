@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 
 from connectors.migrations import upgrade
 from connectors.store import Store
@@ -15,10 +16,12 @@ from streams.heart import Heart
 from streams.programs import compose, policies
 from streams.programs.desks import make_desks
 from streams.programs.ingest import insist
+from streams.programs.people import keep as keep_of
 from streams.programs.verdicts import VerdictDesk, policy
 from streams.rules import Rules
 from streams.selfwatch import SelfWatch, WatchConfig
 from streams.settings import Settings
+from streams.sweeping import Sweeper
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,10 @@ async def _beside(
     if stop.is_set():
         return
     opened.set()
-    work = [Heart(store, "web", dict, clock).run()]
+    work = [
+        Heart(store, "web", dict, clock).run(),
+        Sweeper(partial(store.sweep, keep_of(settings)), clock).run(stop),
+    ]
     desk = VerdictDesk(settings, store, clock)
     if settings.tickets.bars != "off":
         keep = BarKeep(store, desk.run_move, policy(settings), settings.tickets.bars, clock)

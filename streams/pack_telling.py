@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from streams.document import Language
 from streams.exhibits import Exhibits, window
+from streams.masks import mask_email, mask_phone
 from streams.pack_words import WORDS, Say
 from streams.states import label
+from streams.tickets import Ticket
 from streams.wording import kind_label
 from streams.written import Local, amount, number, parse_ns
 
+#: mobile numbers of mainland China, and addresses of e-mail
+_PHONE = re.compile(r"(?<![0-9A-Za-z])(?:\+?86[- ]?)?1[3-9]\d(?:[- ]?\d{4}){2}(?!\d)")
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 MOST = 40  # entries of a list, rows of flags, of complaints
 
 
@@ -20,7 +28,7 @@ class Telling:
 
     def __init__(self, exhibits: Exhibits, language: Language) -> None:
         case = exhibits.case
-        self.exhibits, self.case, self.ticket = exhibits, case, case.ticket
+        self.exhibits, self.case, self.ticket = exhibits, case, without_contacts(case.ticket)
         self.language: Language = language
         self.say = Say(language)
         self.local = Local((case.point.tz if case.point else "") or exhibits.zone)
@@ -63,6 +71,25 @@ class Telling:
     def of(self, table: Mapping[str, tuple[str, str]], code: str) -> str:
         """The word for a code of another table; the code itself where it has none."""
         return table[code][self.say.column] if code in table else code.replace("_", " ")
+
+
+def without_contacts(ticket: Ticket) -> Ticket:
+    """The ticket with the telephone numbers and e-mail addresses masked that staff have written into it."""
+    credit = ticket.credit
+    return replace(
+        ticket,
+        steps=tuple(replace(step, result=_masked(step.result)) for step in ticket.steps),
+        history=tuple(replace(line, note=_masked(line.note)) for line in ticket.history),
+        record={part: _masked(text) for part, text in ticket.record.items()},
+        verdict_reason=_masked(ticket.verdict_reason),
+        callback=replace(ticket.callback, none_because=_masked(ticket.callback.none_because)),
+        credit=credit and replace(credit, reason=_masked(credit.reason), decision=_masked(credit.decision)),
+    )
+
+
+def _masked(text: str) -> str:
+    text = _PHONE.sub(lambda found: mask_phone(found[0]), text)
+    return _EMAIL.sub(lambda found: mask_email(found[0]), text)
 
 
 def rounded(value: float) -> float:

@@ -118,6 +118,27 @@ def test_nothing_of_a_persons_is_in_it() -> None:
         assert "SECRET" not in told(build(exhibits(settled(), complaints=[complaint()]), language))
 
 
+def test_telephone_numbers_and_addresses_that_staff_wrote_down_are_masked() -> None:
+    written = "张女士 13812345678、anna@example.com，报告 JD-2026-118，表底 449"
+    plain = settled()
+    assert plain.credit is not None
+    ticket = replace(
+        plain,
+        steps=tuple(replace(step, result=written) for step in plain.steps),
+        history=tuple(replace(line, note=written) for line in plain.history),
+        record={"complaint": written},
+        verdict=Verdict.FALSE_ALARM,
+        verdict_reason=written,
+        credit=replace(plain.credit, reason=written, decision=written),
+    )
+    for language in LANGUAGES:
+        text = told(build(exhibits(ticket), language))
+        assert "138****5678" in text
+        assert "13812345678" not in text
+        assert "anna@" not in text
+        assert "JD-2026-118，表底 449" in text
+
+
 def test_the_plot_shows_the_meter_its_area_and_the_flagged_span() -> None:
     (figure,) = blocks(build(exhibits(settled()), "en"), Figure)
     chart: Chart = figure.chart

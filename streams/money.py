@@ -16,6 +16,7 @@ from streams.book import Book, Refused
 from streams.credit import OWN, Limits, Proposal
 from streams.decisions import BillLine, Choice, Draft, Place, SideBySide, Window
 from streams.money_words import MONEY
+from streams.mutes import Mute
 from streams.notice_words import Facts, Signature
 from streams.points import Point
 from streams.roles import Actor
@@ -24,6 +25,7 @@ from streams.side_by_side import History, compare, gather
 from streams.tariff import Tariffs
 from streams.tickets import Ticket
 
+_MUTES = 10_000  # that hold or will: among them the planned outages
 Verb = Callable[[Book, Ticket], Ticket]
 
 
@@ -46,6 +48,8 @@ class MoneyStore(Protocol):
     def neighbours(self, point: Point, limit: int) -> list[Point]: ...
 
     def billed(self, bill_days: Sequence[int]) -> tuple[list[Ticket], list[Point]]: ...
+
+    def mutes(self, now_ns: int, place: str = "", limit: int = 500) -> list[Mute]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,11 @@ class MoneyDesk:
         """The bills of a day that open tickets concern."""
         tickets, points = self._store.billed(bill_days_of(day))
         return lines(tickets, {point.meter_id: point for point in points}, day)
+
+    def unannounced(self, hours: float) -> list[Mute]:
+        """Planned outages whose customers were not told so many hours before they begin."""
+        now = self._now_ns()
+        return notices.unannounced(self._store.mutes(now, limit=_MUTES), now, hours)
 
     def facts(self, ticket: Ticket, point: Point, wish: Draft) -> Facts:
         """What a message is made of."""

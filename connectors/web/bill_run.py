@@ -1,4 +1,4 @@
-"""The bill run for billing staff: the bills of a day that open tickets concern, as JSON and as a table."""
+"""What customers must be told of in time: the bills of a day that open tickets concern, and planned outages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from fastapi import APIRouter, Query, Response
@@ -15,7 +15,9 @@ from fastapi import APIRouter, Query, Response
 from connectors.web.guard import needs
 from connectors.web.sources import Reader
 from streams.decisions import BillLine
+from streams.mutes import Mute
 from streams.roles import Actor
+from streams.written import instant
 
 
 class BillRun(Protocol):
@@ -25,6 +27,8 @@ class BillRun(Protocol):
     def words(self) -> Mapping[str, tuple[str, str]]: ...
 
     def bill_run(self, day: date) -> list[BillLine]: ...
+
+    def unannounced(self, hours: float) -> list[Mute]: ...
 
 
 def router(desk: BillRun) -> Callable[[Reader], APIRouter]:
@@ -53,6 +57,27 @@ def router(desk: BillRun) -> Callable[[Reader], APIRouter]:
                 return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
             items = [msgspec.to_builtins(line) for line in found]
             return Response(msgspec.json.encode({"date": day, "items": items}), media_type="application/json")
+
+        @api.get("/outages/unannounced", summary="Planned outages that customers were not told of in time")
+        async def unannounced(
+            _actor: Annotated[Actor, needs("work")],
+            hours: Annotated[float, Query(ge=1, le=720, description="before they begin")] = 24.0,
+        ) -> dict[str, Any]:
+            """Those that have begun or begin within so many hours, soonest first; ``notice_at``: told too late."""
+            found = await reader.ask(lambda _: desk.unannounced(hours))
+            return {
+                "items": [
+                    {
+                        "id": mute.id,
+                        "place": mute.place,
+                        "reason": mute.reason,
+                        "start": instant(mute.start_ns),
+                        "end": instant(mute.end_ns),
+                        "notice_at": None if mute.notice_ns is None else instant(mute.notice_ns),
+                    }
+                    for mute in found
+                ]
+            }
 
         return api
 

@@ -19,13 +19,14 @@ from connectors.store import Store
 from connectors.web.app import User, WebConfig, make_app
 from connectors.web.server import serve
 from connectors.web.sources import Sources
+from streams.mutes import Mute, MuteKind
 from streams.points import Point
 from streams.programs.routes import routes
-from streams.roles import Role
+from streams.roles import Actor, Role
 from streams.rules import Rules
 from streams.settings import Settings
 from streams.ticket_sections import TicketsSettings
-from tests.tickets.tools import NOON, Turned, flag, golden
+from tests.tickets.tools import HOUR, NOON, Turned, flag, golden
 from tests.web_tools import VOCABULARY, columns, golden_readings
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "tariffs" / "example.toml"
@@ -335,6 +336,29 @@ def test_the_bill_run_as_list_and_as_table(money_store: Store, tmp_path: Path) -
         assert (await api.get("bill-run")).status_code == 422
 
     talking(money_store, tmp_path, talk, (silent,))
+
+
+def test_an_outage_that_nobody_was_told_of_is_listed(money_store: Store, tmp_path: Path) -> None:
+    def outage(name: str, hours: int, notice: int | None) -> Mute:
+        return Mute(
+            id=name, kind=MuteKind.PLANNED_OUTAGE, place="area/block-1", start_ns=NOON + hours * HOUR,
+            end_ns=NOON + (hours + 6) * HOUR, reason="管道检修", by="olga", created_ns=NOON, notice_ns=notice,
+        )  # fmt: skip
+
+    olga = Actor("olga", Role.OPERATOR)
+    for mute in (outage("never", 20, None), outage("told", 20, NOON - 5 * HOUR), outage("later", 40, None)):
+        money_store.put_mute(mute, olga, NOON)
+
+    async def talk(api: Client) -> None:
+        async def asked(**query: Any) -> httpx.Response:
+            return await api.http.get("/api/outages/unannounced", params=query, headers=api._as("olga"))
+
+        (item,) = (await asked()).json()["items"]
+        assert (item["id"], item["start"], item["notice_at"]) == ("never", "2026-06-02T08:00:00Z", None)
+        assert [x["id"] for x in (await asked(hours=48)).json()["items"]] == ["never", "told", "later"]
+        assert (await asked(hours=0)).status_code == 422
+
+    talking(money_store, tmp_path, talk)
 
 
 def test_neighbours_are_of_one_area_commodity_and_class(money_store: Store) -> None:

@@ -190,6 +190,7 @@ def check_config(
         compose.bank_config(settings)
         compose.router(settings)
         check_desks(settings)
+        compose.seal(settings)
         calendar = policies.rules(settings).targets.calendar
         faults = explain(settings, calendar, tariffs(settings))
     except ConfigError as error:

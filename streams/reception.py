@@ -18,6 +18,7 @@ from streams.clock import Clock
 from streams.complaint_form import fill
 from streams.complaints import Complainant, Complaint, ComplaintFilter, Outcome, Site
 from streams.linking import Linking
+from streams.roles import Actor
 from streams.tickets import Ticket
 
 __all__ = ["ComplaintStore", "Reception", "ReceptionConfig", "Refused", "Tally"]
@@ -31,7 +32,7 @@ class ComplaintStore(Protocol):
     ) -> tuple[Complaint, bool]: ...
 
     def assign_complaint(
-        self, complaint_id: str, named: str, actor: str, linker: Linking, now_ns: int
+        self, complaint_id: str, named: str, actor: Actor, linker: Linking, now_ns: int
     ) -> Complaint: ...
 
     def complaint(self, complaint_id: str) -> Complaint | None: ...
@@ -46,7 +47,7 @@ class ComplaintStore(Protocol):
 
     def ticket(self, ticket_id: str) -> Ticket | None: ...
 
-    def put_alias(self, alias: str, service_point_id: str, now_ns: int) -> None: ...
+    def put_alias(self, alias: str, service_point_id: str, actor: Actor, now_ns: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +113,18 @@ class Reception:
             self.tally.add(complaint)
         return complaint, new
 
-    def assign(self, complaint_id: str, named: str, actor: str) -> Complaint:
+    def assign(self, complaint_id: str, named: str, actor: Actor) -> Complaint:
         """Say where an unlinked complaint belongs. Raises Refused, or KeyError where there is none."""
         return self._store.assign_complaint(
             complaint_id, named, actor, self._config.linking, self._clock.now_ns()
         )
 
-    def name(self, alias: str, named: str) -> Site:
+    def name(self, alias: str, named: str, actor: Actor) -> Site:
         """Give a service point another name. Raises Refused where that place is not known."""
         site = self._store.locate(named)
         if not site.service_point_id or not alias.strip():
             raise Refused(f"expected another name for a service point that is known, got {named!r}")
-        self._store.put_alias(alias, site.service_point_id, self._clock.now_ns())
+        self._store.put_alias(alias, site.service_point_id, actor, self._clock.now_ns())
         return site
 
     def complaint(self, complaint_id: str) -> Complaint | None:

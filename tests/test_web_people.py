@@ -183,14 +183,15 @@ def test_masked_until_somebody_says_why(house: House) -> None:
             ("complaints-1", "person.sought", ""),
             ("operator-1", "person.unmasked", "预约上门检表"),
             ("complaints-1", "person.shown", ""),
+            ("call-centre", "complaint.taken", ""),
         ]
         again = (await client.get("/api/audit", params={"action": "audit.read"}, headers=audit)).json()
         assert [line["actor"] for line in again["items"]] == ["auditor-1"]
-        page = (await client.get("/api/audit", params={"limit": 2}, headers=audit)).json()
+        page = (await client.get("/api/audit", params={"limit": 3}, headers=audit)).json()
         rest = (await client.get("/api/audit", params={"before": page["next"]}, headers=audit)).json()
-        assert [line["seq"] for line in (*page["items"], *rest["items"])] == [5, 4, 3, 2, 1]
+        assert [line["seq"] for line in (*page["items"], *rest["items"])] == [6, 5, 4, 3, 2, 1]
         checked = (await client.get("/api/audit/verify", headers=audit)).json()
-        assert (checked["rows"], checked["faults"]) == (7, [])
+        assert (checked["rows"], checked["faults"]) == (8, [])
 
     house.talk(talk)
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Engine, Select, select
 
 from connectors.sealing import Seal
-from connectors.store import rows
+from connectors.store import audit, rows
 from connectors.store.book import WantedBy, lock, put, save
 from connectors.store.engine import reading
 from connectors.store.people import forget_unused, move_person, put_person
@@ -22,6 +22,7 @@ from connectors.store.tables_trade import aliases, complaints, muted_flags, mute
 from streams.book import Book
 from streams.complaints import Complainant, Complaint, ComplaintFilter, Site
 from streams.points import Point, folded
+from streams.roles import Actor, Role
 
 T = TypeVar("T")
 
@@ -70,12 +71,15 @@ class Complaints:
             taken = replace(taken, person_id=person_id)
             book.put_complaint(taken)
             save(connection, book, now_ns, self._wanted_by)
+            caller = Actor(taken.source, Role.COMPLAINTS)
+            told = {"ticket": taken.ticket_id, "taken_by": taken.taken_by}
+            audit.add(connection, now_ns, caller, "complaint.taken", f"complaint/{taken.id}", details=told)
             return taken, True
 
         return self._transaction(work)
 
     def assign_complaint(
-        self, complaint_id: str, named: str, actor: str, linker: Linker, now_ns: int
+        self, complaint_id: str, named: str, actor: Actor, linker: Linker, now_ns: int
     ) -> Complaint:
         """Give an unlinked complaint its service point. Raises KeyError where there is no such complaint."""
 
@@ -87,7 +91,7 @@ class Complaints:
             _lock(connection, known, site)
             known = _complaint(connection, complaint_id) or known
             book = _book(connection, site, known.at_ns - linker.window_ns, known.ticket_id)
-            assigned = linker.assign(book, known, site, actor, now_ns)
+            assigned = linker.assign(book, known, site, actor.name, now_ns)
             person_id = move_person(
                 connection, self._seal, known.person_id, assigned.service_point_id, now_ns
             )
@@ -96,6 +100,7 @@ class Complaints:
             save(connection, book, now_ns, self._wanted_by)
             if person_id != known.person_id:
                 forget_unused(connection, known.person_id)
+            audit.add(connection, now_ns, actor, "complaint.assigned", f"complaint/{complaint_id}")
             return assigned
 
         return self._transaction(work)
@@ -151,12 +156,18 @@ class Complaints:
                     book.muted[row["flag_id"]] = rows.muted_of(row)
             return book
 
-    def put_alias(self, alias: str, service_point_id: str, now_ns: int) -> None:
+    def put_alias(self, alias: str, service_point_id: str, actor: Actor, now_ns: int) -> None:
         """Give a service point another name, or move that name to it."""
         row = {"alias": folded(alias), "service_point_id": service_point_id, "since_ns": now_ns}
         if not row["alias"] or not service_point_id:
             raise ValueError("expected a name and a service point, got an empty one")
-        self._transaction(lambda connection: put(connection, aliases, [row]))
+
+        def work(connection: Connection) -> None:
+            put(connection, aliases, [row])
+            # not which: an old house number is somebody's address
+            audit.add(connection, now_ns, actor, "alias.kept", f"service_point/{service_point_id}")
+
+        self._transaction(work)
 
 
 def locate(connection: Connection, named: str, address: str = "") -> Site:

@@ -38,9 +38,9 @@ class Reception(Protocol):
 
     def take(self, form: Mapping[str, Any], source: str) -> tuple[Complaint, bool]: ...
 
-    def assign(self, complaint_id: str, named: str, actor: str) -> Complaint: ...
+    def assign(self, complaint_id: str, named: str, actor: Actor) -> Complaint: ...
 
-    def name(self, alias: str, named: str) -> Site: ...
+    def name(self, alias: str, named: str, actor: Actor) -> Site: ...
 
     def complaint(self, complaint_id: str) -> Complaint | None: ...
 
@@ -277,7 +277,7 @@ def routes(reader: Reader, reception: Reception) -> APIRouter:
         """An unlinked complaint gets its service point, and is tied to the ticket that was there first."""
         known = _id(complaint_id)
         try:
-            found = await reader.ask(lambda _: reception.assign(known, body.service_point, actor.name))
+            found = await reader.ask(lambda _: reception.assign(known, body.service_point, actor))
         except KeyError:
             raise _no_complaint(complaint_id) from None
         answer = await reader.ask(lambda _: reception.answer_to(found))
@@ -298,9 +298,9 @@ def routes(reader: Reader, reception: Reception) -> APIRouter:
         return await _with_reads(reader, told)
 
     @api.post("/service-points/{named:path}/aliases", status_code=201, summary="Give it another name")
-    async def alias(named: str, body: AliasIn, _: Annotated[Actor, needs("work")]) -> dict[str, str]:
+    async def alias(named: str, body: AliasIn, actor: Annotated[Actor, needs("work")]) -> dict[str, str]:
         """An account, an old house number, a district's former name: complaints find the place by it."""
-        site = await reader.ask(lambda _: reception.name(body.alias, named))
+        site = await reader.ask(lambda _: reception.name(body.alias, named, actor))
         return {"alias": body.alias, "service_point_id": site.service_point_id}
 
     return api

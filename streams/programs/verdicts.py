@@ -53,6 +53,7 @@ class VerdictDesk:
                 ticket_id,
                 lambda book, found: judge(book, found, verdict, reason, actor.name, now, flag_ids),
                 now,
+                audited=(actor, "judged", f"{verdict}: {reason}" if reason else verdict),
             )
         except KeyError as error:
             raise Problem(

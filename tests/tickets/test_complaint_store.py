@@ -17,10 +17,12 @@ from streams.complaints import Complaint, ComplaintFilter, Outcome
 from streams.lifecycle import Refused
 from streams.linking import Linking
 from streams.points import Point
+from streams.roles import Actor, Role
 from streams.rules import Rules
 from tests.tickets.complaint_tools import filled
 from tests.tickets.tools import DAY, HOUR, NOON, flag, open_by_key
 
+ANN = Actor("ann", Role.COMPLAINTS)
 LINKING, RULES = Linking(), Rules()
 
 
@@ -91,8 +93,8 @@ def test_the_same_reference_again_is_the_same_complaint(store: Store) -> None:
 @pytest.mark.parametrize("named", ["meter-1", "point-1", "幸福里 3 栋 201", "幸福里3栋201", "old-account"])
 def test_a_service_point_by_any_of_its_names(store: Store, named: str) -> None:
     put_points(store, home())
-    store.put_alias("幸福里３栋 201", "point-1", NOON)
-    store.put_alias("OLD-account", "point-1", NOON)
+    store.put_alias("幸福里３栋 201", "point-1", ANN, NOON)
+    store.put_alias("OLD-account", "point-1", ANN, NOON)
     (ticket,) = store.apply_flags([flag("spike")], NOON, RULES)
     taken, _ = take(store, NOON + HOUR, service_point=named)
     assert (taken.ticket_id, taken.outcome, taken.lead_time_s) == (ticket.id, Outcome.KNOWN, 3600.0)
@@ -100,7 +102,7 @@ def test_a_service_point_by_any_of_its_names(store: Store, named: str) -> None:
 
 def test_an_address_that_is_an_alias_is_enough(store: Store) -> None:
     put_points(store, home())
-    store.put_alias("幸福里3栋201", "point-1", NOON)
+    store.put_alias("幸福里3栋201", "point-1", ANN, NOON)
     taken, _ = take(store, service_point="", address="幸福里 3栋 201")
     assert taken.service_point_id == "point-1"
 
@@ -120,8 +122,8 @@ def test_a_complaint_from_nowhere_is_linked_later(store: Store) -> None:
     unlinked = ComplaintFilter(linked=False)
     assert [one.id for one in store.complaints(unlinked, 10)] == [lost.id]
     with pytest.raises(Refused, match="known"):
-        store.assign_complaint(lost.id, "nowhere", "ann", LINKING, NOON + DAY)
-    found = store.assign_complaint(lost.id, "meter-1", "ann", LINKING, NOON + DAY)
+        store.assign_complaint(lost.id, "nowhere", ANN, LINKING, NOON + DAY)
+    found = store.assign_complaint(lost.id, "meter-1", ANN, LINKING, NOON + DAY)
     assert (found.ticket_id, found.lead_time_s) == (known.id, 3600.0)
     own = store.ticket(lost.ticket_id)
     assert own is not None
@@ -129,7 +131,7 @@ def test_a_complaint_from_nowhere_is_linked_later(store: Store) -> None:
     assert store.complaints(unlinked, 10) == []
     assert store.complaint(lost.id) == found
     with pytest.raises(KeyError):
-        store.assign_complaint("CP-NONE", "meter-1", "ann", LINKING, NOON)
+        store.assign_complaint("CP-NONE", "meter-1", ANN, LINKING, NOON)
 
 
 def test_a_group_is_found_by_where_the_meter_hangs(store: Store) -> None:

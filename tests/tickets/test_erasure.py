@@ -192,7 +192,7 @@ def test_who_was_taken_down_without_a_place_is_moved_to_it(store: Store) -> None
     assert one.service_point_id == ""
     with reading(store._engine) as connection:
         complaint_id = connection.execute(text("SELECT id FROM complaints")).scalar_one()
-    store.assign_complaint(complaint_id, "point-9", "agent-8", Linking(), NOON)
+    store.assign_complaint(complaint_id, "point-9", ADMIN, Linking(), NOON)
     (moved,) = store.find_people(CANARY["phone"], ADMIN, NOON)
     assert moved.service_point_id == "point-9"
     store.erase_point("point-9", ADMIN, "用户书面申请删除", NOON, also_open=True)

@@ -209,6 +209,29 @@ def dump(config: Config = None) -> None:
 
 
 @app.command()
+def report(
+    config: Config = None,
+    month: Annotated[str, typer.Option(help="YYYY-MM")] = "",
+    first: Annotated[str, typer.Option(help="first day, YYYY-MM-DD, where no month is given")] = "",
+    last: Annotated[str, typer.Option(help="last day, included")] = "",
+    form: Annotated[str, typer.Option("--format", help="json, csv, html or pdf")] = "json",
+    language: Annotated[str, typer.Option(help="zh or en")] = "zh",
+    table: Annotated[str, typer.Option(help="CSV of this table alone; none: a ZIP of all")] = "",
+    output: Annotated[Path | None, typer.Option(help="file; - for standard output")] = None,
+) -> None:
+    """Write the report of a month or of any days: complaints, precision, deadlines kept, reads, outages."""
+    from streams.programs.write_report import ReportError, write_report
+
+    settings = _load(config)
+    configure("report", settings.log_level, settings.log_json)
+    try:
+        told = write_report(settings, (month, first, last), form, language, table, output)
+    except (ReportError, OSError) as error:
+        _fail(error)
+    typer.echo(told, err=True)
+
+
+@app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="replay to the end, then stop")] = False,
     json: Annotated[bool, typer.Option("--json", help="the last line is a JSON object")] = False,

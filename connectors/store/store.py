@@ -30,6 +30,7 @@ from connectors.store.pages import Pages
 from connectors.store.people import People
 from connectors.store.places import Places
 from connectors.store.quality import Quality
+from connectors.store.reports import Reports
 from connectors.store.retention import Retention
 from connectors.store.tables import ticket_flags, tickets
 from connectors.store.verdicts import Verdicts
@@ -70,6 +71,7 @@ class Store(
     MoneyStore,
     Erasure,
     Retention,
+    Reports,
 ):
     """Tickets, their outbox, and the signs of life.
 

@@ -51,7 +51,7 @@ class Reports:
                 .limit(CHUNK)
             )  # fmt: skip
             with reading(self._engine) as connection:
-                rows = connection.execute(query).tuples().all()
+                rows = connection.execute(query).all()
                 ids = [row[0] for row in rows]
                 found = _found(connection, ids)
                 done, again = _moves(connection, ids)
@@ -95,7 +95,7 @@ class Reports:
                 .limit(CHUNK)
             )  # fmt: skip
             with reading(self._engine) as connection:
-                rows = connection.execute(query).tuples().all()
+                rows = connection.execute(query).all()
                 found = _found(connection, [row[6] for row in rows if row[6]])
             for row in rows:
                 own = _complaint.decode(row[8])
@@ -149,8 +149,8 @@ class Reports:
                     .where(p[scope] != "")
                     .group_by(p[scope])
                 )
-                misreads = {str(name): int(n) for name, n in connection.execute(wrong).tuples()}
-                for row in connection.execute(counted).tuples():
+                misreads = {str(name): int(n) for name, n in connection.execute(wrong)}
+                for row in connection.execute(counted):
                     name, meters, readings, missing, late, corrections, bad = row
                     out.append(
                         ReadFacts(
@@ -178,7 +178,7 @@ class Reports:
             .where(f.start >= start, f.start < end, tickets.c.drill == literal(False))
         )
         with reading(self._engine) as connection:
-            for line, begun, ended, evidence in connection.execute(query).tuples():
+            for line, begun, ended, evidence in connection.execute(query):
                 told = msgspec.json.decode(evidence)
                 counted = told.get("outages_of_line")
                 yield OutageFacts(
@@ -196,7 +196,7 @@ def _found(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
         .where(steps.c.ticket_id.in_(ids), steps.c.finding == "positive")
         .order_by(steps.c.ticket_id, steps.c.seq)
     )
-    return {str(ticket): str(cause) for ticket, cause in connection.execute(query).tuples()} if ids else {}
+    return {str(ticket): str(cause) for ticket, cause in connection.execute(query)} if ids else {}
 
 
 def _moves(connection: Connection, ids: Sequence[str]) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
@@ -209,7 +209,7 @@ def _moves(connection: Connection, ids: Sequence[str]) -> tuple[dict[str, int], 
     )
     done: dict[str, int] = {}
     again: dict[tuple[str, str], int] = {}
-    rows: Any = connection.execute(query).tuples() if ids else ()
+    rows: Any = connection.execute(query) if ids else ()
     implemented: dict[str, int] = {}
     for ticket, action, after, at_ns, count in rows:
         if after == State.REOPENED:

@@ -118,7 +118,7 @@ class Verdicts:
         with reading(self._engine) as connection:
             return [
                 (str(row[0]), str(row[1]), str(row[2]), str(row[3]), str(row[4]), int(row[5]))
-                for row in connection.execute(query).tuples()
+                for row in connection.execute(query)
             ]
 
     def tickets_of(self, flag_ids: Sequence[str]) -> dict[str, str]:

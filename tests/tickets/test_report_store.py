@@ -29,11 +29,11 @@ from streams.messages import Counts
 from streams.points import Point
 from streams.programs.reports import ReportDesk
 from streams.rules import Rules
-from streams.sections import TicketsSettings
 from streams.settings import Settings
 from streams.sla import Targets
 from streams.spans import month
 from streams.states import Category
+from streams.ticket_sections import TicketsSettings
 from streams.tickets import State
 from streams.verdicts import judge
 from tests.faults.site import Site

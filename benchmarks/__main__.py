@@ -10,7 +10,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import detection, encoding, kafka_changelog, kernels, latency, million, pipeline, replay
+from benchmarks import (
+    detection,
+    encoding,
+    kafka_changelog,
+    kernels,
+    latency,
+    million,
+    pipeline,
+    replay,
+    tickets,
+)
 from benchmarks.sets import SETS
 
 
@@ -31,6 +41,7 @@ def main() -> None:
         "pipeline": pipeline.run,
         "latency": latency.run,
         "million": million.run,
+        "tickets": tickets.run,
         "replay": partial(replay.run, data=arguments.data),
         "kernels": kernels.run,
         "encoding": encoding.run,

@@ -30,6 +30,7 @@ COLUMNS = (
     "impact",
     "priority",
     "owner_department",
+    "owner",
     "state",
     "escalated",
     "group",

@@ -32,6 +32,7 @@ from connectors.store.places import Places
 from connectors.store.quality import Quality
 from connectors.store.reports import Reports
 from connectors.store.retention import Retention
+from connectors.store.search import Search
 from connectors.store.tables import ticket_flags, tickets
 from connectors.store.verdicts import Verdicts
 from connectors.store.watch import Watch
@@ -72,6 +73,7 @@ class Store(
     Erasure,
     Retention,
     Reports,
+    Search,
 ):
     """Tickets, their outbox, and the signs of life.
 
@@ -151,34 +153,6 @@ class Store(
                 connection.execute(select(tickets).where(tickets.c.id == ticket_id)).mappings().one_or_none()
             )
             return None if row is None else filled(connection, rows.ticket_of(row))
-
-    def tickets(
-        self,
-        state: str | None = None,
-        limit: int = 100,
-        *,
-        service_point: str = "",
-        before: tuple[int, str] | None = None,
-    ) -> list[Ticket]:
-        """Tickets, newest first, without history and steps.
-
-        state  : a state, ``open`` for all that are open, None for all
-        before : (opened_ns, id) of the last ticket of the page before
-        """
-        query = select(tickets).order_by(tickets.c.opened_ns.desc(), tickets.c.id.desc()).limit(limit)
-        if state == "open":
-            query = query.where(tickets.c.open)
-        elif state is not None:
-            query = query.where(tickets.c.state == str(state))
-        if service_point:
-            query = query.where(tickets.c.service_point_id == service_point)
-        if before is not None:
-            opened, last = before
-            query = query.where(
-                (tickets.c.opened_ns < opened) | ((tickets.c.opened_ns == opened) & (tickets.c.id < last))
-            )
-        with reading(self._engine) as connection:
-            return [rows.ticket_of(row) for row in connection.execute(query).mappings()]
 
     def episodes(self, ticket_id: str) -> list[Episode]:
         """What is last known of the flags of a ticket, oldest first."""

@@ -53,6 +53,7 @@ tickets = Table(
     Column("impact", Text, nullable=False),
     Column("priority", Text, nullable=False),
     Column("owner_department", Text, nullable=False),
+    Column("owner", Text, nullable=False, server_default=""),
     Column("state", Text, nullable=False),
     Column("open", Boolean, nullable=False),
     Column("escalated", Boolean, nullable=False),
@@ -73,6 +74,21 @@ Index("ix_tickets_opened_ns", tickets.c.opened_ns, tickets.c.id)
 Index("ix_tickets_state", tickets.c.state, tickets.c.opened_ns)
 Index("ix_tickets_service_point", tickets.c.service_point_id, tickets.c.opened_ns)
 Index("ix_tickets_meter", tickets.c.meter_id, tickets.c.opened_ns)
+# what is looked for by its beginning: the plain indexes follow the language's order, which is another
+Index("ix_tickets_id_prefix", tickets.c.id, postgresql_ops={"id": "text_pattern_ops"})
+Index("ix_tickets_meter_prefix", tickets.c.meter_id, postgresql_ops={"meter_id": "text_pattern_ops"})
+Index(
+    "ix_tickets_point_prefix",
+    tickets.c.service_point_id,
+    postgresql_ops={"service_point_id": "text_pattern_ops"},
+)
+Index(
+    "ix_tickets_open",
+    tickets.c.opened_ns,
+    tickets.c.id,
+    sqlite_where=text("open = 1"),
+    postgresql_where=text("open"),
+)
 Index("ix_tickets_due", tickets.c.due_ns)
 Index("ix_tickets_closed", tickets.c.state, tickets.c.closed_ns)
 Index("ix_tickets_watch", tickets.c.watch_until_ns)

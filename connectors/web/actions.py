@@ -7,8 +7,9 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from connectors.web import action_bodies as bodies
 from connectors.web import shapes
 from connectors.web.guard import needs
 from connectors.web.instants import instant_of
@@ -23,7 +24,6 @@ T = TypeVar("T")
 
 Told = Callable[[str, Callable[[], Ticket]], Awaitable[dict[str, Any]]]
 Worker = Annotated[Actor, needs("work")]
-_TEXT = 4000
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     403: {"description": "The role of this credential has not the right"},
     404: {"description": "There is no such ticket"},
@@ -90,127 +90,6 @@ class Staff(Protocol):
     def mutes(self, place: str, limit: int) -> list[Mute]: ...
 
     def muted_flags(self, limit: int, waiting: bool) -> list[Muted]: ...
-
-
-class Body(BaseModel):
-    """A body; fields that it does not know are errors."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-
-class MoveIn(Body):
-    """Into another state, with the facts that it asks for."""
-
-    to: str = Field(description="the state", examples=["investigating"])
-    note: str = Field("", max_length=_TEXT)
-    department: str = ""
-    owner: str = ""
-    resolution: str = Field("", description="repair, replacement, explanation, fee_adjustment, apology …")
-    responsibility: str = Field("", description="company, customer, third_party, force_majeure, none")
-    verdict: str = Field("", description="confirmed, false_alarm, explained")
-    verdict_reason: str = Field("", max_length=_TEXT)
-    cause: str = Field("", description="what it was: a code of the causes")
-    archive_class: str = ""
-    satisfied: bool | None = Field(None, description="the customer's answer at the callback")
-    rating: int | None = Field(None, ge=1, le=5)
-    signed: str = Field("", max_length=100, description="how the customer signed off")
-    no_callback: str = Field("", max_length=_TEXT, description="why there was none")
-
-
-class CheckIn(Body):
-    """What a check has shown."""
-
-    result: str = Field(min_length=1, max_length=_TEXT)
-    finding: str = Field(description="positive: the cause is found; negative: excluded; unclear")
-    cause: str = Field("", description="what was found, where the check looks for more than one cause")
-
-
-class NewCheckIn(Body):
-    """One more check."""
-
-    check: str
-
-
-class HandOffIn(Body):
-    """To whom."""
-
-    department: str = ""
-    owner: str = Field("", max_length=100)
-    note: str = Field("", max_length=_TEXT)
-    co_departments: list[str] | None = None
-
-
-class MergeIn(Body):
-    """Into which ticket."""
-
-    into: str
-    note: str = Field("", max_length=_TEXT)
-
-
-class NoteIn(Body):
-    """A text."""
-
-    text: str = Field(min_length=1, max_length=_TEXT)
-
-
-class ReasonIn(Body):
-    """Why."""
-
-    note: str = Field("", max_length=_TEXT)
-
-
-class SwapIn(Body):
-    """A meter swap, with both reads."""
-
-    old_serial: str
-    new_serial: str
-    stop_read: float = Field(ge=0)
-    start_read: float = Field(ge=0)
-    unit: str
-    at: str = Field(description="when, ISO 8601 with its zone")
-
-
-class RecordIn(Body):
-    """One of the four parts of a low-voltage record."""
-
-    part: str = Field(description="complaint, tracking, strategy, control")
-    text: str = Field(min_length=1, max_length=_TEXT)
-
-
-class ImpactIn(Body):
-    """The class of impact; empty: none."""
-
-    impact: str = Field("", max_length=60)
-
-
-class OpenIn(Body):
-    """What a person has seen, or the scene of a drill."""
-
-    meter_id: str = Field(min_length=1, max_length=256)
-    kind: str
-    service_point_id: str = Field("", max_length=256)
-    area: str = Field("", max_length=256)
-    commodity: str = ""
-    unit: str = ""
-    note: str = Field("", max_length=_TEXT)
-    drill: bool = False
-
-
-class MuteIn(Body):
-    """Where flags are to wait, from when to when, and why."""
-
-    kind: str = Field(description="planned_outage, vacancy, snooze")
-    place: str = Field(description="meter/…, service_point/…, area/…, line/…, transformer/…, concentrator/…")
-    kinds: list[str] = Field([], description="kinds of flags; none: those that its own kind is about")
-    start: str = Field("", description="ISO 8601 with its zone; empty: now")
-    end: str
-    reason: str = Field(min_length=1, max_length=_TEXT)
-
-
-class NoticeIn(Body):
-    """When customers were told."""
-
-    at: str = Field("", description="ISO 8601 with its zone; empty: now")
 
 
 class MuteOut(BaseModel):
@@ -283,7 +162,7 @@ def router(staff: Staff) -> Callable[[Reader], APIRouter]:
             status_code=201,
             response_model=shapes.TicketDetailOut,
         )
-        async def open_(body: OpenIn, actor: Worker) -> dict[str, Any]:
+        async def open_(body: bodies.OpenIn, actor: Worker) -> dict[str, Any]:
             """Or a drill's. Where one of this family is open at the point, it joins that."""
             opened = await do(lambda: staff.open(actor, staff.seen(body.model_dump())))
             return await told(opened.id, lambda: opened)
@@ -298,23 +177,23 @@ def _tickets(api: APIRouter, staff: Staff, told: Told) -> None:
     ticket: dict[str, Any] = {"response_model": shapes.TicketDetailOut}
 
     @api.post("/tickets/{ticket_id}/move", summary="Bring it into another state", **ticket)
-    async def move(ticket_id: str, body: MoveIn, actor: Worker) -> dict[str, Any]:
+    async def move(ticket_id: str, body: bodies.MoveIn, actor: Worker) -> dict[str, Any]:
         return await told(
             ticket_id, lambda: staff.move(actor, ticket_id, staff.wish(actor, body.model_dump()))
         )
 
     @api.post("/tickets/{ticket_id}/checks/{seq}", summary="The result of a check", **ticket)
-    async def check(ticket_id: str, seq: int, body: CheckIn, actor: Worker) -> dict[str, Any]:
+    async def check(ticket_id: str, seq: int, body: bodies.CheckIn, actor: Worker) -> dict[str, Any]:
         return await told(
             ticket_id, lambda: staff.check(actor, ticket_id, seq, body.result, body.finding, body.cause)
         )
 
     @api.post("/tickets/{ticket_id}/checks", summary="One more check", **ticket)
-    async def add_check(ticket_id: str, body: NewCheckIn, actor: Worker) -> dict[str, Any]:
+    async def add_check(ticket_id: str, body: bodies.NewCheckIn, actor: Worker) -> dict[str, Any]:
         return await told(ticket_id, lambda: staff.add_check(actor, ticket_id, body.check))
 
     @api.post("/tickets/{ticket_id}/hand-off", summary="Give it to another department or person", **ticket)
-    async def hand_off(ticket_id: str, body: HandOffIn, actor: Worker) -> dict[str, Any]:
+    async def hand_off(ticket_id: str, body: bodies.HandOffIn, actor: Worker) -> dict[str, Any]:
         return await told(
             ticket_id,
             lambda: staff.hand_off(
@@ -323,32 +202,32 @@ def _tickets(api: APIRouter, staff: Staff, told: Told) -> None:
         )
 
     @api.post("/tickets/{ticket_id}/merge", summary="Fold it into another", **ticket)
-    async def merge(ticket_id: str, body: MergeIn, actor: Worker) -> dict[str, Any]:
+    async def merge(ticket_id: str, body: bodies.MergeIn, actor: Worker) -> dict[str, Any]:
         return await told(ticket_id, lambda: staff.merge(actor, ticket_id, body.into, body.note))
 
     @api.post("/tickets/{ticket_id}/escalate", summary="Mark it as escalated", **ticket)
-    async def escalate(ticket_id: str, body: ReasonIn, actor: Worker) -> dict[str, Any]:
+    async def escalate(ticket_id: str, body: bodies.ReasonIn, actor: Worker) -> dict[str, Any]:
         return await told(ticket_id, lambda: staff.escalate(actor, ticket_id, body.note))
 
     @api.post("/tickets/{ticket_id}/explain", summary="The use is real: the customer is to be told", **ticket)
-    async def explain(ticket_id: str, body: ReasonIn, actor: Worker) -> dict[str, Any]:
+    async def explain(ticket_id: str, body: bodies.ReasonIn, actor: Worker) -> dict[str, Any]:
         return await told(ticket_id, lambda: staff.explain(actor, ticket_id, body.note))
 
     @api.post("/tickets/{ticket_id}/note", summary="Write something down", **ticket)
-    async def note(ticket_id: str, body: NoteIn, actor: Worker) -> dict[str, Any]:
+    async def note(ticket_id: str, body: bodies.NoteIn, actor: Worker) -> dict[str, Any]:
         return await told(ticket_id, lambda: staff.note(actor, ticket_id, body.text))
 
     @api.post("/tickets/{ticket_id}/swap", summary="A meter swap with stop and start reads", **ticket)
-    async def swap(ticket_id: str, body: SwapIn, actor: Worker) -> dict[str, Any]:
+    async def swap(ticket_id: str, body: bodies.SwapIn, actor: Worker) -> dict[str, Any]:
         instant_of("at", body.at)
         return await told(ticket_id, lambda: staff.swap(actor, ticket_id, Swap(**body.model_dump())))
 
     @api.post("/tickets/{ticket_id}/record", summary="A part of a low-voltage record", **ticket)
-    async def record(ticket_id: str, body: RecordIn, actor: Worker) -> dict[str, Any]:
+    async def record(ticket_id: str, body: bodies.RecordIn, actor: Worker) -> dict[str, Any]:
         return await told(ticket_id, lambda: staff.keep_record(actor, ticket_id, body.part, body.text))
 
     @api.post("/tickets/{ticket_id}/impact", summary="The class of impact", **ticket)
-    async def impact(ticket_id: str, body: ImpactIn, actor: Worker) -> dict[str, Any]:
+    async def impact(ticket_id: str, body: bodies.ImpactIn, actor: Worker) -> dict[str, Any]:
         return await told(ticket_id, lambda: staff.set_impact(actor, ticket_id, body.impact))
 
 
@@ -365,7 +244,7 @@ def _mutes(api: APIRouter, staff: Staff, do: Callable[..., Any]) -> None:
         return {"items": [_mute(one) for one in await do(lambda: staff.mutes(place, limit))]}
 
     @api.post("/mutes", summary="Let the flags of a place wait", status_code=201, response_model=MuteOut)
-    async def add(body: MuteIn, actor: Worker) -> dict[str, Any]:
+    async def add(body: bodies.MuteIn, actor: Worker) -> dict[str, Any]:
         """Emergencies never wait. What waits is kept, and becomes a ticket after the end unless it has ended too."""
         start = instant_of("start", body.start) if body.start else None
         end = instant_of("end", body.end)
@@ -374,11 +253,11 @@ def _mutes(api: APIRouter, staff: Staff, do: Callable[..., Any]) -> None:
         )
 
     @api.post("/mutes/{mute_id}/end", summary="End it now", response_model=MuteOut)
-    async def end_mute(mute_id: str, body: ReasonIn, actor: Worker) -> dict[str, Any]:
+    async def end_mute(mute_id: str, body: bodies.ReasonIn, actor: Worker) -> dict[str, Any]:
         return _mute(await do(lambda: staff.end_quiet(actor, mute_id, body.note)))
 
     @api.post("/mutes/{mute_id}/notice", summary="Customers have been told", response_model=MuteOut)
-    async def notice(mute_id: str, body: NoticeIn, actor: Worker) -> dict[str, Any]:
+    async def notice(mute_id: str, body: bodies.NoticeIn, actor: Worker) -> dict[str, Any]:
         at = instant_of("at", body.at) if body.at else None
         return _mute(await do(lambda: staff.notice_given(actor, mute_id, at)))
 

@@ -16,10 +16,8 @@ from connectors.web.instants import instant_of
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.messages import NS
-from streams.tickets import State
 from streams.written import instant
 
-_STATES = ("open", *(str(state) for state in State))
 _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "No token, or another one"},
     422: {"description": "A parameter cannot be used; the body says what was expected"},
@@ -73,34 +71,6 @@ def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
                 )
         found = await reader.ask(lambda store: store.quality(meter, area, of == "areas", by, limit))
         return {"items": [shapes.quality(*one) for one in found]}
-
-    @api.get("/tickets", summary="Tickets", response_model=shapes.TicketsOut)
-    async def tickets(
-        state: Annotated[str, Query(description="a state, or open for all open ones; empty: all")] = "",
-        limit: Limit = 100,
-        service_point: Annotated[str, Query(max_length=256, pattern=_NAME)] = "",
-        before: Annotated[
-            str, Query(max_length=64, pattern=_NAME, description="next of the page before")
-        ] = "",
-    ) -> dict[str, Any]:
-        """Newest first."""
-        if state and state not in _STATES:
-            raise Problem(
-                422,
-                expected=f"state to be one of {', '.join(_STATES)}",
-                got=repr(state[:64]),
-                action="mend it",
-            )
-        cursor = page_after(before) if before else None
-        # one more than asked for: whether there is a next page
-        found = await reader.ask(
-            lambda store: store.tickets(state or None, limit + 1, service_point=service_point, before=cursor)
-        )
-        last = found[limit - 1] if len(found) > limit else None
-        return {
-            "items": [shapes.ticket(one) for one in found[:limit]],
-            "next": None if last is None else f"{last.opened_ns}.{last.id}",
-        }
 
     @api.get("/tickets/{ticket_id}", summary="One ticket", response_model=shapes.TicketDetailOut)
     async def ticket(ticket_id: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
-from connectors.web import api, documents, figures, hooks, login
+from connectors.web import api, documents, figures, hooks, listing, login
 from connectors.web.feed import PATIENCE_S, Feed
 from connectors.web.guard import Access, Guard, User
 from connectors.web.metrics import Exposition, Families, Metric
@@ -103,6 +103,7 @@ def make_app(
     )
     if sources.papers is not None:
         app.include_router(documents.router(reader, sources.papers), dependencies=bearer)
+    app.include_router(listing.routes(reader), dependencies=bearer)
     for routes in routers:
         app.include_router(routes(reader), dependencies=bearer)
     # the last: it answers whatever below /api is nobody's

@@ -18,6 +18,7 @@ import numpy as np
 
 from connectors.documents import Fonts
 from connectors.sqlite_history.reader import EVER, Latest, Series
+from connectors.store.search import Wanted
 from connectors.web.inbox import Inbox
 from streams.deliveries import Counts, Heartbeat
 from streams.document import Document, Language
@@ -61,6 +62,7 @@ class TicketStore(Protocol):
         *,
         service_point: str = "",
         before: tuple[int, str] | None = None,
+        wanted: Wanted | None = None,
     ) -> list[Ticket]: ...
 
     def ticket(self, ticket_id: str) -> Ticket | None: ...

@@ -71,6 +71,12 @@ _POSTGRESQL = (
     "CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
 )
 
+_PREFIXES = {
+    "id": "ix_tickets_id_prefix",
+    "meter_id": "ix_tickets_meter_prefix",
+    "service_point_id": "ix_tickets_point_prefix",
+}
+
 
 def _texts(*names: str) -> tuple[sa.Column[str], ...]:
     return tuple(sa.Column(name, sa.Text(), nullable=False) for name in names)
@@ -86,6 +92,7 @@ def upgrade() -> None:
     op.add_column("steps", sa.Column("finding", sa.Text(), nullable=False, server_default=""))
     op.add_column("tickets", sa.Column("group", sa.Text(), nullable=False, server_default=""))
     op.add_column("tickets", sa.Column("purpose", sa.Text(), nullable=False, server_default="case"))
+    op.add_column("tickets", sa.Column("owner", sa.Text(), nullable=False, server_default=""))
     for name in ("due_ns", "watch_until_ns"):
         op.add_column("tickets", sa.Column(name, sa.BigInteger(), nullable=True))
     op.add_column("tickets", sa.Column("bill_day", sa.Integer(), nullable=True))
@@ -181,6 +188,15 @@ def upgrade() -> None:
         op.create_index(name, table, columns)
     for statement in _POSTGRESQL if op.get_bind().dialect.name == "postgresql" else _SQLITE:
         op.execute(statement)
+    for column, name in _PREFIXES.items():
+        op.create_index(name, "tickets", [column], postgresql_ops={column: "text_pattern_ops"})
+    op.create_index(
+        "ix_tickets_open",
+        "tickets",
+        ["opened_ns", "id"],
+        sqlite_where=sa.text("open = 1"),
+        postgresql_where=sa.text("open"),
+    )
     _write_due()
 
 
@@ -203,6 +219,8 @@ def _write_due() -> None:
 
 def downgrade() -> None:
     """Drop them."""
+    for name in (*_PREFIXES.values(), "ix_tickets_open"):
+        op.drop_index(name, table_name="tickets")
     for name, (table, *_) in _INDEXES.items():
         op.drop_index(name, table_name=table)
     for table in (
@@ -220,7 +238,7 @@ def downgrade() -> None:
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION audit_refuse()")
-    for name in ("bill_day", "watch_until_ns", "due_ns", "purpose", "group"):
+    for name in ("bill_day", "watch_until_ns", "due_ns", "owner", "purpose", "group"):
         op.drop_column("tickets", name)
     op.drop_column("steps", "finding")
     op.drop_column("ticket_history", "digest")

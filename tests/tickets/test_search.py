@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from connectors.store import Store
 from connectors.store.search import Wanted
+from streams.roles import LOCAL
 from streams.rules import Rules
 from streams.tickets import Ticket
 from tests.tickets.tools import NOON, SECOND, flag
@@ -90,7 +91,7 @@ def test_pages_meet_without_gap_or_overlap(store: Store, every: list[Ticket]) ->
 
 
 def test_an_alias_finds_its_point(store: Store, every: list[Ticket]) -> None:
-    store.put_alias("幸福里 3 号", "SP_02%x", NOON)
+    store.put_alias("幸福里 3 号", "SP_02%x", LOCAL, NOON)
     found = store.tickets(wanted=Wanted(text="幸福里3号"))
     assert {one.service_point_id for one in found} == {"SP_02%x"}
     assert len(every) == 40

@@ -41,7 +41,6 @@ def constants(path: Path) -> Iterator[tuple[int, str]]:
         "streams/wording.py",
         "streams/causes.py",
         "streams/routing.py",
-        "streams/subjects.py",
         "streams/answer_words.py",
         "connectors/web/words.py",
         "streams/pack_words.py",

@@ -256,7 +256,7 @@ def public(ticket: Ticket) -> dict[str, Any]:
     long a case lasts.
     """
     fields = msgspec.to_builtins(ticket)
-    for name in ("history", "steps", "external_refs"):
+    for name in ("history", "steps", "external_refs", "prior", "digest"):
         del fields[name]
     fields["flags"] = len(ticket.flag_ids)
     fields["flag_ids"] = ticket.flag_ids[-_FLAGS:]

@@ -306,7 +306,7 @@ def flag(found: Flag) -> dict[str, Any]:
 def ticket(found: Ticket) -> dict[str, Any]:
     """A ticket, for ``TicketOut``."""
     fields: dict[str, Any] = msgspec.to_builtins(found)
-    for name in ("history", "steps", "external_refs"):
+    for name in ("history", "steps", "external_refs", "prior", "digest"):
         del fields[name]
     fields["flags"] = len(found.flag_ids)
     fields["flag_ids"] = list(found.flag_ids[-_FLAGS:])

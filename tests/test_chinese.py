@@ -41,7 +41,6 @@ def constants(path: Path) -> Iterator[tuple[int, str]]:
         "streams/wording.py",
         "streams/causes.py",
         "streams/routing.py",
-        "streams/subjects.py",
         "streams/report_words.py",
         "streams/verdicts.py",
         "streams/bars.py",

@@ -45,7 +45,7 @@ def document(report: Report, language: Language) -> Document:
     sections = [
         Section(said(TITLES, table.code, language), (_shown(table, language),)) for table in report.tables
     ]
-    about = Section(span, (Paragraph(said(FRAME, "about", language), "small"),))
+    about = Section(said(FRAME, "scope", language), (Paragraph(said(FRAME, "about", language), "small"),))
     return Document(
         title=said(FRAME, "title", language),
         subtitle=span,

@@ -155,6 +155,7 @@ LINES: Words = {
 FRAME: Words = {
     "title": ("投诉与工单分析报告", "Report on complaints and tickets"),
     "span": ("统计期间：{span}（{zone}）", "Period: {span} ({zone})"),
+    "scope": ("统计口径", "What is counted"),
     "none": ("本期无记录", "Nothing in this period"),
     "yes": ("有", "yes"),
     "no": ("缺", "no"),

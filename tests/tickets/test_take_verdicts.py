@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,25 +18,28 @@ from connectors.store import Store
 from streams.messages import DEAD_LETTERS, VERDICTS, DeadLetter
 from streams.programs import compose
 from streams.rules import Rules
+from tests.conftest import require
 from tests.faults.site import Site
+from tests.services.kafka import Kafka
 from tests.services.process import wait_until
 from tests.tickets.tools import NOON, flag
 
 
-@pytest.fixture
-def site(tmp_path: Path, store_url: str) -> Iterator[Site]:
+@pytest.fixture(params=["embedded", "kafka"])
+def site(request: pytest.FixtureRequest, tmp_path: Path, store_url: str) -> Iterator[Site]:
+    """A worker's configuration on both logs; of Apache Kafka with PostgreSQL alone."""
     registry = tmp_path / "meters.csv"
     registry.write_text("meter_id,commodity,unit,kind\n")
-    url = store_url.replace("+psycopg", "")
-    made = Site(
-        tmp_path / "site",
-        "mqtt://127.0.0.1:1",
-        registry,
-        f"store = {json.dumps(url)}",
-        "[history]\nkeep_days = 0\n",
-    )
-    yield made
-    made.close()
+    top = f"store = {json.dumps(store_url.replace('+psycopg', ''))}"
+    with contextlib.ExitStack() as stack:
+        if request.param == "kafka":
+            if store_url.startswith("sqlite"):
+                pytest.skip("the large size has PostgreSQL")
+            require(Kafka)
+            top += f'\nbroker = "{stack.enter_context(Kafka()).url}"'
+        made = Site(tmp_path / "site", "mqtt://127.0.0.1:1", registry, top, "[history]\nkeep_days = 0\n")
+        stack.callback(made.close)
+        yield made
 
 
 def send(site: Site, *messages: Any) -> None:
@@ -108,7 +112,8 @@ def test_words_of_other_systems_arrive_once_each(site: Site, store_url: str) -> 
     site.start("worker")
     expected += ["crm confirmed", "crm false_alarm: 换表未登记"]
     wait_until(lambda: notes(store, ticket.id) == expected, "the new words", 90)
-    assert site["worker"].metrics()["forestall_verdicts_taken_total"] == 2
+    # on Kafka what was taken before the kill may be read again: it is counted, and changes nothing
+    assert 2 <= site["worker"].metrics()["forestall_verdicts_taken_total"] <= 5
     store.close()
 
 

@@ -59,6 +59,11 @@ def record(
     entry = HistoryEntry(seq=ticket.version + 1, at_ns=now_ns, actor=actor, action=action, **line)
     entry = replace(entry, digest=history_digest(ticket.digest, ticket.id, entry))
     written = replace(ticket, version=entry.seq, updated_ns=now_ns, digest=entry.digest)
+    known = book.tickets.get(ticket.id)
+    if known is not None and known.held and not written.held and written.state is not State.FALSE_ALARM:
+        # a person has looked, or the customer has called: others hear of it, and first of its opening
+        opening = HistoryEntry(seq=1, at_ns=written.opened_ns, actor=actor, action="opened")
+        book.events.append(announce(written, opening))
     book.put(written)
     book.history.append((ticket.id, entry))
     if tell and not written.held and action not in UNTOLD:
@@ -91,11 +96,6 @@ def move(book: Book, ticket: Ticket, wish: Move, targets: Targets, now_ns: int) 
     if wish.to is State.CLOSED:
         # 后续的追踪监控: what comes back within this time is a relapse
         moved = replace(moved, watch_until_ns=now_ns + targets.watch_ns)
-    if ticket.held and wish.to is not State.FALSE_ALARM:
-        # a person has looked: from now on others hear of it, and first of its opening
-        book.events.append(
-            announce(moved, HistoryEntry(seq=1, at_ns=ticket.opened_ns, actor=wish.actor, action="opened"))
-        )
     return record(
         book, moved, now_ns, "moved", wish.actor, note=wish.note, before=ticket.state, after=wish.to
     )

@@ -231,7 +231,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def held(self) -> bool:
         """Whether a person looks first, before other systems hear of it (large customers, 人工研判)."""
-        return self.impact == LARGE and self.state is State.NEW and self.urgency is not Urgency.EMERGENCY
+        waits = self.state is State.NEW and not self.complaint_ids and self.urgency is not Urgency.EMERGENCY
+        return waits and self.impact == LARGE
 
     @property
     def due_ns(self) -> int | None:

@@ -82,10 +82,12 @@ Index(
     tickets.c.service_point_id,
     postgresql_ops={"service_point_id": "text_pattern_ops"},
 )
+# lists of open tickets, newest first: what they are narrowed by is decided on the index
 Index(
     "ix_tickets_open",
     tickets.c.opened_ns,
     tickets.c.id,
+    *(tickets.c[name] for name in ("due_ns", "priority", "owner_department", "category", "area", "drill")),
     sqlite_where=text("open = 1"),
     postgresql_where=text("open"),
 )

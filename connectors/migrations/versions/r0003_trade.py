@@ -193,7 +193,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_tickets_open",
         "tickets",
-        ["opened_ns", "id"],
+        ["opened_ns", "id", "due_ns", "priority", "owner_department", "category", "area", "drill"],
         sqlite_where=sa.text("open = 1"),
         postgresql_where=sa.text("open"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, Engine, Select, select
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Select, select, tuple_
 
 from connectors.store import rows
 from connectors.store.engine import reading
@@ -71,10 +71,8 @@ class Search:
         if service_point:
             conditions.append(tickets.c.service_point_id == service_point)
         if before is not None:
-            opened, last = before
-            conditions.append(
-                (tickets.c.opened_ns < opened) | ((tickets.c.opened_ns == opened) & (tickets.c.id < last))
-            )
+            # as a pair, so that an index begins where the page does
+            conditions.append(tuple_(tickets.c.opened_ns, tickets.c.id) < before)
         with reading(self._engine) as connection:
             if given.text:
                 conditions.append(tickets.c.id.in_(_named(connection, given.text.strip())))

@@ -25,6 +25,7 @@ from streams.opening import Case, open_case
 from streams.routing import PRIORITIES, Placement, Routing
 from streams.sla import Targets
 from streams.states import PAUSED, RESOLVED
+from streams.swaps import recorded, witness
 from streams.tickets import Category, Episode, Estimate, Origin, State, Ticket, Urgency
 from streams.work import merge
 
@@ -83,13 +84,18 @@ class Rules:
         estimate = of_flag(flag)
         place = self.routing.place(flag, estimate, now_ns)
         muted = book.muted.get(flag.id)
-        waits = self._waits(book, flag, place, now_ns)
+        swapped = recorded(book, flag)
+        waits = None if swapped else self._waits(book, flag, place, now_ns)
         if waits is not None:
             since = waits.since_ns if muted is None else muted.since_ns
             book.put_muted(replace(waits, since_ns=since))
             return
         if muted is not None and not muted.outcome:
             book.put_muted(replace(muted, flag=flag, outcome="opened"))
+        if swapped is not None:
+            book.put_episode(_episode(flag, swapped.id, estimate, 0))
+            witness(book, swapped, flag, self.actor, now_ns)
+            return
         drill = flag.evidence.get("drill") is True
         point = point_of(flag)
         neighbours = book.open_at(point, drill)

@@ -107,6 +107,7 @@ class Swap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: str  # when, ISO 8601
     by: str = ""
     told_ns: int | None = None  # when the customer was told of both reads
+    seen_at: str = ""  # event time of the new device's first read, ISO 8601
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

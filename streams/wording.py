@@ -161,6 +161,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "to_explain": ("转为用量解释", "to be explained to the customer"),
     "noted": ("备注", "note"),
     "swapped": ("登记换表起止码", "meter swap recorded"),
+    "swap_seen": ("新表已有读数", "the new meter has been read"),
     "recorded": ("登记专项记录", "record kept"),
     "impact": ("影响级别", "class of impact"),
     "overdue": ("超时限", "overdue"),

@@ -199,7 +199,13 @@ def close_days(
     near = lines[0] - NEAR if heads else np.inf
     chance = np.exp(rate[0, 0] - rate[0, 1] * near) / 1000.0 if heads else 0.0
     spikes = weight[:, 0].copy() if heads else np.zeros(n)
-    off = crowd * crowd_of(habit, due, spikes, near, chance, order, wide)
+    told_of = np.zeros(n, np.uint8)
+    for i in range(n):
+        j = due[i]
+        # What was told at once is of this day, and belongs to its crowd.
+        begun = start[j, 0] + meters[j].offset * NS
+        told_of[i] = (habit[j].open & 1) != 0 and begun < days[i] * DAY
+    off = crowd * crowd_of(told_of, spikes, near, chance, order, wide)
 
     found = 0
     for i in range(n):
@@ -272,7 +278,7 @@ def _row(
 
 @kernel
 def crowd_of(
-    habit: Records, due: NDArray[np.int64], weight: F8, near: float, chance: float, order: NDArray[np.int64],
+    told_of: U8, weight: F8, near: float, chance: float, order: NDArray[np.int64],
     wide: NDArray[np.int64],
 ) -> F8:  # fmt: skip
     """How many more of the class look like a spike today than by chance: ln(1 + surplus), by meter.
@@ -282,6 +288,7 @@ def crowd_of(
     those that come there by chance, over the latter (one at least). Nothing of the kind is said of the other
     heads: they look at weeks, and in a fleet some meter is always at fault.
 
+    told_of (n,) 1 where a spike of an earlier day is open
     weight  (n,) of the spike head
     chance  share of days that come to ``near`` without a fault
     """
@@ -292,12 +299,12 @@ def crowd_of(
         stop, count = start, 0
         while stop < n and wide[order[stop]] == wide[order[start]]:
             i = order[stop]
-            count += weight[i] > near and not habit[due[i]].open & 1
+            count += weight[i] > near and not told_of[i]
             stop += 1
         expected = chance * (stop - start)
         for place in range(start, stop):
             i = order[place]
-            others = count - (weight[i] > near and not habit[due[i]].open & 1)
+            others = count - (weight[i] > near and not told_of[i])
             out[i] = np.log1p(max(others - expected, 0.0) / max(expected, 1.0))
         start = stop
     return out

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import CLEAR, Column, State, named
+from detectors.at_once import highest, is_gross, say
+from detectors.base import BLOCK, CLEAR, Column, State, named
 from detectors.batch import CORRECTION, F64, FINE, FIRST, HOUR, I64, LATE, OK, SUSPECT, U8, Batch, Records
 from detectors.closing import HEADS, close_days
 from detectors.daybook import DAYS, FIGURES, MEAN, MOST, UNKNOWN, Book
@@ -37,6 +38,10 @@ HABIT = np.dtype(
         ("flat_last", np.float32),  # the newest of them [unit/h]
         ("working", np.uint16),  # working days in the profile
         ("off", np.uint16),  # days off in it
+        (
+            "gross",
+            np.float32,
+        ),  # use of the newest hour if it is gross, until the next reading lets it stand [unit/h]
         ("open", np.uint8),  # bit by head
     ],
     align=True,
@@ -47,8 +52,11 @@ HABIT = np.dtype(
 def _update(
     habit: Records, ring: Ring, profile: NDArray[np.float32], book: Book,
     slot: I64, local: I64, usage: F64, span: I64, usual: I64, since: I64, back: F64, status: U8,
-    scratch: F64, real: NDArray[np.float32], bits: NDArray[np.uint32],
-) -> None:  # fmt: skip
+    time: I64, live: U8, meters: Records, start: NDArray[np.int64], calm: U8, cold: U8, gross: float, line: float,
+    rate_a: float, rate_b: float,
+    scratch: F64, real: NDArray[np.float32], bits: NDArray[np.uint32], out: Records,
+) -> int:  # fmt: skip
+    n = 0
     for i in range(slot.size):
         code = status[i]
         if code not in (OK, FIRST, SUSPECT, LATE, CORRECTION):
@@ -59,6 +67,16 @@ def _update(
             continue
         if code in (OK, FIRST, SUSPECT):
             s.spoken = max(s.spoken, local[i] // (24 * HOUR))
+            if s.gross > 0:
+                # The reading after it does not take it back: it is no misread.
+                if code == OK and back[i] == 0.0 and live[i] and not s.open & 1:
+                    begin = time[i] - since[i] - HOUR
+                    most = highest(book, s, j, MOST, scratch[24 : 24 + DAYS], real, bits)
+                    n = say(s, j, i, time[i], begin, most, gross, line, rate_a, rate_b, out, n)
+                    s.open |= 1
+                    start[j, 0], calm[j, 0] = begin, 0
+                    cold[j // BLOCK] = 1
+                s.gross = 0.0
         if span[i] <= 0 or not np.isfinite(usage[i]):
             continue
         end = local[i]
@@ -84,6 +102,10 @@ def _update(
         if back[i] != 0.0:
             add(s, ring, j, end - since[i], usual[i], -back[i], s.day * 24 + 23)
         add(s, ring, j, end, span[i], usage[i], s.day * 24 + 23)
+        new = code == OK and back[i] == 0.0 and not hole and span[i] <= FINE and live[i] and not s.open & 1
+        if new and is_gross(book, s, j, rate, meters[j].floor, gross, scratch[24 : 24 + DAYS], real, bits):
+            s.gross = rate
+    return n
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +127,8 @@ class Habit:
     budget    false flags per 1,000 meter-days that all heads together may raise. [-]
     gross     a day of more than so many times the highest of six weeks is a spike whatever the trees
               say: they know only what they were fitted on. [-]
+              And so is, at the reading after it, an hour of more than twice so many times the highest hour
+              that used more than the whole of the highest day, unless that reading takes it back.
     margin    a flag is cleared once the weight has been below the line by this much … [ln]
     calm      … for so many days; a day below the line by less counts a fifth, so that what hovers there ends. [d]
     crowd     what the line of spikes rises by where others of the class come near it on
@@ -164,7 +188,7 @@ class Habit:
         And what an open leak is held against.
         """
         return (
-            Column("habit", HABIT, scales=("slow", "flat_last")),
+            Column("habit", HABIT, scales=("slow", "flat_last", "gross")),
             Column("hours", np.dtype(np.float32), HOURS, fill=np.nan, scales=("",)),
             Column("profile", np.dtype(np.float32), 48, cold=True, scales=("",)),
             Column("book", np.dtype(np.uint16), DAYS * FIGURES, cold=True),
@@ -174,15 +198,19 @@ class Habit:
         )
 
     def update(self, state: State, batch: Batch, out: Records) -> int:
-        """Book amounts by the hour."""
-        b = batch
+        """Book amounts by the hour; find the gross ones."""
+        b, h = batch, self.heads
         real = np.zeros(1, np.float32)
-        _update(
+        able = bool(h.names)
+        line, (a, slope) = (h.lines(RESERVE * self.budget)[0], h.rate[0]) if able else (np.inf, (0.0, 0.0))
+        found: int = _update(
             state.of(self.name, "habit"), state.of(self.name, "hours"), state.of(self.name, "profile"),
             state.of(self.name, "book"), b.slot, b.local, b.usage, b.span, b.usual, b.since, b.back, b.status,
-            np.empty(128), real, real.view(np.uint32),
+            b.time, b.live, state.meters, state.of(self.name, "start"), state.of(self.name, "calm"), state.cold,
+            self.gross if able else np.inf, line, a, slope,
+            np.empty(128), real, real.view(np.uint32), out,
         )  # fmt: skip
-        return 0
+        return found
 
     def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
         """Close the local days that have ended."""
@@ -225,6 +253,10 @@ class Habit:
         ]
         if finding["verb"] == CLEAR and "false_per_1000_days" not in told:
             told["new_habit"] = True  # it has not gone: it has lasted for so long that it is usual
+        if finding["row"] >= 0:
+            # Told at once: no day has been weighed.
+            told["hour_use"], told["highest_hour"] = float(finding["observed"]), float(finding["expected"])
+            return told
         row = state.notes.get(self.name, {}).get((slot, head))
         if row is not None:
             h, share = self.heads, np.zeros(len(NAMES))

@@ -25,6 +25,8 @@ EVIDENCE: dict[str, tuple[str, str, str]] = {
     "threshold": ("判定阈值", "Threshold", ""),
     "false_per_1000_days": ("每千表日误报", "False flags per 1,000 meter-days", ""),
     "new_habit": ("变化已持续，按新常态处理", "Has lasted, and is taken for usual", ""),
+    "hour_use": ("该小时用量", "Use of the hour", "{u}"),
+    "highest_hour": ("以往最高小时用量", "Highest hour before", "{u}"),
     "interval_usage": ("时段用量", "Use in the interval", "{u}"),
     "line": ("判定线", "Line", "{u}"),
     "highest_daily_peak": ("以往最高日峰值", "Highest daily peak before", "{u}"),

@@ -228,13 +228,13 @@ def test_a_steady_meter_raises_nothing(seed: int) -> None:
 
 
 def burst() -> NDArray[np.float64]:
-    """Ten days' use within three hours of day 50."""
+    """Ten days' use within eight hours of day 50."""
     use = home()
-    use[50, 13:16] += 10 * 0.35 / 3
+    use[50, 10:18] += 10 * 0.35 / 8
     return use
 
 
-def test_ten_days_use_in_three_hours_is_a_spike_at_the_close_of_the_day() -> None:
+def test_ten_days_use_in_eight_hours_is_a_spike_at_the_close_of_the_day() -> None:
     use = burst()
     flags = judged(household(use))
     assert raised(flags) == ["spike"]
@@ -411,3 +411,38 @@ def test_the_weight_of_a_flag_is_that_of_its_trees() -> None:
     row = seen["home", instant(flags[0].start) // DAY]
     weight = sum(leaf(tree, dict(enumerate(row.tolist()))) for tree in told)
     assert flags[0].evidence["weight"] == pytest.approx(weight, abs=1e-4)
+
+
+# --- what is not waited for ----------------------------------------------------------------------
+
+
+def gushing(times: float, taken_back: bool = False) -> list[Flag]:
+    """A flat whose meter tells of an hour of so many times the highest, at 10 in the morning of day 50."""
+    use = flat()
+    use[50, 10] = times * use[8:50].max()
+    stream = household(use, "electricity", "kW.h")
+    if taken_back:
+        place = 50 * 24 + 11
+        stream.rows[place] = stream.rows[place].but(value=-float(use[50, 10]))
+    return judged(stream)
+
+
+def test_a_gross_hour_is_told_at_the_next_reading_and_not_when_the_day_has_closed() -> None:
+    flags = gushing(50)
+    assert [(f.kind, f.status) for f in flags] == [("spike", "raised"), ("spike", "cleared")]
+    flag = flags[0]
+    assert (instant(flag.at) - BEGIN) / HOUR == 50 * 24 + 12
+    assert (instant(flag.start) - BEGIN) / HOUR == 50 * 24 + 10
+    assert flag.observed == pytest.approx(50 * (flag.expected or 0), rel=1e-2)
+    assert flag.evidence["hour_use"] == pytest.approx(flag.observed)
+    assert flag.evidence["weight"] > flag.evidence["threshold"]
+    assert "because" not in flag.evidence
+
+
+def test_an_hour_that_is_taken_back_is_a_misread_and_no_spike() -> None:
+    assert gushing(50, taken_back=True) == []
+
+
+def test_an_hour_that_is_high_waits_for_its_day() -> None:
+    (flag, _) = gushing(6)
+    assert days_of([flag], "spike", "raised") == [pytest.approx(51, abs=1 / 24 + 1e-9)]

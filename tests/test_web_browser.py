@@ -107,11 +107,11 @@ def test_the_golden_ticket_in_full(browser: Browser, web: str) -> None:
         expect(detail.locator(".history")).to_contain_text("opened")
         expect(detail.locator("figcaption")).to_have_text("Use a day (m³/d)")
         assert drawn(page)
-        expect(detail.get_by_role("link", name="PDF")).to_have_attribute(
+        expect(detail.get_by_role("link", name="PDF", exact=True)).to_have_attribute(
             "href", re.compile("format=pdf&language=en$")
         )
         with page.expect_popup() as popup:
-            detail.get_by_role("link", name="HTML").click()
+            detail.get_by_role("link", name="HTML", exact=True).click()
         expect(popup.value.locator("h1")).to_have_text("Evidence pack")
         expect(popup.value.locator("svg polyline").first).to_be_attached()
         popup.value.close()

@@ -30,22 +30,16 @@ from connectors.store import Store
 from connectors.web.app import Routes, WebConfig, make_app
 from connectors.web.metrics import Metric
 from connectors.web.server import serve
-from connectors.web.sources import Papers, Sources, Vocabulary
-from streams import causes, pack, routing, wording
+from connectors.web.sources import Papers, Sources
+from streams import pack
 from streams.columns import Columns, from_rows
 from streams.messages import FAMILY_OF, NS, Flag, Kind, Quality, Source
 from streams.ports import Rows
+from streams.programs.vocabulary import vocabulary
 from streams.registry import Meter
 from streams.rules import Rules
 
-VOCABULARY = Vocabulary(
-    kinds=wording.KINDS,
-    causes=causes.CAUSES,
-    checks={code: words[1:] for code, words in causes.CHECKS.items()},
-    estimates=wording.ESTIMATE,
-    actions=wording.ACTIONS,
-    departments=routing.DEPARTMENTS,
-)
+VOCABULARY = vocabulary()
 GOLDEN = (("2011-04-10", 0.0), ("2012-04-10", 176.0), ("2012-06-10", 449.0))
 
 Reading = tuple[str, int, float, Kind, str]

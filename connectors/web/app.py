@@ -115,11 +115,12 @@ def make_app(
     app.include_router(login.router(access, config.language))
     _operations(app, feed, families)
     _errors(app)
+    guarded = Guard(app, access, login=True)
     if pages:
         from connectors.web.pages import attach
 
-        attach(app, reader, feed, config)
-    return Guard(app, access, login=True)
+        attach(app, guarded, reader, feed, config)
+    return guarded
 
 
 def _beside(one: Families, other: Families) -> Families:

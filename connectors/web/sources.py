@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -42,7 +42,12 @@ _WINDOWS = (_DAY, 8 * _DAY, 64 * _DAY)
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The trade's codes in words: code → (Chinese, English)."""
+    """The trade's codes in words: code → (Chinese, English).
+
+    money                       : states of credits and messages, advice on bills
+    situations, notice_channels : what customers are told of, and by which way
+    subjects, channels, stages, impacts : of a complaint
+    """
 
     kinds: Table
     causes: Table
@@ -50,6 +55,13 @@ class Vocabulary:
     estimates: Table
     actions: Table
     departments: Table
+    money: Table = field(default_factory=dict)
+    situations: Table = field(default_factory=dict)
+    notice_channels: Table = field(default_factory=dict)
+    subjects: Table = field(default_factory=dict)
+    channels: Table = field(default_factory=dict)
+    stages: Table = field(default_factory=dict)
+    impacts: Table = field(default_factory=dict)
 
 
 class TicketStore(Protocol):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from connectors.web.words_desk import DESK
+from connectors.web.words_work import WORK
 from streams.evidence_words import EVIDENCE
 
 LANGUAGES = ("zh", "en")
@@ -17,7 +19,6 @@ COOKIE = "forestall_language"
 WORDS: dict[str, tuple[str, str]] = {
     "html_lang": ("zh-CN", "en"),
     "title": ("Forestall 未诉先办", "Forestall"),
-    "tagline": ("表计异常先于投诉", "tickets before complaints"),
     "other_language": ("English", "中文"),
     "sign_out": ("退出", "Sign out"),
     "login_lead": (
@@ -213,6 +214,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "n_min": ("{n} 分钟", "{n} min"),
     "n_h": ("{n} 小时", "{n} h"),
     "n_d": ("{n} 天", "{n} d"),
+    **WORK,
+    **DESK,
 }
 
 

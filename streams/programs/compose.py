@@ -27,7 +27,6 @@ from connectors.store import Store
 from detectors import CATALOGUE
 from detectors.base import Detector
 from detectors.heads import Heads, read
-from streams import causes, routing, wording
 from streams.bank import BankConfig
 from streams.clock import Clock, FileClock, SystemClock
 from streams.constants import Sizes
@@ -250,12 +249,13 @@ async def serve_web(
         goes through all objects there are, and a tuple that a thread is filling cannot bear to be held
     missing : why the store cannot be asked yet; empty: it can
     """
-    from connectors.web import Sources, User, Vocabulary, WebConfig, make_app, serve
+    from connectors.web import Sources, User, WebConfig, make_app, serve
     from connectors.web.metrics import Families
     from streams.programs import policies
     from streams.programs.desks import make_inbox
     from streams.programs.papers import papers
     from streams.programs.routes import routes
+    from streams.programs.vocabulary import vocabulary
 
     kept_at = (
         f"InfluxDB at {settings.influx.url}, bucket {settings.influx.bucket}" if settings.influx.url else ""
@@ -275,14 +275,7 @@ async def serve_web(
         store=store,
         history=history,
         kept_at=kept_at,
-        vocabulary=Vocabulary(
-            kinds=wording.KINDS,
-            causes=causes.CAUSES,
-            checks={check: words[1:] for check, words in causes.CHECKS.items()},
-            estimates=wording.ESTIMATE,
-            actions=wording.ACTIONS,
-            departments=routing.DEPARTMENTS,
-        ),
+        vocabulary=vocabulary(),
         now_ns=clock.now_ns,
         unit_of=lambda meter_id: units.get(meter_id, ""),
         missing=missing,

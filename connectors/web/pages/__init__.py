@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 from collections.abc import Awaitable, Callable
 from html import escape
-from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
 from fastapi import FastAPI, Request, Response
 from nicegui import app as gui
 from nicegui import ui
+from starlette.types import ASGIApp
 
 from connectors.web.feed import Feed, Snapshot
 from connectors.web.format import Local
 from connectors.web.pages.detail import Detail
+from connectors.web.pages.door import Door
+from connectors.web.pages.frame import TELL_ZONE, ZONE_COOKIE, Frame, Options
+from connectors.web.pages.intake import Intake
 from connectors.web.pages.lists import Flags, Readings, Tickets
 from connectors.web.pages.parts import Tag
 from connectors.web.pages.strip import Strip
@@ -25,37 +27,16 @@ from connectors.web.pages.view import View
 from connectors.web.plain import page
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
-from connectors.web.words import COOKIE, Words, language_of
+from connectors.web.words import Words, language_of
 
-_HERE = Path(__file__).parent
-ZONE_COOKIE = "forestall_zone"
 _FIRST_S = 1.0  # a page is not kept waiting longer for a database
 
-_TELL_ZONE = "Intl.DateTimeFormat().resolvedOptions().timeZone"
-_HEAD = f"""
-<meta name="theme-color" content="#10273d">
-<style>{(_HERE / "style.css").read_text(encoding="utf-8")}</style>
-<script>document.cookie = "{ZONE_COOKIE}=" + encodeURIComponent({_TELL_ZONE}) +
-  ";path=/;max-age=31536000;samesite=strict"</script>
-"""
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
     '<rect width="32" height="32" rx="6" fill="#10273d"/>'
     '<path d="M5 20h7l3-9 4 13 3-8h5" fill="none" stroke="#6cb8ff" stroke-width="2.6" '
     'stroke-linejoin="round" stroke-linecap="round"/></svg>'
 )
-_CHOOSE = "() => { document.cookie = '%s=%s;path=/;max-age=31536000;samesite=strict'; location.reload() }"
-
-
-class Options(Protocol):
-    """What the pages need of ``WebConfig``."""
-
-    @property
-    def language(self) -> str: ...
-    @property
-    def guarded(self) -> bool: ...
-    @property
-    def refresh_s(self) -> float: ...
 
 
 class Part(Protocol):
@@ -64,18 +45,35 @@ class Part(Protocol):
     async def refresh(self, found: Snapshot) -> None: ...
 
 
-def attach(app: FastAPI, reader: Reader, feed: Feed, config: Options) -> None:
-    """Put the pages on the application. Once in a process: NiceGUI has one application."""
+class Sheet(Protocol):
+    """A page of its own, beside that of the tickets."""
+
+    async def load(self) -> None: ...
+
+
+#: address → what is there
+PAGES: dict[str, Callable[[View], Sheet]] = {"/complaints": Intake}
+
+
+def attach(app: FastAPI, guarded: ASGIApp, reader: Reader, feed: Feed, config: Options) -> None:
+    """Put the pages on the application. Once in a process: NiceGUI has one application.
+
+    guarded : the application behind its guard, through which pages do what their visitors may
+    """
+
+    def view_of() -> View:
+        request = ui.context.client.request
+        cookies = request.cookies
+        zone = unquote(cookies.get(ZONE_COOKIE, ""))[:64]
+        return View(reader, feed, Door(guarded, request), language_of(cookies, config.language), zone)
 
     async def build() -> None:
-        cookies = ui.context.client.request.cookies
-        view = View(
-            reader, feed, language_of(cookies, config.language), unquote(cookies.get(ZONE_COOKIE, ""))[:64]
-        )
-        await _Page(view, config).build()
+        await _Page(view_of(), config).build()
 
     for path in ("/", "/tickets/{ticket_id}"):
         ui.page(path)(_copy(build))
+    for path, page_of in PAGES.items():
+        ui.page(path)(_sheet(path, page_of, view_of, config))
     gui.exception_handler(404)(_nothing(config.language))
     ui.run_with(
         app,
@@ -109,6 +107,35 @@ def _nothing(language: str) -> Callable[[Request, Exception], Awaitable[Response
     return answer
 
 
+def _sheet(
+    place: str, page_of: Callable[[View], Sheet], view_of: Callable[[], View], config: Options
+) -> Callable[[], Awaitable[None]]:
+    """A page with the bar and one thing to do on it."""
+
+    async def built() -> None:
+        view = view_of()
+        frame = Frame(view, config, place)
+        with Tag("main", look="sheet"):
+            sheet = page_of(view)
+            await sheet.load()
+
+        async def tick() -> None:
+            frame.show(await view.feed.snapshot())
+
+        async def learn_zone() -> None:
+            with contextlib.suppress(TimeoutError):
+                told = Local(str(await ui.run_javascript(TELL_ZONE)))
+                if told.zone != view.local.zone:
+                    view.local = told
+                    await sheet.load()
+            await tick()
+
+        ui.timer(0, learn_zone, once=True)
+        ui.timer(config.refresh_s, tick, immediate=False)
+
+    return built
+
+
 def _copy(build: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
     """A function of its own for each route: NiceGUI knows pages by their function."""
 
@@ -129,16 +156,8 @@ class _Page:
 
     async def build(self) -> None:
         """Lay the page out, with what is known already, and keep it up to date."""
-        view, say = self._view, self._view.say
-        client = ui.context.client
-        client.page = copy.copy(client.page)
-        client.page.language = "zh-CN" if say.language == "zh" else "en-US"
-        ui.page_title(say("title"))
-        ui.add_head_html(_HEAD)
-        client.content.classes("forestall")
-        self._header()
-        self._alarm = Tag("div", look="alarm", role="alert")
-        self._alarm.set_visibility(False)
+        view = self._view
+        self._frame = Frame(view, self._config, "/")
         self._parts.append(Strip(view))
         self._board = Tag("main", look="board show-tickets")
         with self._board:
@@ -152,26 +171,6 @@ class _Page:
             await self._show(await asyncio.wait_for(view.feed.snapshot(), _FIRST_S))
         ui.timer(0, self._learn_zone, once=True)
         ui.timer(self._config.refresh_s, self._tick, immediate=False)
-
-    def _header(self) -> None:
-        say = self._view.say
-        with Tag("header", look="bar"):
-            with Tag("h1"):
-                Tag("a", "Forestall", href="/")
-            Tag("span", say("tagline"), "tagline")
-            self._live = Tag("div", look="live")
-            with self._live:
-                Tag("span", "", "dot", aria_hidden="true")
-                self._state = Tag("span", say("live"))
-                self._clock = Tag("time", "")
-            self._zone = Tag("span", "", "zone")
-            other = "en" if say.language == "zh" else "zh"
-            Tag("button", say("other_language"), "quiet", type="button", lang=_html_lang(other)).on(
-                "click", js_handler=_CHOOSE % (COOKIE, other)
-            )
-            if self._config.guarded:
-                with Tag("form", method="post", action="/logout"):
-                    Tag("button", say("sign_out"), "quiet")
 
     def _tabs(self) -> None:
         """On a narrow screen one list is shown at a time."""
@@ -213,7 +212,7 @@ class _Page:
     async def _learn_zone(self) -> None:
         """The browser's zone; the cookie of an earlier visit may be missing, or of another place."""
         with contextlib.suppress(TimeoutError):
-            told = Local(str(await ui.run_javascript(_TELL_ZONE)))
+            told = Local(str(await ui.run_javascript(TELL_ZONE)))
             if told.zone != self._view.local.zone:
                 self._view.local = told
                 for part in self._side:
@@ -222,24 +221,7 @@ class _Page:
                 await self._tick()
 
     async def _show(self, found: Snapshot) -> None:
-        view, say = self._view, self._view.say
-        self._clock.say(view.local.clock(found.at_ns))
-        self._zone.say(say("zone", zone=view.local.label(found.at_ns)))
+        self._frame.show(found)
         for part in (*self._parts, *self._side):
             await part.refresh(found)
-        alarm = ""
-        if found.store_error and found.store_ns is None:
-            alarm = say("store_away_never")
-        elif found.store_error and found.store_ns is not None:
-            alarm = say("store_away", when=view.local.minutes(found.store_ns))
-        elif found.history_error:
-            alarm = say("history_away", error=found.history_error)
-        self._state.say(say("not_live" if alarm else "live"))
-        self._live.look("stale", bool(alarm))
-        self._alarm.say(alarm)
-        self._alarm.set_visibility(bool(alarm))
         self._board.look("stale", bool(found.store_error))
-
-
-def _html_lang(language: str) -> str:
-    return "zh-CN" if language == "zh" else "en"

@@ -9,12 +9,17 @@ from nicegui import ui
 
 from connectors.web.feed import Snapshot
 from connectors.web.format import amount, number
-from connectors.web.pages import evidence
+from connectors.web.pages import evidence, tied
 from connectors.web.pages.chart import line_of, options, span_of
+from connectors.web.pages.money import Money
+from connectors.web.pages.notices import Notices
 from connectors.web.pages.parts import Tag, table
+from connectors.web.pages.slot import Slot
+from connectors.web.pages.steps import Checks
 from connectors.web.pages.view import View
+from connectors.web.pages.work import Work
 from streams.ports import PortError
-from streams.tickets import Episode, Estimate, Ticket
+from streams.tickets import Episode, Estimate, Purpose, Ticket
 
 _AGAIN_S = 10.0  # a ticket that the list has no more is read again so often
 
@@ -35,6 +40,24 @@ class Detail:
                 Tag("a", f"← {say('back')}", "back", href="/")
                 Tag("span", ticket_id, "sub")
             self._body = Tag("div", look="scroll", tabindex="0", aria_live="off")
+        self._slots: list[Slot] = []
+
+    def _lay(self) -> None:
+        """The parts that are drawn anew with every change, and between them those where somebody may be typing."""
+        self._body.clear()
+        with self._body:
+            self._head_place = Tag("div")
+            work = Work(self._view, self.load_now)
+            self._figures_place = Tag("div")
+            checks = Checks(self._view, self.load_now)
+            self._ranking_place = Tag("div")
+            money, notices = Money(self._view, self.load_now), Notices(self._view, self.load_now)
+            self._rest_place = Tag("div")
+        self._slots = [work, checks, money, notices]
+
+    async def load_now(self) -> None:
+        """Read and draw, after something was done here."""
+        await self.load()
 
     async def refresh(self, found: Snapshot) -> None:
         """Read the ticket again where the list has a newer one; now and then where it has none."""
@@ -70,6 +93,7 @@ class Detail:
             return
         self._gone = True
         self._shown = None
+        self._slots = []
         self._body.clear()
         with self._body, Tag("div", look="empty"):
             Tag("strong", self._view.say("not_found"))
@@ -77,21 +101,37 @@ class Detail:
 
     async def _draw(self, ticket: Ticket, episodes: list[Episode]) -> None:
         chart = await self._chart(ticket)
+        tied_to = await tied.complaints_of(self._view, ticket)
         self._gone = False
         self._shown = (ticket, episodes, self._view.dues(ticket))
-        self._body.clear()
-        with self._body:
+        if not self._slots:
+            self._lay()
+        for place in (self._head_place, self._figures_place, self._ranking_place, self._rest_place):
+            place.clear()
+        with self._head_place:
             self._head(ticket)
+            tied.complaints(self._view, ticket, tied_to)
+            tied.meters(self._view, ticket)
+        with self._figures_place:
             self._estimate(ticket.estimate)
             self._draw_chart(*chart)
+        with self._ranking_place:
             self._causes(ticket)
+            tied.swap(self._view, ticket.swap)
+            tied.record(self._view, ticket.record)
+            tied.outcome(self._view, ticket)
+        with self._rest_place:
             evidence.draw(self._view, ticket.evidence)
             self._flags(episodes)
             self._links(ticket)
             self._history(ticket)
+        for slot in self._slots:
+            slot.show(ticket)
 
     def _head(self, ticket: Ticket) -> None:
         view, say = self._view, self._view.say
+        if ticket.drill:
+            Tag("p", say("drill_banner"), "drill-banner", role="note")
         Tag("h2", view.kind(ticket.kind), "title", id="ticket-title")
         with Tag("div", look="chips"):
             if ticket.drill:
@@ -101,13 +141,29 @@ class Detail:
             Tag("span", view.code(ticket.category), "chip plain")
             Tag("span", view.code(ticket.state), "chip plain")
             if ticket.escalated:
-                Tag("span", view.code("escalated"), "chip drill")
+                Tag("span", view.code("escalated"), "chip escalated")
+            if ticket.purpose is Purpose.EXPLAIN:
+                Tag("span", view.code(ticket.purpose), "chip explain")
+            if ticket.bill_hold:
+                Tag("span", say("bill_held"), "chip held")
         if view.reader.sources.papers is not None:
             with Tag("p", look="papers"):
                 Tag("span", f"{say('pack')}{say('colon')}", "sub")
                 for form in ("html", "pdf"):
                     href = f"/api/tickets/{ticket.id}/pack?format={form}&language={say.language}"
                     Tag("a", form.upper(), href=href, target="_blank", rel="noopener")
+                other = "en" if say.language == "zh" else "zh"
+                for form in ("html", "pdf"):
+                    href = f"/api/tickets/{ticket.id}/pack?format={form}&language={other}"
+                    Tag(
+                        "a",
+                        f"{say('other_language')} {form.upper()}",
+                        "sub",
+                        href=href,
+                        target="_blank",
+                        rel="noopener",
+                        hreflang=other,
+                    )
         with Tag("dl", look="facts"):
             self._fact(say("service_point"), ticket.service_point_id)
             self._fact(say("meter"), ticket.meter_id)
@@ -117,6 +173,8 @@ class Detail:
                 self._fact(say("commodity"), say.known(ticket.commodity))
             self._fact(say("opened"), view.local.minutes(ticket.opened_ns))
             self._fact(say("department"), say.of(view.vocabulary.departments, ticket.owner_department))
+            for name, value in tied.facts(view, ticket):
+                self._fact(name, value)
             for words, due, late in view.dues(ticket):
                 with Tag("div", look="late" if late else ""):
                     Tag("dt", words)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 from connectors.web.feed import Feed
 from connectors.web.format import Local, amount, duration, parse_ns
+from connectors.web.pages.door import Door
 from connectors.web.sources import Reader, Vocabulary
 from connectors.web.words import Words
 from streams.messages import NS
@@ -13,9 +17,10 @@ from streams.tickets import Ticket, label
 class View:
     """What the parts of a page share."""
 
-    def __init__(self, reader: Reader, feed: Feed, language: str, zone: str) -> None:
+    def __init__(self, reader: Reader, feed: Feed, door: Door, language: str, zone: str) -> None:
         self.reader = reader
         self.feed = feed
+        self.door = door
         self.say = Words(language)
         self.local = Local(zone)
 
@@ -42,10 +47,55 @@ class View:
         said = self.code(code)
         if said != code:
             return said
-        for words in (self.vocabulary.kinds, self.vocabulary.causes, self.vocabulary.departments):
+        known = self.vocabulary
+        for words in (
+            known.kinds,
+            known.causes,
+            known.checks,
+            known.departments,
+            known.money,
+            known.estimates,
+        ):
             if code in words:
                 return self.say.of(words, code)
         return code
+
+    def named(self, code: str) -> str:
+        """The word for a code where it is one; codes with commas between, each."""
+        said = [self.any(part) for part in code.split(", ")]
+        return ("、" if self.say.language == "zh" else ", ").join(said)
+
+    def impact(self, code: str) -> str:
+        """A class of impact."""
+        if not code:
+            return self.say("impact_none")
+        said = self.code(code)
+        return said if said != code else self.say.of(self.vocabulary.impacts, code)
+
+    def money(self, code: str) -> str:
+        """A state of a credit or a message, an advice on a bill."""
+        return self.say.of(self.vocabulary.money, code)
+
+    def role(self) -> str:
+        """The visitor's role."""
+        return self.say(f"role_{self.door.actor.role}")
+
+    def instant(self, wall: str) -> str:
+        """What a field for date and time holds, as ISO 8601 with the page's zone; what is none stays as it is."""
+        try:
+            stamp = datetime.fromisoformat(wall)
+        except ValueError:
+            return wall
+        return stamp.replace(tzinfo=ZoneInfo(self.local.zone)).isoformat() if stamp.tzinfo is None else wall
+
+    def wall(self, time_ns: int) -> str:
+        """An instant as a field for date and time takes it: ``2012-06-10T08:00``."""
+        return self.local.plain(time_ns).replace(" ", "T")
+
+    def stamp(self, instant: object) -> str:
+        """An instant of the API, in ISO 8601, as it is here: ``2012-06-10 08:00``."""
+        found = parse_ns(instant)
+        return "–" if found is None else self.local.plain(found)
 
     def note(self, note: str) -> str:
         """A note of a ticket's history: codes within it in words, all else as it is."""

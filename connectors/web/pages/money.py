@@ -1,0 +1,204 @@
+"""Credit and bill of a ticket: the methods side by side, a proposal, its approval, the bill on hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from connectors.web.format import amount
+from connectors.web.pages.acts import figure, plain, route
+from connectors.web.pages.forms import Field, Values, text
+from connectors.web.pages.parts import Tag, table
+from connectors.web.pages.slot import Slot
+from streams.settlement import Alternative, Credit, CreditState
+from streams.tickets import Ticket
+
+OWN = "own"
+
+
+class Money(Slot):
+    """For those who decide about money; others see what was decided."""
+
+    name = "money"
+    title = "money"
+
+    def fill(self, ticket: Ticket) -> None:
+        """The credit, the bill, and the methods as they were seen or as they are now."""
+        view, say = self._view, self._view.say
+        may = view.door.may("money") and not ticket.drill
+        if not may and ticket.credit is None and not ticket.bill_hold and not ticket.estimates:
+            return
+        if ticket.estimate is None and ticket.credit is None and not ticket.open:
+            return
+        Tag("h3", say("money"))
+        self._credit(ticket, ticket.credit, may)
+        self._bill(ticket, may)
+        if ticket.estimates:
+            Tag("p", say("as_chosen"), "sub")
+            self._methods(list(ticket.estimates))
+        if may and ticket.estimate is not None:
+            with Tag("div", look="row"):
+                button = Tag("button", say("compute"), "act", type="button", data_act="estimates")
+                Tag("span", say("side_by_side"), "sub")
+            place = Tag("div", look="place")
+            button.on("click", lambda: self._compute(ticket, place))
+
+    def _credit(self, ticket: Ticket, credit: Credit | None, may: bool) -> None:
+        view, say = self._view, self._view.say
+        if credit is None:
+            Tag("p", say("no_credit"), "sub")
+            return
+        with Tag("div", look=f"card credit-{credit.state}"):
+            with Tag("div", look="head"):
+                Tag("strong", self._figures(credit))
+                Tag("span", view.money(credit.state), f"chip-of credit-{credit.state}")
+                if credit.state is CreditState.PROPOSED and credit.second_person:
+                    Tag("span", say("second_person"), "sub")
+            method = say.of(view.vocabulary.estimates, credit.method)
+            Tag("p", f"{method}{say('colon')}{credit.reason}")
+            local = view.local
+            told = [say("proposed_by", who=credit.proposed_by, when=local.plain(credit.proposed_ns))]
+            if credit.decided_ns is not None:
+                told.append(say("decided_by", who=credit.decided_by, when=local.plain(credit.decided_ns)))
+            if credit.decision:
+                told.append(credit.decision)
+            if credit.booked_ns is not None:
+                when = local.plain(credit.booked_ns)
+                told.append(say("booked_by", who=credit.booked_by, when=when, reference=credit.reference))
+            Tag("p", say("and").join(told), "sub")
+            if may:
+                self._decisions(ticket, credit)
+
+    def _figures(self, credit: Credit) -> str:
+        parts = []
+        if credit.quantity is not None:
+            parts.append(amount(credit.quantity, credit.unit, 1 if abs(credit.quantity) >= 10 else 3))
+        if credit.amount is not None:
+            parts.append(f"{credit.amount:,} {credit.currency}")
+        elif credit.quantity is not None:
+            parts.append(self._view.say("in_kind_yes"))
+        return " · ".join(parts)
+
+    def _decisions(self, ticket: Ticket, credit: Credit) -> None:
+        view, say = self._view, self._view.say
+        revision = credit.revision
+        own = credit.proposed_by == view.door.actor.name
+        note = Field("note", say("note"), "area", most=1000)
+        reason = Field("reason", say("reason"), "area", required=True, most=1000)
+        reference = Field("reference", say("reference"), required=True, most=200)
+
+        def body(values: Values) -> dict[str, Any]:
+            return {**plain(values), "revision": revision}
+
+        with Tag("div", look="row"):
+            place = Tag("div", look="place last")
+            if credit.state is CreditState.PROPOSED:
+                if not own:
+                    self.button(
+                        say("approve"), place, (note,), route(ticket.id, "credit/approve"), body, "act main"
+                    )
+                name = say("withdraw" if own else "refuse")
+                self.button(name, place, (reason,), route(ticket.id, "credit/refuse"), body)
+            elif credit.state is CreditState.APPROVED:
+                self.button(
+                    say("book"), place, (reference,), route(ticket.id, "credit/booked"), body, "act main"
+                )
+
+    def _bill(self, ticket: Ticket, may: bool) -> None:
+        say = self._view.say
+        if not ticket.bill_hold and not may:
+            return
+        with Tag("div", look="row"):
+            place = Tag("div", look="place last")
+            Tag("span", say("bill_held" if ticket.bill_hold else "bill_not_held"), "held" * ticket.bill_hold)
+            if may:
+                name = say("release_bill" if ticket.bill_hold else "hold_bill")
+                reason = Field("reason", say("reason"), "area", required=True, most=1000)
+                held = ticket.bill_hold
+                self.button(
+                    name,
+                    place,
+                    (reason,),
+                    route(ticket.id, "bill-hold"),
+                    lambda values: {**plain(values), "hold": not held},
+                )
+
+    def _methods(self, found: list[Alternative]) -> None:
+        view, say = self._view, self._view.say
+        words = view.vocabulary.estimates
+        rows = []
+        for one in found:
+            e = one.estimate
+            name = say.of(words, one.method)
+            if e is None:
+                rows.append(
+                    (name, "–", "–", "–", f"{say('not_possible')}{say('colon')}{say.of(words, one.why_not)}")
+                )
+                continue
+            digits = 1 if abs(e.billed) >= 10 else 3
+            between = "–"
+            if e.low is not None and e.high is not None:
+                between = f"{amount(e.low, e.unit, digits)} … {amount(e.high, e.unit, digits)}"
+            money = say.of(words, one.no_money) if one.no_money else "–"
+            if e.money is not None:
+                money = f"{e.money.amount:,} {e.money.currency}"
+            rows.append(
+                (name, amount(e.expected, e.unit, digits), amount(e.excess, e.unit, digits), between, money)
+            )
+        columns = (
+            ("method", ""),
+            ("expected", "num"),
+            ("excess", "num"),
+            ("range", "num"),
+            ("money_amount", ""),
+        )
+        table(say("side_by_side"), [(say(key), look) for key, look in columns], rows)
+
+    async def _compute(self, ticket: Ticket, place: Tag) -> None:
+        """The methods as they are now, and the form to propose one of them."""
+        view, say = self._view, self._view.say
+        answer = await view.door.get(route(ticket.id, "estimates"))
+        place.clear()
+        if why := self.refused(answer):
+            with place:
+                Tag("p", why, "refusal", role="alert")
+            return
+        found = msgspec.convert(answer.data["items"], list[Alternative])
+        words = view.vocabulary.estimates
+        usable = [(one.method, say.of(words, one.method)) for one in found if one.estimate is not None]
+        seen = ticket.credit.revision if ticket.credit else 0
+        fields = (
+            Field(
+                "method",
+                say("method"),
+                "select",
+                required=True,
+                value=usable[0][0] if usable else OWN,
+                choices=[*usable, (OWN, say.of(words, OWN))],
+                wide=True,
+            ),
+            Field("reason", say("method_reason"), "area", required=True, most=1000),
+            Field("in_kind", say("in_kind"), "select", choices=(("", say("no")), ("yes", say("yes")))),
+            Field("quantity", say("own_quantity"), "number", hint=say("own_hint")),
+            Field("amount", say("own_amount"), "number"),
+            Field("currency", say("currency"), value=answer.data.get("currency", ""), most=3),
+        )
+
+        def body(values: Values) -> dict[str, Any]:
+            sent: dict[str, Any] = {
+                **plain(values),
+                "seen": seen,
+                "in_kind": text(values, "in_kind") == "yes",
+            }
+            if sent["method"] != OWN:
+                sent.pop("currency", None)
+            if "quantity" in sent:
+                sent["quantity"] = figure(str(sent["quantity"]))
+            return sent
+
+        with place:
+            self._methods(found)
+            form = Tag("div", look="place")
+        if ticket.open:
+            self.ask(form, say("propose"), fields, route(ticket.id, "credit"), body)

@@ -1,0 +1,173 @@
+"""Staff at work on the pages, in a real browser, through the process as it is started."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from streams.roles import Role
+from tests.browser_tools import chromium, furnished
+from tests.conftest import Servers
+from tests.desk_tools import act, as_role, send, served
+from tests.web_tools import Place
+
+
+@pytest.fixture(scope="module")
+def browser(servers: Servers) -> Iterator[Browser]:
+    with chromium(servers) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with furnished(tmp_path_factory.mktemp("desk")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def web(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(place, tmp_path_factory.mktemp("web")) as base:
+        yield base
+
+
+def ticket_of(place: Place, point: str) -> str:
+    return place.store.tickets(None, 10, service_point=point)[0].id
+
+
+def result(page: Page, seq: int, finding: str, text: str) -> None:
+    form = act(page, f"check-{seq}")
+    form.locator("[name=finding]").select_option(finding)
+    form.locator("[name=result]").fill(text)
+    send(form)
+
+
+def test_the_golden_case_from_new_to_closed(browser: Browser, web: str, place: Place) -> None:
+    url = f"{web}/tickets/{ticket_of(place, 'wei')}"
+    with as_role(browser, url, Role.OPERATOR) as page:
+        chips = page.locator(".chips")
+        expect(chips).to_contain_text("new")
+        # only what may follow is offered
+        moves = page.locator("[data-act^='move-']")
+        expect(page.locator("[data-act='move-closed']")).to_have_count(0)
+        expect(page.locator("[data-act='move-implemented']")).to_have_count(0)
+        form = act(page, "hand-off")
+        form.locator("[name=department]").select_option("operations")
+        form.locator("[name=owner]").fill("li")
+        form.get_by_role("checkbox", name="marketing and billing").check()
+        send(form)
+        expect(chips).to_contain_text("assigned")
+        facts = page.locator(".facts").first
+        expect(facts).to_contain_text("operations and maintenance")
+        expect(facts).to_contain_text("operator-1")
+        expect(facts).to_contain_text("marketing and billing")
+        send(act(page, "move-investigating"))
+        expect(chips).to_contain_text("investigating")
+        # 抄错 → 漏气 → 校表: the next one is suggested
+        expect(page.locator(".step.next")).to_contain_text("check the read")
+        result(page, 1, "negative", "photo agrees")
+        expect(page.locator(".step.next")).to_contain_text("look for a leak")
+        result(page, 2, "negative", "register stands still with everything shut")
+        expect(page.locator(".step.next")).to_contain_text("have the meter tested")
+        result(page, 3, "positive", "report 17: 8 % fast")
+        expect(page.locator(".step.finding-positive")).to_contain_text("found: meter fault")
+        causes = page.get_by_role("table", name="Possible causes")
+        expect(causes.locator("tbody tr").first).to_contain_text("meter fault")
+        # a refused verb says why, at its place
+        form = act(page, "swap")
+        for name, value in (
+            ("old_serial", "A1"),
+            ("stop_read", "449"),
+            ("new_serial", "A1"),
+            ("start_read", "0"),
+        ):
+            form.locator(f"[name={name}]").fill(value)
+        form.locator("button[type=submit]").click()
+        expect(form.locator(".refusal")).to_contain_text("two serial numbers")
+        form.locator("[name=new_serial]").fill("B2")
+        send(form)
+        expect(page.get_by_role("table", name="Meter swap")).to_contain_text("449 m³")
+        form = act(page, "move-implemented")
+        form.locator("[name=resolution]").select_option("replacement")
+        form.locator("[name=responsibility]").select_option("company")
+        send(form)
+        expect(page.locator("[data-act^='move-']")).to_have_text(["callback due", "closed", "reopened"])
+        send(act(page, "move-callback"))
+        form = act(page, "move-closed")
+        form.locator("[name=archive_class]").select_option("metering")
+        expect(form.locator("[name=verdict]")).to_have_value("confirmed")
+        form.locator("[name=callback]").select_option("none")
+        form.locator("button[type=submit]").click()
+        expect(form.locator(".refusal")).to_contain_text("a callback result or the reason for none")
+        form.locator("[name=callback]").select_option("yes")
+        form.locator("[name=rating]").select_option("5")
+        form.locator("[name=signed]").fill("app")
+        send(form)
+        expect(chips).to_contain_text("closed")
+        expect(page.locator(".outcome")).to_contain_text("satisfied · 5 of 5 · app")
+        expect(moves).to_have_text(["reopened", "archived"])
+        closed = place.store.ticket(url.rpartition("/")[2])
+        assert closed is not None
+        assert (closed.state, closed.cause, closed.verdict) == ("closed", "meter_fault", "confirmed")
+        assert (closed.callback.rating, closed.hand_offs) == (5, 1)
+        assert {line.actor for line in closed.history} == {"forestall", "operator-1"}
+
+
+def test_an_auditor_sees_no_buttons(browser: Browser, web: str, place: Place) -> None:
+    url = f"{web}/tickets/{ticket_of(place, 'sp-w-flow')}"
+    with as_role(browser, url, Role.AUDITOR) as page:
+        expect(page.locator("#ticket .title")).to_have_text("flow that never stops")
+        expect(page.locator("#ticket")).to_contain_text("your role (auditor) does not work on tickets")
+        expect(page.locator("#ticket button")).to_have_count(0)
+        expect(page.locator("#ticket .step")).not_to_have_count(0)
+        expect(page.locator(".bar nav a")).to_have_text(["Tickets", "Planned quiet", "Reports"])
+
+
+def test_a_snooze_in_chinese(browser: Browser, web: str, place: Place) -> None:
+    url = f"{web}/tickets/{ticket_of(place, 'sp-w-03')}"
+    with as_role(browser, url, Role.OPERATOR, language="zh") as page:
+        form = act(page, "snooze")
+        form.locator("[name=end]").fill("2020-01-01T00:00")
+        form.locator("[name=reason]").fill("已约用户周五换表")
+        form.locator("button[type=submit]").click()
+        expect(form.locator(".refusal")).to_have_text("结束时间须晚于开始时间和现在，且不超过一年。")
+        form.locator("[name=end]").fill("")
+        form.locator("[name=end]").fill(
+            page.evaluate(
+                "(d => { d.setDate(d.getDate() + 3); return d.toISOString().slice(0, 16) })(new Date())"
+            )
+        )
+        send(form)
+        found = place.store.mutes(0, "service_point/sp-w-03")
+        assert [(one.kind, one.kinds, one.by) for one in found] == [("snooze", ("rollback",), "operator-1")]
+
+
+def test_what_somebody_types_stays_while_the_ticket_changes(browser: Browser, web: str, place: Place) -> None:
+    ticket = ticket_of(place, "sp-w-flow")
+    with as_role(browser, f"{web}/tickets/{ticket}", Role.OPERATOR) as page:
+        form = act(page, "note")
+        form.locator("[name=text]").fill("the fitter is on the way")
+        with as_role(browser, f"{web}/tickets/{ticket}", Role.ADMIN) as other:
+            mine = act(other, "escalate")
+            mine.locator("[name=note]").fill("no answer yet")
+            send(mine)
+        expect(page.locator(".chips")).to_contain_text("escalated")
+        expect(form.locator("[name=text]")).to_have_value("the fitter is on the way")
+        page.wait_for_timeout(2500)  # refreshes
+        expect(form.locator("[name=text]")).to_have_value("the fitter is on the way")
+        send(form)
+        expect(page.locator(".history")).to_contain_text("the fitter is on the way")
+
+
+def test_everything_by_keyboard(browser: Browser, web: str, place: Place) -> None:
+    ticket = ticket_of(place, "sp-w-flow")
+    with as_role(browser, f"{web}/tickets/{ticket}", Role.OPERATOR) as page:
+        page.locator("[data-act='note']").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("form.form textarea")).to_be_focused()
+        page.keyboard.type("by hand")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.locator(".history li").first).to_contain_text(re.compile("by hand"))

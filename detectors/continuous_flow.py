@@ -27,7 +27,7 @@ FLOW = np.dtype(
     ],
     align=True,
 )
-SHORTER, FALLING = 0.3, 0.9  # powers of the budget that T and the surprise fall with
+SHORTER, FALLING = 0.36, 0.9  # powers of the budget that T and the surprise fall with
 LOG_COST = np.log10(0.3)  # false flags per 1,000 meter-days in homes, at a budget of 1
 HIDDEN = 96 * HOUR  # a hole in a run that is longer ends it: nobody knows what was in it
 
@@ -136,7 +136,7 @@ class ContinuousFlow(Rule):
     measured, so that it compares with that of ``habit``.
 
     budget  false flags per 1,000 meter-days of all kinds for which the other figures hold is 1: ``hours``
-            are divided by budget^0.3, ``enough`` by budget^0.9. [-]
+            are divided by budget^0.36, ``enough`` by budget^0.9. [-]
     hours   least T, at a budget of 1. [h]
     enough  surprise that is asked for, at a budget of 1. [nat]
     habit   share of quiet time below which a meter counts as one that never rests, and is not judged. [-]

@@ -17,8 +17,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from connectors.desks.http import PLAIN, CallConfig, Caller, bare, check_url, judge
-from connectors.desks.told import Told, wanted
+from connectors.desks.http import PLAIN, CallConfig, Caller, check_url, judge
+from connectors.desks.http_desk import HttpDesk
+from connectors.desks.told import Told
 from streams.deliveries import TicketEvent
 from streams.tickets import iso
 
@@ -54,24 +55,12 @@ class AlertmanagerConfig:
         check_url(self.name, self.url, allow_private=self.call.allow_private)
 
 
-class Alertmanager:
+class Alertmanager(HttpDesk):
     """Delivers ticket events to one receiver of alerts."""
 
     def __init__(self, config: AlertmanagerConfig, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._config = config
-        self._caller = Caller(config.call, now_ns=now_ns)
-
-    @property
-    def name(self) -> str:
-        return self._config.name
-
-    @property
-    def endpoint(self) -> str:
-        return bare(self._config.url)
-
-    def wants(self, event: TicketEvent) -> bool:
-        config = self._config
-        return wanted(event, config.types, config.urgencies, drills=config.drills)
+        super().__init__(config, Caller(config.call, now_ns=now_ns))
 
     async def find(self, event: TicketEvent) -> str | None:
         """A receiver cannot be asked; it knows an alert by its fingerprint."""
@@ -85,9 +74,6 @@ class Alertmanager:
         body = msgspec.json.encode(payload(event, self._config))
         judge(self.endpoint, await self._caller.call("POST", self._config.url, body, headers))
         return remote_id
-
-    async def close(self) -> None:
-        await self._caller.close()
 
 
 def payload(event: TicketEvent, config: AlertmanagerConfig) -> dict[str, Any]:

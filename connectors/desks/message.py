@@ -23,8 +23,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from connectors.desks.http import PLAIN, CallConfig, Caller, Reply, bare, check_url, judge
-from connectors.desks.told import Told, wanted
+from connectors.desks.http import PLAIN, CallConfig, Caller, Reply, check_url, judge
+from connectors.desks.http_desk import HttpDesk
+from connectors.desks.told import Told
 from streams.deliveries import TicketEvent
 from streams.messages import NS
 from streams.ports import Rejected, Unavailable
@@ -85,28 +86,20 @@ class MessageConfig:
         template(self.name, self.body or BODIES[self.kind])
 
 
-class Message:
+class Message(HttpDesk):
     """Delivers ticket events to one robot or gateway."""
 
     def __init__(self, config: MessageConfig, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._config = config
         self._now_ns = now_ns
         self._template = template(config.name, config.body or BODIES[config.kind])
-        self._caller = Caller(config.call, now_ns=now_ns)
-
-    @property
-    def name(self) -> str:
-        return self._config.name
-
-    @property
-    def endpoint(self) -> str:
-        return bare(self._config.url)
+        super().__init__(config, Caller(config.call, now_ns=now_ns))
 
     def wants(self, event: TicketEvent) -> bool:
         config = self._config
         if event.type in config.always:
             return config.drills or not event.drill
-        return wanted(event, config.types, config.urgencies, drills=config.drills)
+        return super().wants(event)
 
     async def find(self, event: TicketEvent) -> str | None:
         """A message once sent is not seen again."""
@@ -120,9 +113,6 @@ class Message:
         judge(self.endpoint, reply)
         self._heed(reply)
         return remote_id
-
-    async def close(self) -> None:
-        await self._caller.close()
 
     def _values(self, event: TicketEvent) -> dict[str, str]:
         told, language = Told(event), self._config.language

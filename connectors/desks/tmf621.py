@@ -17,8 +17,9 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from connectors.desks.http import LONG, CallConfig, Caller, Reply, bare, check_url, judge, number
-from connectors.desks.told import Told, wanted
+from connectors.desks.http import LONG, CallConfig, Caller, Reply, check_url, judge, number
+from connectors.desks.http_desk import HttpDesk
+from connectors.desks.told import Told
 from streams.deliveries import TicketEvent
 from streams.ports import Rejected, Unavailable
 from streams.tickets import iso
@@ -49,25 +50,13 @@ class Tmf621Config:
         check_url(self.name, self.url, allow_private=self.call.allow_private)
 
 
-class Tmf621:
+class Tmf621(HttpDesk):
     """Delivers ticket events to one trouble ticket system."""
 
     def __init__(self, config: Tmf621Config, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._config = config
         self._base = f"{config.url.rstrip('/')}/troubleTicket"
-        self._caller = Caller(config.call, now_ns=now_ns)
-
-    @property
-    def name(self) -> str:
-        return self._config.name
-
-    @property
-    def endpoint(self) -> str:
-        return bare(self._config.url)
-
-    def wants(self, event: TicketEvent) -> bool:
-        config = self._config
-        return wanted(event, config.types, config.urgencies, drills=config.drills)
+        super().__init__(config, Caller(config.call, now_ns=now_ns))
 
     async def find(self, event: TicketEvent) -> str | None:
         """The number of the ticket that a create may have left; notes are looked for as they are added."""
@@ -78,9 +67,6 @@ class Tmf621:
         if not remote_id and event.type != "opened":
             remote_id = await self._search(event.ticket_id) or ""
         return await (self._patch(event, remote_id) if remote_id else self._create(event))
-
-    async def close(self) -> None:
-        await self._caller.close()
 
     async def _create(self, event: TicketEvent) -> str:
         told = Told(event)

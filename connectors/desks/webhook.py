@@ -21,6 +21,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from standardwebhooks.webhooks import Webhook as Signer
 
 from connectors.desks.http import CallConfig, Caller, bare, check_url, judge, number
+from connectors.desks.http_desk import HttpDesk
 from streams.deliveries import TicketEvent, cloud_event
 from streams.messages import NS
 from streams.ports import Unavailable
@@ -74,7 +75,7 @@ class WebhookConfig:
             raise ValueError(f"webhook {self.name}: expected timeout_s > 0, got {self.timeout_s}")
 
 
-class Webhook:
+class Webhook(HttpDesk):
     """Delivers ticket events to one receiver.
 
     now_ns : the clock that signatures are stamped with; receivers refuse what is minutes off, so
@@ -85,28 +86,13 @@ class Webhook:
         self._config = config
         self._now_ns = now_ns
         self._signers = tuple(Signer(secret) for secret in config.secrets)
-        self._caller = Caller(
+        caller = Caller(
             CallConfig(
                 timeout_s=config.timeout_s, allow_private=config.allow_private, ca_file=config.ca_file
             ),
             now_ns=now_ns,
         )
-
-    @property
-    def name(self) -> str:
-        return self._config.name
-
-    @property
-    def endpoint(self) -> str:
-        return bare(self._config.url)
-
-    def wants(self, event: TicketEvent) -> bool:
-        config = self._config
-        return (
-            (not config.types or event.type in config.types)
-            and (not config.urgencies or event.urgency in config.urgencies)
-            and (config.drills or not event.drill)
-        )
+        super().__init__(config, caller)
 
     async def find(self, event: TicketEvent) -> str | None:
         """Ask the receiver whether a create has arrived; only where it can be asked (``lookup_url``)."""
@@ -130,9 +116,6 @@ class Webhook:
         reply = await self._caller.call("POST", self._config.url, body, headers)
         judge(self.endpoint, reply)
         return number(reply.json) or remote_id
-
-    async def close(self) -> None:
-        await self._caller.close()
 
     def _signed(self, event_id: str, body: bytes) -> dict[str, str]:
         stamp = datetime.fromtimestamp(self._now_ns() // NS, UTC)

@@ -20,8 +20,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from connectors.desks.http import LONG, CallConfig, Caller, Reply, bare, check_url, judge, number
-from connectors.desks.told import Told, wanted
+from connectors.desks.http import LONG, CallConfig, Caller, Reply, check_url, judge, number
+from connectors.desks.http_desk import HttpDesk
+from connectors.desks.told import Told
 from streams.deliveries import TicketEvent
 from streams.messages import NS
 from streams.ports import Rejected, Unavailable
@@ -80,26 +81,14 @@ class ZammadConfig:
                 raise ValueError(f"{self.name}: expected {what} beside url, got none")
 
 
-class Zammad:
+class Zammad(HttpDesk):
     """Delivers ticket events to one Zammad."""
 
     def __init__(self, config: ZammadConfig, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._config = config
         self._now_ns = now_ns
         self._base = f"{config.url.rstrip('/')}/api/v1"
-        self._caller = Caller(config.call, now_ns=now_ns)
-
-    @property
-    def name(self) -> str:
-        return self._config.name
-
-    @property
-    def endpoint(self) -> str:
-        return bare(self._config.url)
-
-    def wants(self, event: TicketEvent) -> bool:
-        config = self._config
-        return wanted(event, config.types, config.urgencies, drills=config.drills)
+        super().__init__(config, Caller(config.call, now_ns=now_ns))
 
     async def find(self, event: TicketEvent) -> str | None:
         """The number of the ticket that a create may have left; articles are looked for as they are added."""
@@ -111,9 +100,6 @@ class Zammad:
             # what opened it is a dead letter, or was before this desk was set up
             remote_id = await self._search(event.ticket_id) or ""
         return await (self._add(event, remote_id) if remote_id else self._create(event))
-
-    async def close(self) -> None:
-        await self._caller.close()
 
     async def _create(self, event: TicketEvent) -> str:
         config, told = self._config, Told(event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from streams.messages import Flag
 
@@ -43,6 +44,12 @@ def wholes_around(flag: Flag) -> tuple[str, ...]:
     """What a single meter's flag may be a part of."""
     named = (_named(flag, scope) for scope in _PART.get(flag.kind, ()))
     return tuple(name for name in named if name)
+
+
+def hangs_on(place: Mapping[str, Any], whole: str) -> bool:
+    """Whether a meter whose registry row states this place hangs on what failed as a whole."""
+    scope, _, name = whole.partition("/")
+    return bool(name) and place.get(scope) == name
 
 
 def point_of(flag: Flag) -> str:

@@ -1,13 +1,14 @@
 """The store's table of meters, kept as the registry has them: who complains is found by it.
 
 The worker knows every meter of its partitions from the log; what has changed since it last told
-the store is told every minute.
+the store is told within half a second, or, with so many meters that looking takes long, within a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -20,9 +21,10 @@ from streams.slots import BETWEEN
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 60.0
+EVERY_S = 60.0  # the longest wait between two looks
 MOST = 5_000  # meters told of at a time, the rest a little later
 SOON_S = 0.5
+_SHARE = 0.01  # of the time is spent on looking
 
 
 class PlaceStore(Protocol):
@@ -38,6 +40,7 @@ class PlaceKeep:
     def __init__(self, store: PlaceStore, banks: Callable[[], list[Bank]]) -> None:
         self._store = store
         self._banks = banks
+        self._looking_s = 0.0  # how long the last look took
         self._told: weakref.WeakKeyDictionary[Bank, list[tuple[str, bytes]]] = weakref.WeakKeyDictionary()
 
     async def run(self) -> None:
@@ -48,14 +51,17 @@ class PlaceKeep:
             except PortError as error:
                 log.warning("the table of meters stays as it was: %s", error)
                 more = False
-            await asyncio.sleep(SOON_S if more else EVERY_S)
+            await asyncio.sleep(SOON_S if more else min(EVERY_S, max(SOON_S, self._looking_s / _SHARE)))
 
     async def tell(self) -> bool:
         """Tell of what has changed. True: there is more. Raises Unavailable or Rejected."""
         more = False
+        self._looking_s = 0.0
         for bank in self._banks():
             told = self._told.setdefault(bank, [])
+            begun = time.perf_counter()
             slots = _changed(bank, told)
+            self._looking_s += time.perf_counter() - begun
             if slots:
                 more = more or len(slots) == MOST
                 fresh = [_said(bank, slot) for slot in slots]

@@ -15,7 +15,7 @@ from streams.bars import below, held
 from streams.book import Book
 from streams.causes import hypotheses, steps, weigh
 from streams.estimate import better, of_flag
-from streams.grouping import count_of, members_of, places_of, point_of, whole_of, wholes_around
+from streams.grouping import count_of, hangs_on, members_of, places_of, point_of, whole_of, wholes_around
 from streams.lifecycle import record, relapse
 from streams.messages import Flag, Status
 from streams.mutes import Muted, first_covering
@@ -135,7 +135,7 @@ class Rules:
 
     def _gather(self, book: Book, ticket: Ticket, flag: Flag, now_ns: int) -> None:
         """Single meters' tickets that turn out to be part of a whole are merged into its ticket."""
-        members = set(members_of(flag))
+        members, whole = set(members_of(flag)), whole_of(flag)
         for other in list(book.tickets.values()):
             if (
                 other.open
@@ -143,10 +143,10 @@ class Rules:
                 and other.id != ticket.id
                 and other.family == ticket.family
                 and other.drill == ticket.drill
-                and other.meter_id in members
-                and whole_of(flag) in wholes_around(replace(flag, kind=other.kind))
+                and (other.meter_id in members or hangs_on(other.place, whole))
+                and whole in wholes_around(replace(flag, kind=other.kind))
             ):
-                ticket = merge(book, other, book.tickets[ticket.id], ACTOR, now_ns, note=whole_of(flag))
+                ticket = merge(book, other, book.tickets[ticket.id], ACTOR, now_ns, note=whole)
 
     def _open(
         self, book: Book, flag: Flag, estimate: Estimate | None, place: Placement, now_ns: int

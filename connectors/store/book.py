@@ -56,6 +56,8 @@ def load(connection: Connection, flags: Sequence[Flag], now_ns: int) -> Book:
                     tickets.c.open & (tickets.c.family == flag.family) & tickets.c.meter_id.in_(part),
                 )
                 _take_episodes(connection, book, {t.id for t in book.tickets.values() if t.meter_id in part})
+    for family, whole in {(f.family, whole_of(f)) for f in flags if f.status == Status.RAISED}:
+        _take_parts(connection, book, family, whole)
     # an episode's ticket may be closed by now, or its meter may have moved to another point
     missing = {episode.ticket_id for episode in book.episodes.values()} - book.tickets.keys()
     for part in _chunks(missing):
@@ -213,6 +215,17 @@ def _take(connection: Connection, book: Book, where: ColumnElement[bool]) -> Non
     query: Select[Any] = select(tickets).where(where).order_by(tickets.c.id).with_for_update()
     for row in connection.execute(query).mappings():
         book.tickets[row["id"]] = rows.ticket_of(row)
+
+
+def _take_parts(connection: Connection, book: Book, family: str, whole: str) -> None:
+    """The open tickets of a family whose meters hang on what failed as a whole, and what is on them."""
+    scope, _, name = whole.partition("/")
+    if not name:
+        return
+    before = set(book.tickets)
+    hangs = tickets.c.details["place"][scope].as_string() == name
+    _take(connection, book, tickets.c.open & (tickets.c.family == family) & hangs)
+    _take_episodes(connection, book, book.tickets.keys() - before)
 
 
 def _take_episodes(connection: Connection, book: Book, ids: Iterable[str]) -> None:

@@ -75,6 +75,24 @@ def test_a_silent_concentrator_with_500_meters_is_one_ticket(store: Store) -> No
     assert told.id == whole.id
 
 
+def test_outages_of_a_line_are_one_ticket_from_the_second_on(store: Store) -> None:
+    def outage(n: int, line: str = "L7", kind: str = "outage", **fields: Any) -> Flag:
+        given = {"id": f"o{n}", "meter_id": f"m{n}", "service_point_id": f"p{n}", "place": {"line": line}}
+        return flag(kind, family="supply", **(given | fields))
+
+    first = take(store, *(outage(n) for n in range(3)), outage(9, "L8"))
+    assert len(first) == 4
+    again = outage(0, kind="repeated_outage", id="again")
+    (line, *merged) = sorted(take(store, again), key=lambda t: not t.group)
+    assert (line.group, line.service_point_id, line.escalated) == ("line/L7", "line/L7", True)
+    assert {(t.meter_id, t.state) for t in merged} == {(f"m{n}", State.MERGED) for n in range(3)}
+    (joined,) = take(store, outage(1, id="o1-again"))
+    assert joined.id == line.id
+    assert sorted(t.service_point_id for t in store.tickets("open")) == ["line/L7", "p9"]
+    (told,) = take(store, outage(2, status="cleared", at="2026-06-01T01:00:00Z"))
+    assert told.id == line.id
+
+
 def test_another_family_at_a_member_stays_by_itself(store: Store) -> None:
     (leak,) = take(store, flag("continuous_flow", id="l", meter_id="m1", service_point_id="p1"))
     changed = take(store, concentrator())

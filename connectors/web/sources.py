@@ -40,6 +40,10 @@ _ID = re.compile(r"[A-Z0-9-]{1,64}")
 _WINDOWS = (_DAY, 8 * _DAY, 64 * _DAY)
 
 
+def _as_it_is(_column: str, code: str, _language: str) -> str:
+    return code
+
+
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
     """The trade's codes in words: code → (Chinese, English).
@@ -47,6 +51,7 @@ class Vocabulary:
     money                       : states of credits and messages, advice on bills
     situations, notice_channels : what customers are told of, and by which way
     subjects, channels, stages, impacts : of a complaint
+    report_word                 : (column, code, language) → the word for a code in a report's table
     """
 
     kinds: Table
@@ -62,6 +67,9 @@ class Vocabulary:
     channels: Table = field(default_factory=dict)
     stages: Table = field(default_factory=dict)
     impacts: Table = field(default_factory=dict)
+    report_titles: Table = field(default_factory=dict)
+    report_columns: Table = field(default_factory=dict)
+    report_word: Callable[[str, str, str], str] = _as_it_is
 
 
 class TicketStore(Protocol):

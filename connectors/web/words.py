@@ -192,7 +192,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "next_check": ("下一步核查", "Next check"),
     "result": ("结果", "Result"),
     "to_do": ("待核查", "to do"),
-    "done_by": ("{who},{when}", "{who}, {when}"),
+    "done_by": ("{who}，{when}", "{who}, {when}"),
     "priors": ("权重为经验先验，仅用于排序。", "Weights are priors, for the order only."),
     "evidence": ("证据", "Evidence"),
     "periods": ("以往周期", "Past periods"),

@@ -108,7 +108,7 @@ WORK: dict[str, tuple[str, str]] = {
     # who, what, when
     "purpose": ("用途", "Purpose"),
     "lead_time": ("提前时间", "Lead time"),
-    "before_customer": ("先于用户 {time} 发现", "known {time} before the customer"),
+    "before_customer": ("先于用户 {time}发现", "known {time} before the customer"),
     "after_customer": ("用户先于我们发现", "the customer knew first"),
     "complaints_tied": ("关联投诉", "Complaints"),
     "n_complaints": ("共 {n} 件关联投诉", "{n} complaints are linked"),

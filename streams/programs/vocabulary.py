@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectors.web.sources import Vocabulary
-from streams import causes, complaint_form, notices, routing, wording
+from streams import causes, complaint_form, notices, report_words, routing, wording
 from streams.money_words import MONEY
 from streams.notice_words import SITUATIONS
 from streams.subjects import SUBJECTS
@@ -25,4 +25,7 @@ def vocabulary() -> Vocabulary:
         channels=complaint_form.CHANNELS,
         stages=complaint_form.STAGES,
         impacts=complaint_form.IMPACTS,
+        report_titles=report_words.TITLES,
+        report_columns=report_words.COLUMNS,
+        report_word=report_words.word,
     )

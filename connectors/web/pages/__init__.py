@@ -16,12 +16,15 @@ from starlette.types import ASGIApp
 
 from connectors.web.feed import Feed, Snapshot
 from connectors.web.format import Local
+from connectors.web.pages.bills import Bills
 from connectors.web.pages.detail import Detail
 from connectors.web.pages.door import Door
 from connectors.web.pages.frame import TELL_ZONE, ZONE_COOKIE, Frame, Options
 from connectors.web.pages.intake import Intake
 from connectors.web.pages.lists import Flags, Readings, Tickets
 from connectors.web.pages.parts import Tag
+from connectors.web.pages.quiet import Quiet
+from connectors.web.pages.reports import Reports
 from connectors.web.pages.strip import Strip
 from connectors.web.pages.view import View
 from connectors.web.plain import page
@@ -52,7 +55,12 @@ class Sheet(Protocol):
 
 
 #: address → what is there
-PAGES: dict[str, Callable[[View], Sheet]] = {"/complaints": Intake}
+PAGES: dict[str, Callable[[View], Sheet]] = {
+    "/complaints": Intake,
+    "/bills": Bills,
+    "/mutes": Quiet,
+    "/reports": Reports,
+}
 
 
 def attach(app: FastAPI, guarded: ASGIApp, reader: Reader, feed: Feed, config: Options) -> None:
@@ -115,7 +123,7 @@ def _sheet(
     async def built() -> None:
         view = view_of()
         frame = Frame(view, config, place)
-        with Tag("main", look="sheet"):
+        with Tag("div", look="sheet"):
             sheet = page_of(view)
             await sheet.load()
 

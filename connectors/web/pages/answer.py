@@ -13,15 +13,15 @@ from connectors.web.pages.view import View
 def draw(view: View, answer: Mapping[str, Any], complaint: Mapping[str, Any] | None = None) -> None:
     """Draw an answer of the API; ``complaint``: the one that it is an answer to."""
     say = view.say
+    with Tag("section", look=f"say situation-{answer['situation']}"):
+        Tag("h3", say("words_to_say"))
+        Tag("p", answer["say"], "words")
     if answer["safety"]:
         with Tag("section", look="emergency", role="alert"):
             Tag("h3", say("safety_first"))
             with Tag("ol"):
                 for line in answer["safety"]:
                     Tag("li", line)
-    with Tag("section", look=f"say situation-{answer['situation']}"):
-        Tag("h3", say("words_to_say"))
-        Tag("p", answer["say"], "words")
     if complaint is not None:
         _complaint(view, complaint)
     ticket = answer["ticket"]

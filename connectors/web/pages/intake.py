@@ -69,21 +69,30 @@ class Intake:
             found = await view.door.post("/api/people/find", {"phone": named})
             if found.ok:
                 people = found.data["items"]
-                places = [one["service_point_id"] for one in people if one["service_point_id"]]
-                named = places[0] if places else named
-        answer = await view.door.get(
-            f"/api/service-points/{segment(named)}/answer", language=view.say.language
-        )
+                named = next((one["service_point_id"] for one in people if one["service_point_id"]), named)
+        return await self._tell(named, people)
+
+    async def _tell(self, named: str, people: list[Mapping[str, Any]] | None) -> str:
+        """Show what is known of a place; where somebody's telephone led there, of their other places too."""
+        view, say = self._view, self._view.say
+        answer = await view.door.get(f"/api/service-points/{segment(named)}/answer", language=say.language)
         if not answer.ok:
-            return refusal(answer, view.say, view.named)
+            return refusal(answer, say, view.named)
         self._answer.clear()
         with self._answer:
             if people is not None:
-                Tag("h4", view.say("same_number"))
+                Tag("h4", say("same_number"))
                 if not people:
-                    Tag("p", view.say("nobody_found"), "sub")
+                    Tag("p", say("nobody_found"), "sub")
                 for one in people:
                     PersonCard(view, one)
+                places = dict.fromkeys(one["service_point_id"] for one in people if one["service_point_id"])
+                if len(places) > 1:
+                    with Tag("div", look="choice places", role="group", aria_label=say("service_point")):
+                        for place in places:
+                            pressed = str(place == named).lower()
+                            button = Tag("button", place, type="button", aria_pressed=pressed)
+                            button.on("click", lambda place=place: self._tell(place, people))
             answers.draw(view, answer.data)
         self._show_answer()
         return ""

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal
 
+from msgspec.structs import replace
+
 from connectors.sqlite_history.reader import Latest
+from connectors.store.search import Wanted
 from connectors.web import shapes
-from connectors.web.feed import Snapshot
+from connectors.web.feed import MOST_TICKETS, Snapshot
 from connectors.web.format import amount, number, parse_ns, unit
+from connectors.web.pages.filters import NOTHING, Filters, at
 from connectors.web.pages.parts import Cell, Fresh, List, Row, Tag, empty
 from connectors.web.pages.view import View
 from streams.messages import Flag, Kind, Quality
-from streams.tickets import Ticket
+from streams.ports import PortError
+from streams.tickets import Purpose, Ticket
 
+Which = Literal["open", "all", "drills"]
 _MOST_MARKS = 2  # in a row; all of them are in its title
 
 
@@ -21,7 +28,9 @@ class Tickets:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._which: Literal["open", "all"] = "open"
+        self._which: Which = "open"
+        self._wanted = NOTHING
+        self._found: list[Ticket] | None = None  # what was looked for; None: nothing is
         self._chosen = ""
         self._last: Snapshot | None = None
         self._drawn: tuple[object, ...] = ()  # what the list shows
@@ -32,8 +41,12 @@ class Tickets:
                 Tag("h2", say("tickets"), id="tickets-title")
                 self._count = Tag("span", "", "sub")
                 with Tag("div", look="choice", role="group", aria_label=say("tickets")):
-                    self._open = Tag("button", say("show_open"), type="button", aria_pressed="true")
-                    self._all = Tag("button", say("show_all"), type="button", aria_pressed="false")
+                    self._buttons: dict[Which, Tag] = {
+                        "open": Tag("button", say("show_open"), type="button", aria_pressed="true"),
+                        "all": Tag("button", say("show_all"), type="button", aria_pressed="false"),
+                        "drills": Tag("button", say("show_drills"), type="button", aria_pressed="false"),
+                    }
+            Filters(view, self._narrow)
             with Tag("div", look="scroll", tabindex="0", aria_labelledby="tickets-title"):
                 self._list = List(
                     say("tickets"),
@@ -49,8 +62,8 @@ class Tickets:
                     ),
                 )
                 self._nothing, self._title, self._hint = empty("", "")
-        self._open.on("click", lambda: self._choose("open"))
-        self._all.on("click", lambda: self._choose("all"))
+        for which, button in self._buttons.items():
+            button.on("click", lambda which=which: self._choose(which))
 
     def choose(self, ticket_id: str) -> None:
         """Mark the ticket whose detail is open; empty: none."""
@@ -61,15 +74,36 @@ class Tickets:
         """Show a snapshot."""
         drawn = (found.open, found.all, found.counts, self._view.local)
         self._last = found
-        if not _same(drawn, self._drawn):
+        if not _same(drawn, self._drawn) or self._wanted.overdue_ns is not None:
             self._drawn = drawn
+            await self._look()
             self._draw()
 
-    def _choose(self, which: Literal["open", "all"]) -> None:
+    async def _choose(self, which: Which) -> None:
         self._which = which
-        self._open.set("aria-pressed", str(which == "open").lower())
-        self._all.set("aria-pressed", str(which == "all").lower())
+        for name, button in self._buttons.items():
+            button.set("aria-pressed", str(name == which).lower())
+        await self._look()
         self._draw()
+
+    async def _narrow(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        await self._look()
+        self._draw()
+
+    async def _look(self) -> None:
+        """Ask for what is looked for; without that, and for real tickets, the lists that all pages share do."""
+        if self._wanted == NOTHING and self._which != "drills":
+            self._found = None
+            return
+        wanted = at(self._wanted, self._view.now_ns)
+        if not wanted.state and self._which == "open":
+            wanted = replace(wanted, state="open")
+        wanted = replace(wanted, drill=self._which == "drills")
+        with contextlib.suppress(PortError):  # the page says so itself; what was found stays
+            self._found = await self._view.reader.ask(
+                lambda store: store.tickets(None, MOST_TICKETS, wanted=wanted)
+            )
 
     def _draw(self) -> None:
         found = self._last
@@ -77,16 +111,20 @@ class Tickets:
             self._nothing.set_visibility(False)
             return
         say = self._view.say
-        tickets = found.open if self._which == "open" else found.all
+        listed = found.open if self._which == "open" else found.all
+        tickets = [ticket for ticket in listed if not ticket.drill] if self._found is None else self._found
         fresh = self._fresh.of([ticket.id for ticket in found.all])
         self._list.show([self._row(ticket, fresh) for ticket in tickets])
         total = 0
         if found.counts is not None:
             total = found.counts.open if self._which == "open" else sum(found.counts.tickets.values())
-        more = total > len(tickets)
+            total -= len(listed) - len(tickets)  # drills
+        more = total > len(tickets) and self._found is None
         shown = f"{len(tickets):,}"
         self._count.say(say("shown_of", shown=shown, n=f"{total:,}") if more else shown)
         none = "no_open" if self._which == "open" and found.all else "no_tickets"
+        if self._found is not None:
+            none = "no_match" if self._wanted != NOTHING else "no_drills"
         self._title.say(say(none))
         self._hint.say(say(f"{none}_hint"))
         self._list.set_visibility(bool(tickets))
@@ -95,16 +133,18 @@ class Tickets:
     def _row(self, ticket: Ticket, fresh: set[str]) -> Row:
         view = self._view
         estimate = ticket.estimate
-        drill = f"{view.say('drill')} · " if ticket.drill else ""
+        priority = Cell(text=ticket.priority, look=f"chip {ticket.priority.lower()}")
+        if ticket.drill:
+            priority["sub"] = view.say("drill")
         what = Cell(
-            text=f"{drill}{view.kind(ticket.kind)}",
+            text=view.kind(ticket.kind),
             sub=f"{ticket.service_point_id} · {ticket.id}",
             title=f"{ticket.service_point_id} · {ticket.meter_id} · {ticket.id}",
             href=f"/tickets/{ticket.id}",
             current=ticket.id == self._chosen,
         )
         cells = {
-            "prio": Cell(text=ticket.priority, look=f"chip {ticket.priority.lower()}"),
+            "prio": priority,
             "opened": _when(view, ticket.opened_ns),
             "what": what,
             "category": Cell(
@@ -112,9 +152,7 @@ class Tickets:
                 sub=view.code(ticket.urgency),
                 look=f"urgency-{ticket.urgency}",
             ),
-            "state": Cell(
-                text=view.code(ticket.state), sub=view.code("escalated") if ticket.escalated else ""
-            ),
+            "state": Cell(text=view.code(ticket.state), sub=" · ".join(self._marks(ticket)), look="marks"),
         }
         for key in ("expected", "billed", "excess"):
             cells[key] = Cell(text="–", look="none")
@@ -129,9 +167,20 @@ class Tickets:
         looks = [
             "closed" if not ticket.open else "",
             "chosen" if ticket.id == self._chosen else "",
+            "drill" if ticket.drill else "",
             "fresh" if ticket.id in fresh else "",
         ]
         return Row(id=ticket.id, look=" ".join(filter(None, looks)), cells=cells)
+
+    def _marks(self, ticket: Ticket) -> list[str]:
+        """What stands beside the state: escalated, overdue, to be explained."""
+        view, due = self._view, ticket.due_ns
+        found = [view.code("escalated")] if ticket.escalated else []
+        if due is not None and due < view.now_ns:
+            found.append(view.say("overdue"))
+        if ticket.purpose is Purpose.EXPLAIN:
+            found.append(view.code("explain"))
+        return found
 
 
 class _Log:

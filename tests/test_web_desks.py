@@ -1,0 +1,220 @@
+"""The pages beside the tickets, in a real browser: the telephone, the list narrowed, quiet, bills, reports."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from streams.roles import Role
+from tests.browser_tools import NARROW, chromium, furnished, tickets
+from tests.conftest import Servers
+from tests.desk_tools import TOKENS, as_role, served
+from tests.web_tools import Place
+
+
+@pytest.fixture(scope="module")
+def browser(servers: Servers) -> Iterator[Browser]:
+    with chromium(servers) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with furnished(tmp_path_factory.mktemp("desk")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def web(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(place, tmp_path_factory.mktemp("web")) as base:
+        yield base
+
+
+def post(web: str, path: str, **body: object) -> dict[str, object]:
+    answer = httpx.post(
+        f"{web}/api/{path}", json=body, headers={"Authorization": f"Bearer {TOKENS[Role.ADMIN]}"}, timeout=30
+    )
+    assert answer.is_success, answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+def test_a_leak_at_the_phone_is_answered_at_once(browser: Browser, web: str) -> None:
+    with as_role(browser, f"{web}/complaints", Role.COMPLAINTS, language="zh") as page:
+        form = page.locator(".take form")
+        form.locator("[name=name]").fill("王小明")
+        form.locator("[name=service_point]").fill("w-flow")
+        form.locator("[name=matter]").fill("厨房有很浓的燃气味")
+        form.locator("button[type=submit]").click()
+        expect(form.locator(".refusal")).to_have_text("请填写：联系方式（电话、邮箱或地址）。")
+        form.locator("[name=phone]").fill("13800001234")
+        form.locator("button[type=submit]").click()
+        answer = page.locator("#answer")
+        expect(answer.locator(".emergency li")).to_have_count(5)
+        expect(answer.locator(".emergency")).to_contain_text("不要开关电灯")
+        assert (
+            float(
+                answer.locator(".emergency li").first.evaluate(
+                    "e => parseFloat(getComputedStyle(e).fontSize)"
+                )
+            )
+            >= 18
+        )
+        expect(answer.locator(".verdict.known")).to_have_text(re.compile(r"^先于用户 \d+ 分钟发现$"))
+        expect(answer.locator(".ticket-link")).to_contain_text("持续不断流")
+        expect(page.locator("#complaints li").first).to_contain_text("厨房有很浓的燃气味")
+        # the form is empty for the next caller
+        expect(page.locator(".take form [name=name]")).to_have_value("")
+
+
+def test_a_caller_is_looked_up_and_shown_in_full_only_with_a_reason(browser: Browser, web: str) -> None:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    post(
+        web,
+        "complaints",
+        time=now,
+        name="Li Lei",
+        phone="13911112222",
+        matter="bill too high",
+        service_point="wei",
+    )
+    with as_role(browser, f"{web}/complaints", Role.OPERATOR) as page:
+        page.locator("[name=named]").fill("139 1111 2222")
+        page.keyboard.press("Enter")
+        answer = page.locator("#answer")
+        expect(answer.locator(".person")).to_contain_text("139****2222")
+        expect(answer.locator(".say .words")).to_contain_text(
+            "We found this before you called"
+        )
+        expect(answer).not_to_contain_text("13911112222")
+        answer.get_by_role("button", name="Show in full").click()
+        reason = answer.locator("[name=reason]")
+        expect(reason).to_be_focused()
+        reason.fill("x")
+        page.keyboard.press("Enter")
+        expect(answer.locator(".refusal")).to_be_visible()
+        reason.fill("appointment for the meter test")
+        page.keyboard.press("Enter")
+        expect(answer.locator(".person")).to_contain_text("13911112222")
+        page.locator("[name=named]").fill("nowhere-1")
+        page.keyboard.press("Enter")
+        expect(answer.locator(".words")).to_contain_text("not known")
+
+
+def test_a_miss_is_visible_and_an_unlinked_complaint_is_assigned(browser: Browser, web: str) -> None:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    post(web, "complaints", time=now, name="Han", phone="13700000001", matter="bill far too high")
+    with as_role(browser, f"{web}/complaints", Role.COMPLAINTS) as page:
+        page.get_by_role("button", name="Unlinked").click()
+        row = page.locator("#complaints li", has_text="bill far too high")
+        expect(row).to_contain_text("place not found")
+        row.get_by_role("button", name="Say where it belongs").click()
+        row.locator("[name=service_point]").fill("no-such-meter")
+        page.keyboard.press("Enter")
+        expect(row.locator(".refusal")).to_contain_text("a meter, service point or alias that is known")
+        row.locator("[name=service_point]").fill("w-03")
+        page.keyboard.press("Enter")
+        expect(page.locator("#answer .taken")).to_contain_text("CP-")
+        expect(row).to_have_count(0)
+        page.get_by_role("button", name="Misses").click()
+        for one in page.locator("#complaints li").all():
+            expect(one.locator(".chip-of.miss")).to_be_visible()
+
+
+def test_the_list_is_narrowed_and_drills_stand_apart(browser: Browser, web: str) -> None:
+    post(web, "tickets", meter_id="w-09", kind="leak", commodity="gas", note="practice", drill=True)
+    with as_role(browser, web, Role.OPERATOR) as page:
+        expect(tickets(page).filter(has_text="w-09")).to_have_count(0)
+        page.locator(".filters [name=text]").fill("wei")
+        expect(tickets(page)).to_have_count(1)
+        expect(tickets(page).first).to_contain_text("unusually high use")
+        page.locator(".filters [name=text]").fill("")
+        page.locator(".filters summary").click()
+        page.locator(".filters [name=priority]").select_option("P1")
+        expect(tickets(page)).to_have_count(1)
+        expect(tickets(page).first).to_contain_text("w-flow")
+        page.locator(".filters [name=category]").select_option("metering_billing")
+        expect(page.locator("#tickets")).to_contain_text("No ticket fits")
+        for name in ("priority", "category"):
+            page.locator(f".filters [name={name}]").select_option("")
+        page.get_by_role("button", name="Drills").click()
+        drill = tickets(page).filter(has_text="w-09")
+        expect(drill.locator("td.c-prio")).to_contain_text("DRILL")
+        drill.locator("a").click()
+        expect(page.locator(".drill-banner")).to_contain_text("DRILL")
+        # no customer is told of it, and no money moves
+        expect(page.locator("#ticket").get_by_role("button", name="Draft a message")).to_have_count(0)
+        expect(page.locator("#ticket .money button")).to_have_count(0)
+
+
+def test_a_planned_outage_is_added_told_and_ended(browser: Browser, web: str, place: Place) -> None:
+    with as_role(browser, f"{web}/mutes", Role.OPERATOR) as page:
+        page.locator("[data-act='add']").click()
+        form = page.locator("#mutes form.form")
+        form.locator("[name=place]").fill("the line")
+        form.locator("[name=end]").fill(
+            page.evaluate("new Date(Date.now() + 864e5).toISOString().slice(0, 16)")
+        )
+        form.locator("[name=reason]").fill("a valve is replaced")
+        form.locator("button[type=submit]").click()
+        expect(form.locator(".refusal")).to_contain_text("a place such as meter/123")
+        form.locator("[name=place]").fill("line/L7")
+        form.locator("button[type=submit]").click()
+        row = page.locator(".mute-row", has_text="line/L7")
+        expect(row).to_contain_text("customers were not told")
+        row.get_by_role("button", name="Customers were told").click()
+        row.locator("form button[type=submit]").click()
+        expect(row).to_contain_text("customers were told 20")
+        row.get_by_role("button", name="End now").click()
+        row.locator("[name=note]").fill("done early")
+        row.locator("form button[type=submit]").click()
+        expect(row).to_have_count(0)
+        assert [one.place for one in place.store.mutes(time.time_ns(), "line/L7")] == []
+    with as_role(browser, f"{web}/mutes", Role.AUDITOR) as page:
+        expect(page.locator("#mutes h2")).to_be_visible()
+        expect(page.locator(".sheet button")).to_have_count(0)
+
+
+def test_the_report_of_the_month(browser: Browser, web: str, place: Place) -> None:
+    ticket = place.store.tickets(None, 10, service_point="wei")[0].id
+    post(web, f"tickets/{ticket}/verdict", verdict="confirmed")
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    post(
+        web,
+        "complaints",
+        time=now,
+        name="Wu",
+        phone="13600000001",
+        matter="bill too high",
+        service_point="wei",
+    )
+    for language, heading in (("en", "Complaints by category"), ("zh", "投诉类别分布")):
+        with as_role(browser, f"{web}/reports", Role.AUDITOR, language=language) as page:
+            known = page.locator("[data-figure='known_before'] dd").first
+            expect(known).to_have_text(re.compile(r"^\d+\.\d%$"))
+            expect(page.locator("[data-figure='precision'] dd").first).to_have_text("100.0%")
+            table = page.get_by_role("table", name=heading, exact=True)
+            expect(table.locator("tbody tr").first.locator(".meter-bar")).to_be_attached()
+            page.locator("[name=month]").fill("2001-01")
+            page.locator(".report form button").click()
+            expect(page.locator("[data-figure='known_before'] dd").first).to_have_text("–")
+            expect(page.get_by_role("link", name="PDF")).to_have_attribute(
+                "href", re.compile("month=2001-01")
+            )
+            expect(page.locator("#bars button")).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_page_fits_a_narrow_screen(browser: Browser, web: str, language: str) -> None:
+    with as_role(browser, web, Role.ADMIN, NARROW, language) as page:
+        for path in ("", "complaints", "bills", "mutes", "reports"):
+            page.goto(f"{web}/{path}")
+            expect(page.locator(".sheet, .board")).to_be_visible()
+            expect(page.locator("html")).to_have_attribute("lang", "zh-CN" if language == "zh" else "en-US")
+            page.wait_for_timeout(300)
+            assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path

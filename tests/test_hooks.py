@@ -69,7 +69,7 @@ class Web:
             port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             serving = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, port.set_result))
             try:
-                async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await port}") as client:
+                async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await port}", timeout=30) as client:
                     await talk(client)
             finally:
                 stop.set()

@@ -67,7 +67,7 @@ def asked(place: Place, talk: Talk, now_ns: int = NOON + DAY, users: tuple[User,
         port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, port.set_result))
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await port}") as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await port}", timeout=30) as client:
                 await talk(client)
         finally:
             stop.set()

@@ -88,9 +88,7 @@ def test_a_caller_is_looked_up_and_shown_in_full_only_with_a_reason(browser: Bro
         page.keyboard.press("Enter")
         answer = page.locator("#answer")
         expect(answer.locator(".person")).to_contain_text("139****2222")
-        expect(answer.locator(".say .words")).to_contain_text(
-            "We found this before you called"
-        )
+        expect(answer.locator(".say .words")).to_contain_text("We found this before you called")
         expect(answer).not_to_contain_text("13911112222")
         answer.get_by_role("button", name="Show in full").click()
         reason = answer.locator("[name=reason]")

@@ -303,7 +303,7 @@ def test_stopping_waits_for_nobody_longer_than_three_seconds(place: Place) -> No
         port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         app = make_app(Sources(store=stuck, history=None, vocabulary=VOCABULARY), WebConfig(), pages=False)
         serving = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, port.set_result))
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await port}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await port}", timeout=30) as client:
             asking = asyncio.create_task(client.get("/api/status", timeout=30))
             await asyncio.to_thread(stuck.asked.wait, 10)
             begun = time.monotonic()

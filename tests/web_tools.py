@@ -207,7 +207,7 @@ def talking(
                 await asyncio.sleep(0.005)
             if serving.done():
                 serving.result()
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port.result()}") as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port.result()}", timeout=30) as client:
                 await talk(client)
         finally:
             stop.set()

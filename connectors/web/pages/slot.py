@@ -92,9 +92,10 @@ class Slot:
 
 
 def focus(where: Tag) -> None:
-    """Put the keyboard into the first field that there is, and bring it into sight."""
+    """Put the keyboard into the first field that there is, and bring it into sight; not where somebody types there."""
     where.client.run_javascript(
-        f"setTimeout(() => {{ const e = getHtmlElement({where.id})?.querySelector("
-        "'input:not([type=hidden]), select, textarea, button'); e?.focus({preventScroll: true}); "
-        "e?.closest('form')?.scrollIntoView({block: 'nearest'}) }, 60)"
+        f"setTimeout(() => {{ const place = getHtmlElement({where.id});"
+        "if (!place || place.contains(document.activeElement)) return;"
+        "const e = place.querySelector('input:not([type=hidden]), select, textarea');"
+        "e?.focus({preventScroll: true}); e?.closest('form')?.scrollIntoView({block: 'nearest'}) }, 60)"
     )

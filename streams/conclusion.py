@@ -174,9 +174,9 @@ def conclude(ticket: Ticket, language: Language) -> Conclusion:
     negative = [step for step in ticket.steps if step.finding == "negative"]
     unclear = [step for step in ticket.steps if step.finding == "unclear"]
     pending = [step for step in ticket.steps if not _done(step)]
-    outcome = _outcome(ticket, positive, negative)
     # one check may look for several causes: where it finds nothing, all of them are excluded
     ruled_out = [cause for step in negative for cause in _sought(ticket, step)]
+    outcome = _outcome(ticket, positive, ruled_out)
     excluded = _each_once(_excluded(cause, column) for cause in ruled_out)
     cause = _each_once(cause_label(step.cause, language) for step in positive)
     if not cause:
@@ -222,16 +222,17 @@ _LEVELS: dict[Outcome, Literal["info", "good", "warning"]] = {
 }
 
 
-def _outcome(ticket: Ticket, positive: list[Step], negative: list[Step]) -> Outcome:
+def _outcome(ticket: Ticket, positive: list[Step], ruled_out: list[str]) -> Outcome:
     if positive:
         found = [_OUTCOMES.get(step.cause, Outcome.OTHER) for step in positive]
         # of several the gravest: a leak is not hidden behind a misread
         return min(found, key=list(Outcome).index) if Outcome.LEAK not in found else Outcome.LEAK
     if ticket.verdict == Verdict.FALSE_ALARM or ticket.state is State.FALSE_ALARM:
         return Outcome.FALSE_ALARM
-    if ticket.verdict == Verdict.EXPLAINED:
+    # that the customer has explained it is not said where they were asked and could not
+    if ticket.verdict == Verdict.EXPLAINED and "real_use" not in ruled_out:
         return Outcome.REAL_USE
-    if negative and all(_done(step) for step in ticket.steps):
+    if ruled_out and all(_done(step) for step in ticket.steps):
         return Outcome.UNEXPLAINED
     return Outcome.UNDER_WAY
 

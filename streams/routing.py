@@ -132,7 +132,7 @@ class Routing:
     large_classes: frozenset[str] = frozenset({"large", "industrial"})
     large_excess: Mapping[str, float] = field(default_factory=lambda: _LARGE_EXCESS)
     urgent_kinds: frozenset[str] = frozenset(
-        {"outage", "transformer_outage", "no_readings", "process_silent"}
+        {"outage", "repeated_outage", "transformer_outage", "no_readings", "process_silent"}
     )
 
     def __post_init__(self) -> None:

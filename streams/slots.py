@@ -25,6 +25,7 @@ NEVER = int(np.iinfo(np.int64).min)
 MOST_KINDS = 100_000  # different registry rows whose constants are remembered
 PART_OF = "part"  # the balance role of a register beside the main one
 BETWEEN = "\x1f"  # a meter's id and its register in a channel's name: no id has control characters
+_NAMED = 500  # as many meters as a ticket lists
 MOST_COHORTS = 255  # codes of (commodity, class, unit) that fit METER; later ones share the last
 MOST_CODES = 65_535  # lists of error codes that fit METER
 
@@ -240,10 +241,10 @@ class Slots:
         return ([] if main is None else [main]) + self.registers.get(meter_id, [])
 
     def with_names(self, told: dict[str, object]) -> dict[str, object]:
-        """Evidence in which slots (keys that end in ``_slots``) are names, in order, the first 200 of them."""
+        """Evidence in which slots (keys that end in ``_slots``) are names, in order, the first 500 of them."""
         return {
             name.removesuffix("_slots"): sorted(self.channels[slot].replace(BETWEEN, " ") for slot in cell)[
-                :200
+                :_NAMED
             ]
             if name.endswith("_slots") and isinstance(cell, list)
             else cell

@@ -202,6 +202,9 @@ def test_a_verdict_counts_where_no_check_has_found_the_cause() -> None:
     found = conclude(explained, "en")
     assert found.outcome is Outcome.REAL_USE
     assert "Reason: three guests in May." in found.more
+    # everything was checked, the customer asked as well, and nothing explains it
+    unexplained = done(golden_ticket(verdict=Verdict.EXPLAINED), **dict.fromkeys(NEGATIVE, "negative"))
+    assert conclude(unexplained, "zh").outcome is Outcome.UNEXPLAINED
     assert conclude(golden_ticket(state=State.FALSE_ALARM), "zh").outcome is Outcome.FALSE_ALARM
     leaking = done(golden_ticket(verdict=Verdict.FALSE_ALARM), leak="positive")
     assert conclude(leaking, "zh").outcome is Outcome.LEAK

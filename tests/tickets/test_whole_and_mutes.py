@@ -85,6 +85,7 @@ def test_outages_of_a_line_are_one_ticket_from_the_second_on(store: Store) -> No
     again = outage(0, kind="repeated_outage", id="again")
     (line, *merged) = sorted(take(store, again), key=lambda t: not t.group)
     assert (line.group, line.service_point_id, line.escalated) == ("line/L7", "line/L7", True)
+    assert line.priority == "P2"  # no less than that of a single one
     assert {(t.meter_id, t.state) for t in merged} == {(f"m{n}", State.MERGED) for n in range(3)}
     (joined,) = take(store, outage(1, id="o1-again"))
     assert joined.id == line.id

@@ -17,7 +17,7 @@ from tests.faults.load import NOW_NS
 from tests.faults.processes import Process
 from tests.services.process import free_port, wait_until
 
-START_S = 90.0  # a first start compiles the detectors
+START_S = 240.0  # a first start compiles the detectors, beside whatever else the machine does
 ROLES = ("ingest", "worker", "web")
 
 

@@ -64,8 +64,8 @@ class Book:
         ]
 
     def watched_at(self, point: str, drill: bool, now_ns: int) -> list[Ticket]:
-        """The closed tickets of a service point whose meter is still watched after the work."""
-        return [
+        """The closed tickets of a service point whose meter is still watched after the work, the last closed first."""
+        found = [
             t
             for t in self.tickets.values()
             if t.state is State.CLOSED
@@ -74,6 +74,7 @@ class Book:
             and t.watch_until_ns is not None
             and t.watch_until_ns > now_ns
         ]
+        return sorted(found, key=lambda t: (-(t.closed_ns or 0), t.id))
 
     def put(self, ticket: Ticket) -> None:
         """Keep a new or changed ticket."""

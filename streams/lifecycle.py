@@ -89,6 +89,8 @@ def move(book: Book, ticket: Ticket, wish: Move, targets: Targets, now_ns: int) 
         moved,
         state=wish.to,
         sla=_clocks(ticket, wish.to, targets, now_ns),
+        # the work begins anew: what the customer said was about the work before
+        callback=Callback() if wish.to is State.REOPENED else moved.callback,
         closed_ns=None if wish.to not in ENDED else now_ns if ticket.open else ticket.closed_ns,
     )
     if wish.to in (State.CLOSED, State.FALSE_ALARM):
@@ -109,6 +111,7 @@ def relapse(
         ticket,
         state=State.REOPENED,
         sla=targets.due(ticket.priority, now_ns),
+        callback=Callback(),
         closed_ns=None,
         watch_until_ns=None,
     )

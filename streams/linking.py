@@ -24,7 +24,7 @@ from streams.routing import PRIORITIES, Placement, Routing
 from streams.sla import Targets
 from streams.states import PAUSED, RESOLVED, TRANSITIONS
 from streams.subjects import SUBJECTS, Subject
-from streams.tickets import Category, Origin, State, Ticket, Urgency, iso
+from streams.tickets import Callback, Category, Origin, State, Ticket, Urgency, iso
 from streams.work import merge
 
 __all__ = ["SUBJECTS", "Linking", "unlinked_point"]
@@ -88,9 +88,13 @@ class Linking:
         if not actor:
             raise Refused("expected the name of whoever assigns the complaint, got none")
         own = book.tickets[complaint.ticket_id]
+        alone = own.service_point_id == unlinked_point(complaint)
         complaint = _placed(complaint, site)
-        found = self._first(book, complaint, site)
-        if found is None:
+        found = self._first(book, complaint, site) if alone else None
+        if not alone:
+            # staff have folded it into a case of another place already: there it stays
+            record(book, own, now_ns, "located", actor, note=complaint.id)
+        elif found is None:
             moved = replace(
                 own,
                 service_point_id=site.service_point_id,
@@ -103,7 +107,8 @@ class Linking:
         else:
             complaint = self._link(book, found, complaint, now_ns)
             if State.MERGED in TRANSITIONS[own.state]:
-                merge(book, own, book.tickets[found.id], actor, now_ns, note=complaint.id)
+                # also where the work there is over: the complaint is an old one, and nobody works on it twice
+                merge(book, own, book.tickets[found.id], actor, now_ns, note=complaint.id, ended=True)
         book.put_complaint(complaint)
         return complaint
 
@@ -143,7 +148,7 @@ class Linking:
         linked = self._graver(linked, complaint, now_ns)
         if self._doubted(book, ticket, complaint):
             due = self.targets.due(linked.priority, now_ns)
-            linked = replace(linked, state=State.REOPENED, sla=due, closed_ns=None)
+            linked = replace(linked, state=State.REOPENED, sla=due, callback=Callback(), closed_ns=None)
         record(
             book,
             linked,

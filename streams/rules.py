@@ -230,7 +230,8 @@ class Rules:
         changed = self._raise(changed, place, now_ns)
         note = self._worth_telling(ticket, changed)
         if note:
-            record(book, changed, now_ns, "updated", ACTOR, note=note, flag_id=flag.id)
+            was, now = (ticket.state, changed.state) if changed.state is not ticket.state else ("", "")
+            record(book, changed, now_ns, "updated", ACTOR, note=note, flag_id=flag.id, before=was, after=now)
         elif changed != ticket:
             book.put(replace(changed, updated_ns=now_ns))
 

@@ -124,9 +124,14 @@ def hand_off(
     )
 
 
-def merge(book: Book, ticket: Ticket, into: Ticket, actor: str, now_ns: int, note: str = "") -> Ticket:
-    """Fold a ticket into another: its flags and complaints go there. Returns the one that stays."""
-    if ticket.id == into.id or not into.open:
+def merge(
+    book: Book, ticket: Ticket, into: Ticket, actor: str, now_ns: int, note: str = "", *, ended: bool = False
+) -> Ticket:
+    """Fold a ticket into another: its flags and complaints go there. Returns the one that stays.
+
+    ended : whether the work on the other may be over
+    """
+    if ticket.id == into.id or not (into.open or ended):
         raise Refused(
             f"expected another open ticket to merge into, got {into.id} ({label(into.state, 'en')})"
         )

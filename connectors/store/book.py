@@ -55,7 +55,7 @@ def load(connection: Connection, flags: Sequence[Flag], now_ns: int) -> Book:
                     book,
                     tickets.c.open & (tickets.c.family == flag.family) & tickets.c.meter_id.in_(part),
                 )
-                _take_episodes(connection, book, {t.id for t in book.tickets.values() if t.meter_id in part})
+                take_belongings(connection, book, {t.id for t in book.tickets.values() if t.meter_id in part})
     for family, whole in {(f.family, whole_of(f)) for f in flags if f.status == Status.RAISED}:
         _take_parts(connection, book, family, whole)
     # an episode's ticket may be closed by now, or its meter may have moved to another point
@@ -89,13 +89,10 @@ def load_ticket(connection: Connection, ticket_id: str, also: Sequence[str] = ()
         book,
         tickets.c.id.in_(wanted) | (tickets.c.open & tickets.c.service_point_id.in_(points)),
     )
-    _take_episodes(connection, book, {ticket_id})
+    take_belongings(connection, book, {ticket_id})
     for part in _chunks(book.episodes):
         for row in connection.execute(select(verdicts).where(verdicts.c.flag_id.in_(part))).mappings():
             book.judged[row["flag_id"]] = rows.struct_of(row, Judged)
-    for row in connection.execute(select(complaints).where(complaints.c.ticket_id == ticket_id)).mappings():
-        complaint = rows.complaint_of(row)
-        book.complaints[complaint.id] = complaint
     return book
 
 
@@ -225,15 +222,19 @@ def _take_parts(connection: Connection, book: Book, family: str, whole: str) -> 
     before = set(book.tickets)
     hangs = tickets.c.details["place"][scope].as_string() == name
     _take(connection, book, tickets.c.open & (tickets.c.family == family) & hangs)
-    _take_episodes(connection, book, book.tickets.keys() - before)
+    take_belongings(connection, book, book.tickets.keys() - before)
 
 
-def _take_episodes(connection: Connection, book: Book, ids: Iterable[str]) -> None:
+def take_belongings(connection: Connection, book: Book, ids: Iterable[str]) -> None:
+    """The flags and the complaints of tickets that may be merged: they go where their ticket goes."""
     for part in _chunks(ids):
         for row in connection.execute(
             select(ticket_flags).where(ticket_flags.c.ticket_id.in_(part))
         ).mappings():
             book.episodes.setdefault(row["flag_id"], rows.episode_of(row))
+        for row in connection.execute(select(complaints).where(complaints.c.ticket_id.in_(part))).mappings():
+            complaint = rows.complaint_of(row)
+            book.complaints.setdefault(complaint.id, complaint)
 
 
 def _take_steps(connection: Connection, book: Book) -> None:

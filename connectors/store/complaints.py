@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, select
 
 from connectors.sealing import Seal
 from connectors.store import audit, rows
-from connectors.store.book import WantedBy, lock, put, save
+from connectors.store.book import WantedBy, lock, put, save, take_belongings
 from connectors.store.engine import reading
 from connectors.store.people import forget_unused, move_person, put_person
 from connectors.store.tables import tickets
@@ -91,6 +91,8 @@ class Complaints:
             _lock(connection, known, site)
             known = _complaint(connection, complaint_id) or known
             book = _book(connection, site, known.at_ns - linker.window_ns, known.ticket_id)
+            take_belongings(connection, book, [known.ticket_id])
+            book.complaints.pop(known.id, None)  # that one is in our hands
             assigned = linker.assign(book, known, site, actor.name, now_ns)
             person_id = move_person(
                 connection, self._seal, known.person_id, assigned.service_point_id, now_ns

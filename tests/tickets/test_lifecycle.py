@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.book import Book
-from streams.lifecycle import Move, Refused, move
+from streams.lifecycle import Move, Refused, move, relapse
 from streams.sla import Targets
 from streams.states import PAUSED, TRANSITIONS
-from streams.tickets import ENDED, State, Ticket
+from streams.tickets import ENDED, Callback, State, Ticket
 from tests.tickets.tools import HOUR, NOON, MemoryStore, flag, golden
 
 TARGETS = Targets()
@@ -99,6 +99,36 @@ def test_what_is_reopened_is_due_anew() -> None:
     again = go(book, closed, State.REOPENED, later)
     assert again.sla.resolve_due_ns == TARGETS.due(ticket.priority, later).resolve_due_ns
     assert again.sla.acknowledged_ns == later
+
+
+def test_what_is_reopened_needs_another_call_to_the_customer() -> None:
+    book, ticket = opened()
+    for state in (State.INVESTIGATING, State.IMPLEMENTED):
+        ticket = go(book, ticket, state)
+    facts: dict[str, Any] = {"verdict": "confirmed", "archive_class": "metering"}
+    ticket = go(book, ticket, State.CLOSED, satisfied=True, rating=5, **facts)
+    again = go(book, ticket, State.REOPENED, NOON + HOUR)
+    assert again.callback == Callback()
+    again = go(book, again, State.IMPLEMENTED, NOON + 2 * HOUR)
+    with pytest.raises(Refused, match="callback"):
+        go(book, again, State.CLOSED, NOON + 3 * HOUR)
+    assert go(book, again, State.CLOSED, NOON + 3 * HOUR, satisfied=True).callback.done_ns == NOON + 3 * HOUR
+    back = relapse(book, ticket, ticket.state, TARGETS, "forestall", flag(id="two"), NOON + HOUR)
+    assert back.callback == Callback()
+
+
+def test_of_two_that_are_watched_the_last_closed_comes_back() -> None:
+    book, ticket = opened()
+    for n, name in enumerate(("FS-B", "FS-C", "FS-A")):
+        one = replace(ticket, id=name, state=State.CLOSED, closed_ns=NOON + n % 2, watch_until_ns=NOON + HOUR)
+        book.put(one)
+    assert [one.id for one in book.watched_at(ticket.service_point_id, False, NOON)] == [
+        "FS-C",
+        "FS-A",
+        "FS-B",
+    ]
+    assert book.watched_at(ticket.service_point_id, True, NOON) == []
+    assert book.watched_at(ticket.service_point_id, False, NOON + HOUR) == []
 
 
 def test_reopening_never_makes_a_second_open_ticket() -> None:

@@ -15,7 +15,7 @@ from streams.lifecycle import Move, Refused, move
 from streams.linking import SUBJECTS, Linking
 from streams.messages import FAMILIES, FAMILY_OF
 from streams.sla import Targets
-from streams.tickets import Category, Origin, State, Ticket, Urgency
+from streams.tickets import Callback, Category, Origin, State, Ticket, Urgency
 from streams.work import merge
 from tests.tickets.complaint_tools import SITE, MemoryDesk, complaint
 from tests.tickets.tools import DAY, HOUR, MINUTE, NOON, flag, golden, open_by_key
@@ -202,11 +202,13 @@ def test_work_that_is_doubted_is_taken_up_again() -> None:
     desk = MemoryDesk()
     (ticket,) = desk.flags(flag("spike"))
     moved(desk, ticket, State.INVESTIGATING, State.IMPLEMENTED, now_ns=NOON + HOUR)
+    desk.tickets[ticket.id] = replace(desk.tickets[ticket.id], callback=Callback(none_because="not there"))
     late = desk.complain(complaint(NOON + MINUTE, NOON + DAY))
     assert desk.tickets[ticket.id].state is State.IMPLEMENTED  # it was made before the work was done
     desk.complain(complaint(NOON + 2 * DAY, reference="two"))
     again = desk.tickets[ticket.id]
     assert again.state is State.REOPENED
+    assert again.callback == Callback()  # the customer is called again once it is done
     assert again.sla.resolve_due_ns is not None
     assert again.sla.resolve_due_ns > NOON + 2 * DAY
     assert late.lead_time_s == 60 == again.lead_time_s
@@ -267,6 +269,32 @@ def test_its_own_ticket_moves_to_a_place_where_nothing_was_known() -> None:
     (ticket,) = desk.tickets.values()
     assert (ticket.service_point_id, ticket.flag_ids) == ("point-1", ("flag-1",))
     assert desk.events[1].type == "located"
+
+
+def test_its_place_is_found_when_the_work_there_is_over() -> None:
+    desk = MemoryDesk()
+    (known,) = desk.flags(flag("spike"))
+    lost = desk.complain(complaint(NOON + MINUTE), Site())
+    moved(desk, known, State.FALSE_ALARM, now_ns=NOON + HOUR)
+    found = desk.assign(lost, SITE, NOON + DAY)
+    assert (found.ticket_id, found.outcome, found.lead_time_s) == (known.id, Outcome.KNOWN, 60)
+    # it was made before the end of the work, and doubts nothing
+    assert desk.tickets[known.id].state is State.FALSE_ALARM
+    own = desk.tickets[lost.ticket_id]
+    assert (own.state, own.merged_into) == (State.MERGED, known.id)
+
+
+def test_a_case_of_another_place_does_not_move_with_a_complaint() -> None:
+    desk = MemoryDesk()
+    (other,) = desk.flags(flag("spike", service_point_id="point-9"))
+    lost = desk.complain(complaint(NOON + HOUR), Site())
+    merge(desk.book, desk.tickets[lost.ticket_id], desk.tickets[other.id], "ann", NOON + HOUR)
+    for site in (SITE, replace(SITE, service_point_id="point-9")):
+        found = desk.assign(desk.complaints[lost.id], site, NOON + 2 * HOUR)
+        assert (found.ticket_id, found.service_point_id) == (other.id, site.service_point_id)
+        assert desk.tickets[other.id].service_point_id == "point-9"
+        assert desk.tickets[other.id].complaint_ids == (lost.id,)
+        desk.complaints[lost.id] = replace(found, service_point_id="")
 
 
 def test_what_the_customer_says_stays_in_the_complaint() -> None:

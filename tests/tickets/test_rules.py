@@ -14,7 +14,17 @@ from streams.messages import Flag
 from streams.rules import Rules
 from streams.sla import Targets
 from streams.tickets import Category, State, Ticket, Urgency
-from tests.tickets.tools import HOUR, MINUTE, NOON, MemoryStore, flag, flag_events, golden, open_by_key
+from tests.tickets.tools import (
+    GOLDEN_EVIDENCE,
+    HOUR,
+    MINUTE,
+    NOON,
+    MemoryStore,
+    flag,
+    flag_events,
+    golden,
+    open_by_key,
+)
 
 
 def only(store: MemoryStore) -> Ticket:
@@ -107,6 +117,19 @@ def test_what_becomes_graver_waits_for_nobody() -> None:
     store.take(flag("continuous_flow", id="gas", commodity="gas"), now_ns=NOON + HOUR)
     assert only(store).state is State.INVESTIGATING
     assert only(store).sla.paused_since_ns is None
+
+
+def test_an_update_that_ends_a_pause_says_so_in_the_history() -> None:
+    store = MemoryStore()
+    store.take(flag("spike"))
+    waiting = replace(only(store), state=State.WAITING_CUSTOMER)
+    store.tickets[waiting.id] = waiting
+    excess = {"periods": GOLDEN_EVIDENCE["periods"], "billed_amount": 273.0, "billed_days": 61.0}
+    store.take(flag("spike", "updated", at="2026-06-02T00:00:00Z", evidence=excess))
+    ticket = only(store)
+    assert (ticket.priority, ticket.state) == ("P2", State.INVESTIGATING)
+    line = store.book.history[-1][1]
+    assert (line.action, line.before, line.after) == ("updated", "waiting_customer", "investigating")
 
 
 def test_a_cleared_flag_is_noted_and_closes_nothing() -> None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from connectors.store import Store
 from streams.book import Book
 from streams.lifecycle import Move, Refused, move
+from streams.linking import Linking
 from streams.messages import Flag
 from streams.mutes import MuteKind
 from streams.roles import Actor, Role
@@ -20,6 +21,8 @@ from streams.sla import Targets
 from streams.staff import Finding, Staff
 from streams.tend import Tend, TendConfig
 from streams.tickets import LARGE, Origin, Purpose, State, Ticket
+from streams.work import merge
+from tests.tickets.complaint_tools import filled
 from tests.tickets.tools import DAY, HOUR, MINUTE, NOON, Turned, flag, golden
 
 RULES = Rules(targets=Targets(watch_days=30))
@@ -318,3 +321,34 @@ def test_a_drill_and_a_finding_by_hand(store: Store, clock: Turned) -> None:
 def test_a_bill_shock_is_there_to_be_explained() -> None:
     place = Routing().place(flag("bill_shock"), None, NOON)
     assert place.purpose is Purpose.EXPLAIN
+
+
+def test_a_complaint_goes_with_its_ticket_into_the_whole(store: Store) -> None:
+    (single,) = take(store, silent(0))
+    linking = Linking()
+    taken, _ = store.take_complaint(
+        *filled(NOON, service_point="p0", subject="missed_reading"), linking, NOON
+    )
+    assert taken.ticket_id == single.id
+    take(store, concentrator())
+    whole = next(t for t in store.tickets("open") if t.group)
+    kept = store.complaint(taken.id)
+    assert kept is not None
+    assert (kept.ticket_id, whole.complaint_ids) == (whole.id, (taken.id,))
+
+
+def test_flags_go_with_the_ticket_of_a_complaint_that_finds_its_place(store: Store) -> None:
+    linking = Linking()
+    lost, _ = store.take_complaint(*filled(NOON, service_point="somewhere"), linking, NOON)
+    (single,) = take(store, flag("spike", id="one", service_point_id="point-2"))
+    store.change(
+        single.id,
+        lambda b, t: merge(b, t, b.tickets[lost.ticket_id], "ann", NOON),
+        NOON,
+        also=[lost.ticket_id],
+    )
+    (there,) = take(store, flag("spike", id="two"))
+    store.assign_complaint(lost.id, "point-1", Actor("ann", Role.COMPLAINTS), linking, NOON)
+    assert {one.flag_id for one in store.episodes(there.id)} == {"one", "two"}
+    (told,) = take(store, flag("spike", "cleared", id="one", service_point_id="point-2"))
+    assert told.id == there.id

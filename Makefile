@@ -8,7 +8,7 @@ ARGS ?=
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak services lock clean
+.PHONY: help setup demo test check bench year soak services lock clean
 
 help: ## show this list
 	@echo "Forestall: make <target> [ARGS=…] [PYTHON=/path/to/python]"
@@ -30,6 +30,9 @@ check: $(DEV) ## lint, format, types and the laws of imports
 
 bench: $(DEV) ## measure and compare (ARGS=detection: beside PyOD and river, which it fetches; writes docs/detection-bench.md)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+year: $(DEV) ## simulate a year of operation and hold the report to what was done (ARGS="--store postgresql://…")
+	@$(BIN)/python -m benchmarks.year $(ARGS)
 
 soak: $(DEV) ## kill everything at random moments, 20 rounds (FORESTALL_ROUNDS=n)
 	@FORESTALL_ROUNDS=$${FORESTALL_ROUNDS:-20} FORESTALL_AWAY_S=$${FORESTALL_AWAY_S:-60} $(BIN)/python -m pytest -m soak tests $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,7 @@ from streams.roles import Role
 from tests.browser_tools import chromium, furnished
 from tests.conftest import Servers
 from tests.desk_tools import act, as_role, send, served
-from tests.web_tools import Place
+from tests.web_tools import Place, columns, golden_flags, golden_readings
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +141,7 @@ def test_a_snooze_in_chinese(browser: Browser, web: str, place: Place) -> None:
             )
         )
         send(form)
+        expect(page.locator(".quiet-line")).to_contain_text("已约用户周五换表")
         found = place.store.mutes(0, "service_point/sp-w-03")
         assert [(one.kind, one.kinds, one.by) for one in found] == [("snooze", ("rollback",), "operator-1")]
 
@@ -171,3 +173,55 @@ def test_everything_by_keyboard(browser: Browser, web: str, place: Place) -> Non
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         expect(page.locator(".history li").first).to_contain_text(re.compile("by hand"))
+
+
+def test_a_credit_is_proposed_by_one_and_approved_by_another(
+    browser: Browser, web: str, place: Place
+) -> None:
+    now = time.time_ns()
+    [ticket] = place.flags(golden_flags("wei-2"), now)
+    place.readings(columns(golden_readings("wei-2")))
+    url = f"{web}/tickets/{ticket}"
+    with as_role(browser, url, Role.OPERATOR) as page:
+        expect(page.locator(".amounts .excess dd")).to_have_text("243.7 m³")
+        expect(page.locator("[data-act='estimates']")).to_have_count(0)
+    with as_role(browser, url, Role.BILLING) as page:
+        page.locator("[data-act='estimates']").click()
+        methods = page.get_by_role("table", name="Methods side by side")
+        expect(methods.locator("tbody tr")).to_have_count(3)
+        expect(methods.locator("tbody tr").first).to_contain_text("29.3 m³")
+        form = page.locator(".money form.form")
+        expect(form.locator("[name=method]")).to_have_value("history_mean_days")
+        form.locator("[name=reason]").fill("the test found it fast")
+        form.locator("[name=in_kind]").select_option("yes")
+        send(form)
+        card = page.locator(".card.credit-proposed")
+        expect(card).to_contain_text("243.7 m³ · in kind")
+        expect(card).to_contain_text("a second person has to approve it")
+        # nobody approves what they have proposed
+        expect(card.get_by_role("button")).to_have_text(["Withdraw"])
+    with as_role(browser, url, Role.ADMIN) as page:
+        page.locator(".card.credit-proposed").get_by_role("button", name="Approve").click()
+        send(page.locator(".money form.form"))
+        expect(page.locator(".card.credit-approved")).to_contain_text("decided by admin-1")
+        page.get_by_role("button", name="Hold the bill").click()
+        form = page.locator(".money form.form")
+        form.locator("[name=reason]").fill("the customer disputes it")
+        send(form)
+        expect(page.locator(".chips")).to_contain_text("The bill is on hold")
+        # what the customer is told: drafted, approved, sent
+        page.get_by_role("button", name="Draft a message").click()
+        form = page.locator(".notices form.form")
+        form.locator("[name=situation]").select_option("credit_approved")
+        send(form)
+        notice = page.locator("article.card")
+        expect(notice.locator("[lang=zh-CN]").first).to_contain_text("尊敬的用户")
+        expect(notice.locator("[lang=en]").first).to_contain_text("Dear customer")
+        notice.get_by_role("button", name="Approve").click()
+        notice.get_by_role("button", name="Mark as sent").click()
+        send(page.locator(".notices form.form"))
+        expect(page.locator("article.notice-sent")).to_contain_text("sent by admin-1")
+    found = place.store.ticket(ticket)
+    assert found is not None
+    assert found.credit is not None
+    assert (found.credit.state, found.credit.decided_by, found.bill_hold) == ("approved", "admin-1", True)

@@ -13,7 +13,6 @@ WORK: dict[str, tuple[str, str]] = {
     "required_mark": ("（必填）", " *"),
     "save": ("保存", "Save"),
     "choose": ("请选择", "choose"),
-    "done_now": ("已办理。", "Done."),
     "watching": (
         "只读：您的角色（{role}）不能办理工单。",
         "To be read only: your role ({role}) does not work on tickets.",
@@ -68,7 +67,6 @@ WORK: dict[str, tuple[str, str]] = {
     "checks": ("核查步骤", "Checks, in their order"),
     "check": ("核查", "Check"),
     "suggested": ("建议下一步", "suggested next"),
-    "no_checks": ("本工单没有规定的核查步骤。", "No check is prescribed for this ticket."),
     "check_result": ("核查结果", "What the check has shown"),
     "finding": ("结论", "Finding"),
     "finding_positive": ("查实：找到原因", "found: this is the cause"),
@@ -104,9 +102,8 @@ WORK: dict[str, tuple[str, str]] = {
         "紧急异常不受影响；暂缓期间的异常会保留，到期未消失时重新开单。",
         "Emergencies are never held back. What comes meanwhile is kept, and becomes a ticket after the end.",
     ),
-    "snoozed_until": ("已暂缓提醒至 {when}", "snoozed until {when}"),
+    "quiet_until": ("{kind}至 {when}", "{kind} until {when}"),
     # who, what, when
-    "purpose": ("用途", "Purpose"),
     "lead_time": ("提前时间", "Lead time"),
     "before_customer": ("先于用户 {time}发现", "known {time} before the customer"),
     "after_customer": ("用户先于我们发现", "the customer knew first"),

@@ -56,7 +56,8 @@ class Detail:
         self._slots = [work, checks, money, notices]
 
     async def load_now(self) -> None:
-        """Read and draw, after something was done here."""
+        """Read and draw, after something was done here; what hangs on the ticket may have changed alone."""
+        self._shown = None
         await self.load()
 
     async def refresh(self, found: Snapshot) -> None:
@@ -102,6 +103,7 @@ class Detail:
     async def _draw(self, ticket: Ticket, episodes: list[Episode]) -> None:
         chart = await self._chart(ticket)
         tied_to = await tied.complaints_of(self._view, ticket)
+        quiet = await tied.quiet_at(self._view, ticket) if ticket.open else []
         self._gone = False
         self._shown = (ticket, episodes, self._view.dues(ticket))
         if not self._slots:
@@ -110,6 +112,7 @@ class Detail:
             place.clear()
         with self._head_place:
             self._head(ticket)
+            tied.quiet(self._view, quiet)
             tied.complaints(self._view, ticket, tied_to)
             tied.meters(self._view, ticket)
         with self._figures_place:

@@ -22,6 +22,25 @@ async def complaints_of(view: View, ticket: Ticket) -> list[dict[str, Any]]:
     return found
 
 
+async def quiet_at(view: View, ticket: Ticket) -> list[dict[str, Any]]:
+    """What keeps flags of this place back just now, or will."""
+    found: dict[str, dict[str, Any]] = {}
+    places = [f"service_point/{ticket.service_point_id}", f"meter/{ticket.meter_id}", ticket.group]
+    for place in filter(None, places):
+        answer = await view.door.get("/api/mutes", place=place, limit=_MOST_COMPLAINTS)
+        if answer.ok:
+            found |= {one["id"]: one for one in answer.data["items"]}
+    return list(found.values())
+
+
+def quiet(view: View, found: list[dict[str, Any]]) -> None:
+    """A line for each mute: kind, until when, why."""
+    for one in found:
+        kinds = [view.kind(kind) for kind in one["kinds"]]
+        told = view.say("quiet_until", kind=view.code(one["kind"]), when=view.stamp(one["end"]))
+        Tag("p", " · ".join([told, one["place"], *kinds, one["reason"]]), "quiet-line")
+
+
 def facts(view: View, ticket: Ticket) -> list[tuple[str, str]]:
     """Who has it, since when, with whom, and how it ended: (words, value); what is not known is left out."""
     say, words = view.say, view.vocabulary.departments

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
+from streams.points import Point
 from streams.roles import Role
 from tests.browser_tools import NARROW, chromium, furnished, tickets
 from tests.conftest import Servers
@@ -216,3 +217,22 @@ def test_every_page_fits_a_narrow_screen(browser: Browser, web: str, language: s
             expect(page.locator("html")).to_have_attribute("lang", "zh-CN" if language == "zh" else "en-US")
             page.wait_for_timeout(300)
             assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
+
+
+def test_bills_of_a_day_with_their_advice(browser: Browser, web: str, place: Place) -> None:
+    place.store.keep_points(
+        [Point(meter_id="wei", service_point_id="wei", commodity="gas", unit="m3", bill_day=17)]
+    )
+    with as_role(browser, f"{web}/bills", Role.BILLING) as page:
+        page.locator("[name=date]").fill("2026-06-17")
+        page.get_by_role("button", name="Show").click()
+        row = page.locator(".bills tbody tr")
+        expect(row).to_have_count(1)
+        expect(row.locator("td.c-advice")).to_contain_text("hold")
+        expect(row.locator("td.c-excess")).to_have_text("243.7 m³")
+        expect(page.get_by_role("link", name="CSV")).to_have_attribute("href", re.compile("date=2026-06-17"))
+        page.locator("[name=date]").fill("2026-06-18")
+        page.keyboard.press("Enter")
+        expect(page.locator(".bills")).to_contain_text("No bill of that day has an open ticket")
+    with as_role(browser, f"{web}/bills", Role.OPERATOR) as page:
+        expect(page.locator(".sheet")).to_contain_text("Your role (operator) has no use of this page")

@@ -209,13 +209,27 @@ def test_the_report_of_the_month(browser: Browser, web: str, place: Place) -> No
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_every_page_fits_a_narrow_screen(browser: Browser, web: str, language: str) -> None:
+def test_every_page_fits_a_narrow_screen(browser: Browser, web: str, place: Place, language: str) -> None:
+    billed_today = [
+        Point(
+            meter_id="wei",
+            service_point_id="wei",
+            commodity="gas",
+            unit="m3",
+            bill_day=int(time.strftime("%d")),
+        )
+    ]
+    place.store.keep_points(billed_today)
     with as_role(browser, web, Role.ADMIN, NARROW, language) as page:
         for path in ("", "complaints", "bills", "mutes", "reports"):
             page.goto(f"{web}/{path}")
             expect(page.locator(".sheet, .board")).to_be_visible()
             expect(page.locator("html")).to_have_attribute("lang", "zh-CN" if language == "zh" else "en-US")
             page.wait_for_timeout(300)
+            if path == "bills":
+                page.locator("[name=date]").fill(time.strftime("%Y-%m-%d"))
+                page.keyboard.press("Enter")
+                expect(page.locator(".bills tbody tr")).to_have_count(1)
             assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
 
 

@@ -43,7 +43,7 @@ VOLTAGE, PRESSURE, VOLUME, FLOW, ENERGY, POWER = 1, 2, 3, 4, 5, 6
 WEAK, SURE = 1, 2
 
 # Bits of ``note``.
-TRUE_UP, SENTINEL = 1, 2
+TRUE_UP, SENTINEL, SWAPPED = 1, 2, 4
 
 # Bits of ``events``: what a device says beside its value.
 VALVE_OPEN, VALVE_CLOSED, TAMPERED, UNTAMPERED, OUTAGE, RESTORED = 1, 2, 4, 8, 16, 32
@@ -123,7 +123,8 @@ class Batch:
     status  OK, FIRST, …
     live    1 = may raise an alarm
     note    bits: TRUE_UP = a read after estimated ones, whose difference to them is no use of
-            its own; SENTINEL = bad since it is an error code, the newest of its meter and live
+            its own; SENTINEL = bad since it is an error code, the newest of its meter and live;
+            SWAPPED = the first of another device
     """
 
     slot: I64

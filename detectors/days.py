@@ -9,6 +9,7 @@ from detectors.base import BLOCK, CLEAR, RAISE
 from detectors.batch import DAY, NS, Records, Row
 from detectors.kernel import kernel
 from detectors.level import HIGH, LOW, over, say
+from detectors.standing import NOTHING, STILL
 
 DAYS = 42  # days remembered, a ring by day modulo 42; NaN = nobody saw that day
 WEEK, REFERENCE = 7, 28
@@ -38,6 +39,19 @@ def book(level: Records, daily: Daily, j: int, local: int, span: int, amount: fl
 def speak(level: Records, j: int, local: int) -> None:
     """A reading has come, whatever it was worth: the days before it are complete."""
     level[j].spoken = max(level[j].spoken, local // DAY)
+
+
+@kernel
+def unsay(level: Records, daily: Daily, j: int) -> None:
+    """The meter is exchanged: days up to now on which the old device stood still are not known."""
+    s = level[j]
+    first = s.day + 1
+    oldest = max(s.known, s.day - DAYS + 1)
+    while s.known > 0 and first > oldest and daily[j, (first - 1) % DAYS] <= NOTHING:
+        first -= 1
+    if s.day + 1 - first >= STILL:
+        for d in range(first, s.day + 1):
+            daily[j, d % DAYS] = np.nan
 
 
 @kernel
@@ -119,7 +133,7 @@ def judge_days(
             continue  # too young, or the days before have left the ring
         w, _, week_days = _mean(daily, j, first + REFERENCE, WEEK)
         r, deviation, reference_days = _mean(daily, j, first, REFERENCE)
-        if 2 * week_days <= WEEK or 2 * reference_days <= REFERENCE:
+        if 2 * week_days <= WEEK or (2 * reference_days <= REFERENCE and not s.open):
             continue
         if s.open:
             r = s.base

@@ -1,14 +1,14 @@
-"""One interval's amount → what it is booked as, and what an amount below zero means."""
+"""One interval's amount → what it is booked as, and what one below zero, or of another device, means."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from detectors.base import CLEAR, RAISE, UPDATE
-from detectors.batch import CORRECTION, DAY, OK, SUSPECT, Records, Row
+from detectors.batch import CORRECTION, DAY, FIRST, OK, SUSPECT, Records, Row
 from detectors.kernel import kernel
-from detectors.pulse import BOOKED, FALL_OPEN, FELL, OTHER
-from detectors.registers import MISREAD, ROLLBACK, Answer
+from detectors.pulse import BOOKED, FALL_OPEN, FELL, OTHER, UNCOUNTED
+from detectors.registers import MISREAD, ROLLBACK, SWAP, Answer
 
 
 @kernel
@@ -83,3 +83,41 @@ def interval(
     p.usage += v
     p.newest = BOOKED
     return n, OK, v, own, 0.0
+
+
+@kernel
+def of_another(
+    p: Row,
+    i: int,
+    j: int,
+    t: int,
+    v: float,
+    own: int,
+    stated: bool,
+    signed: bool,
+    may: bool,
+    out: Records,
+    n: int,
+) -> Answer:
+    """The first interval of a new device; the caller moves ``p`` on.
+
+    Head ends subtract reads of two devices from one another, or send all that the new one has ever counted:
+    the amount is believed only where the time that it covers is ``stated``.
+    """
+    nan = np.nan
+    if p.open & FALL_OPEN:
+        p.open -= FALL_OPEN
+        n = _find(out, n, i, j, ROLLBACK, CLEAR, t, p.episode, 1.0, v, 0.0, 0.0, nan, v, nan)
+    if may:
+        before = p.value
+        n = _find(out, n, i, j, SWAP, RAISE, t, t, 1.0, v, before, nan, before, v, nan)
+        n = _find(out, n, i, j, SWAP, CLEAR, t, t, 1.0, v, before, nan, before, v, nan)
+    p.sure_time = 0
+    if v < 0 and not signed:
+        p.negative += 1
+    elif stated:
+        p.usage += v
+        p.newest = BOOKED
+        return n, OK, v, own, 0.0
+    p.newest = UNCOUNTED
+    return n, FIRST, np.nan, own, 0.0

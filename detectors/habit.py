@@ -11,7 +11,21 @@ from numpy.typing import NDArray
 
 from detectors.at_once import highest, is_gross, say
 from detectors.base import BLOCK, CLEAR, Column, State, named
-from detectors.batch import CORRECTION, F64, FINE, FIRST, HOUR, I64, LATE, OK, SUSPECT, U8, Batch, Records
+from detectors.batch import (
+    CORRECTION,
+    F64,
+    FINE,
+    FIRST,
+    HOUR,
+    I64,
+    LATE,
+    OK,
+    SUSPECT,
+    SWAPPED,
+    U8,
+    Batch,
+    Records,
+)
 from detectors.closing import HEADS, close_days
 from detectors.daybook import DAYS, FIGURES, MEAN, MOST, UNKNOWN, Book
 from detectors.features import NAMES
@@ -19,6 +33,7 @@ from detectors.heads import NONE, Heads, shares
 from detectors.holding import CELLS
 from detectors.hours import HOLE, HOURS, Ring, add, reach
 from detectors.kernel import kernel
+from detectors.standing import unlearn
 from detectors.turning import turn
 
 RESERVE = 1.9  # of the budget is spent: rates count days, and a day beside another is no flag of its own
@@ -52,8 +67,8 @@ HABIT = np.dtype(
 def _update(
     habit: Records, ring: Ring, profile: NDArray[np.float32], book: Book,
     slot: I64, local: I64, usage: F64, span: I64, usual: I64, since: I64, back: F64, status: U8,
-    time: I64, live: U8, meters: Records, start: NDArray[np.int64], calm: U8, cold: U8, gross: float, line: float,
-    rate_a: float, rate_b: float,
+    time: I64, live: U8, note: U8, meters: Records, start: NDArray[np.int64], calm: U8, cold: U8,
+    gross: float, line: float, rate_a: float, rate_b: float,
     scratch: F64, real: NDArray[np.float32], bits: NDArray[np.uint32], out: Records,
 ) -> int:  # fmt: skip
     n = 0
@@ -65,6 +80,8 @@ def _update(
         s = habit[j]
         if usual[i] > FINE:
             continue
+        if note[i] & SWAPPED and unlearn(s, ring, profile, book, j, real, bits):
+            cold[j // BLOCK] = 1
         if code in (OK, FIRST, SUSPECT):
             s.spoken = max(s.spoken, local[i] // (24 * HOUR))
             if s.gross > 0:
@@ -206,7 +223,7 @@ class Habit:
         found: int = _update(
             state.of(self.name, "habit"), state.of(self.name, "hours"), state.of(self.name, "profile"),
             state.of(self.name, "book"), b.slot, b.local, b.usage, b.span, b.usual, b.since, b.back, b.status,
-            b.time, b.live, state.meters, state.of(self.name, "start"), state.of(self.name, "calm"), state.cold,
+            b.time, b.live, b.note, state.meters, state.of(self.name, "start"), state.of(self.name, "calm"), state.cold,
             self.gross if able else np.inf, line, a, slope,
             np.empty(128), real, real.view(np.uint32), out,
         )  # fmt: skip

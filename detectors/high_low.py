@@ -22,14 +22,25 @@ from detectors.batch import (
     NS,
     OK,
     SUSPECT,
+    SWAPPED,
     U8,
     Batch,
     Records,
 )
-from detectors.days import DAYS, REFERENCE, WEEK, Daily, amend, book, judge_days, speak
+from detectors.days import DAYS, REFERENCE, WEEK, Daily, amend, book, judge_days, speak, unsay
 from detectors.kernel import kernel
 from detectors.level import LEVEL
-from detectors.periods import F8, LONG, MATURE, PERIOD, PERIODS, RATES, false_flags, judge_period
+from detectors.periods import (
+    F8,
+    LONG,
+    MATURE,
+    PERIOD,
+    PERIODS,
+    RATES,
+    false_flags,
+    forget_noughts,
+    judge_period,
+)
 
 EXACT = 1.0 + 1e-9  # what is on the line exactly is so in amounts as in uses a day
 
@@ -38,11 +49,14 @@ EXACT = 1.0 + 1e-9  # what is on the line exactly is so in amounts as in uses a 
 def _update(
     level: Records, ring: Records, daily: Daily, notes: Records, meters: Records, cold: U8,
     slot: I64, time: I64, local: I64, kind: U8, period: I64, usage: F64, span: I64, usual: I64, status: U8,
-    live: U8, weights: F8, lines: F8, high: float, low: float, back: float, most: int, out: Records,
+    live: U8, note: U8, weights: F8, lines: F8, high: float, low: float, back: float, most: int, out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
         j = slot[i]
+        if note[i] & SWAPPED:
+            unsay(level, daily, j)
+            cold[j // BLOCK] |= forget_noughts(level, ring, j)
         if status[i] == OK or status[i] == FIRST or status[i] == SUSPECT:
             speak(level, j, local[i])
         if span[i] <= 0 or usual[i] <= FINE or not np.isfinite(usage[i]):
@@ -172,7 +186,7 @@ class HighLow(Rule):
         found: int = _update(
             state.of(self.name, "level"), state.of(self.name, "periods"), state.of(self.name, "daily"), notes,
             state.meters, state.cold, b.slot, b.time, b.local, b.kind, b.period, b.usage, b.span, b.usual, b.status,
-            b.live, weights, self.lines, self.high, self.low, self.back, self.most_periods, out,
+            b.live, b.note, weights, self.lines, self.high, self.low, self.back, self.most_periods, out,
         )  # fmt: skip
         state.notes[self.name] = Notes({_key(out[i]): notes[i] for i in range(found)}, weights)
         return found

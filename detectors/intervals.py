@@ -28,13 +28,14 @@ from detectors.batch import (
     REGISTER,
     RETAINED,
     SENTINEL,
+    SWAPPED,
     TRUE_UP,
     U8,
     Batch,
     Records,
 )
 from detectors.codes import could_be
-from detectors.falls import interval
+from detectors.falls import interval, of_another
 from detectors.kernel import kernel
 from detectors.order import again, behind, first
 from detectors.pulse import (
@@ -142,18 +143,17 @@ def _update(
             forget(seen, j, p.time // step, t // step)
             see(seen, j, t // step)
 
+        device = p.serial
+        if serial[i] != 0 and kind[i] != GAUGE:
+            p.serial = serial[i]
+        other = serial[i] != 0 and device != 0 and serial[i] != device
         if kind[i] == REGISTER:
-            device = p.serial
-            if serial[i] != 0:
-                p.serial = serial[i]
-            stated = serial[i] != 0
-            other = stated and device != 0 and serial[i] != device
-            same = stated and serial[i] == device
+            same = serial[i] != 0 and serial[i] == device
             if other or (not same and exchanged(p, v, stop[i], begin[i])):
                 n, status[i], usage[i], span[i], back[i] = swapped(
                     p, i, j, t, v, stop[i], begin[i], may, out, n
                 )
-                note[i] = 0
+                note[i] = SWAPPED
             else:
                 estimated = 0.0
                 if note[i] and p.pend == 0 and p.sure_time > 0 and (signed or v >= p.sure_value):
@@ -180,7 +180,12 @@ def _update(
             span[i] = before if before > 0 and gap > long_gap * before else gap
             if period[i] > 0:
                 span[i] = period[i]
-            if signed:
+            if other:
+                n, status[i], usage[i], span[i], back[i] = of_another(
+                    p, i, j, t, v, span[i], period[i] > 0, signed, may, out, n
+                )
+                note[i] = SWAPPED
+            elif signed:
                 status[i], usage[i] = OK, v
                 p.usage += v
                 p.newest = BOOKED
@@ -219,7 +224,8 @@ class Intervals(Rule):
     of both and ``back`` is the amount before. A whole below zero is a *rollback*: the amount is
     not counted; if the next makes up for it and is mostly that, it was a *misread*, otherwise
     ``confirm`` good amounts end it. Whatever is smaller, or takes from an amount that stands
-    anyway, is a correction. A meter that counts out or both ways (``direction``) falls by right.
+    anyway, is a correction. Of a new serial number the first amount counts only where its period is
+    stated. A meter that counts out or both ways (``direction``) falls by right.
 
     Estimated readings count until there is an actual one. That counts from the actual one before
     them, over all the time between; ``back`` is what was estimated, ``note`` says TRUE_UP. An
@@ -287,7 +293,13 @@ class Intervals(Rule):
                 "interval_after",
                 "both_intervals",
             ),
-            "meter_swap": ("stop_of_old_device", "start_of_new_device", "stated_stop"),
+            "meter_swap": (
+                "stop_of_old_device",
+                "start_of_new_device",
+                "stated_stop",
+                "interval_before",
+                "interval_now",
+            ),
             "clock_drift": ("seconds_ahead",),
         }
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from detectors.batch import CORRECTION, DUPLICATE, FIRST, INTERVAL, LATE, LEVEL, OK, REGISTER, Row
 from detectors.kernel import kernel
-from detectors.pulse import BOOKED, FELL, KNOWN, OTHER, see, seen_before
+from detectors.pulse import BOOKED, FELL, KNOWN, OTHER, UNCOUNTED, see, seen_before
 
 
 @kernel
@@ -54,10 +54,10 @@ def again(p: Row, v: float, kind: int, signed: bool) -> tuple[int, float, bool]:
             amount = v  # of what fell nothing was counted
             p.newest = BOOKED
             p.usage += amount
-        else:
+        elif p.newest != UNCOUNTED:
             amount = v - p.value
             p.usage += amount
-        won = amount == amount or p.newest == FELL
+        won = amount == amount or p.newest == FELL or (p.newest == UNCOUNTED and (v >= 0 or signed))
         if won:
             p.value = v
     elif kind != REGISTER:

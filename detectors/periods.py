@@ -74,6 +74,20 @@ def length(s: Row, ring: Records, j: int, amount: float, span: int, usual: float
 
 
 @kernel
+def forget_noughts(level: Records, ring: Records, j: int) -> bool:
+    """The meter is exchanged: its newest periods without use say nothing; whether there were any."""
+    s = level[j]
+    some = False
+    while s.kept > 0 and ring[j, (s.next + PERIODS - 1) % PERIODS].amount <= 0:
+        s.next = (s.next + PERIODS - 1) % PERIODS
+        s.kept -= 1
+        gone = ring[j, s.next]
+        gone.end, gone.span, gone.amount = 0, 0, 0.0
+        some = True
+    return some
+
+
+@kernel
 def weigh_period(rates: F8, n: int, rate: float, size: float) -> tuple[float, float]:
     """How far ``rate`` lies beyond the ``n`` uses a day ``rates`` (newest first): upwards, downwards. [spreads]"""
     logs = np.empty(PERIODS)

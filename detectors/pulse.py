@@ -14,8 +14,9 @@ KNOWN = 64 * SEEN
 # Bits of ``open``.
 ROLLBACK_OPEN, CLOCK_OPEN, FALL_OPEN = 1, 2, 4
 
-# What the newest reading is to a falling amount after it.
-OTHER, BOOKED, FELL = 0, 1, 2
+# What the newest reading is to an amount after it: one that was counted, one below zero and one of a new device
+# that were not.
+OTHER, BOOKED, FELL, UNCOUNTED = 0, 1, 2, 3
 
 PULSE = np.dtype(
     [
@@ -46,7 +47,7 @@ PULSE = np.dtype(
         ("pend", np.uint8),  # readings in a row below the register's value
         ("open", np.uint8),  # bits of what is raised
         ("live", np.uint8),  # 1 = its newest reading was a live one
-        ("newest", np.uint8),  # OTHER, BOOKED: an amount that was counted, FELL: one below zero that was not
+        ("newest", np.uint8),  # OTHER, BOOKED …: what that reading was
         ("good", np.uint8),  # good amounts in a row since one fell
         ("guessed", np.uint8),  # 1 = the newest reading is an estimate
     ],

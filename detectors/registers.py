@@ -57,6 +57,7 @@ def swapped(
         n = find(out, n, i, j, SWAP, RAISE, t, t, 1.0, v, p.value, p.value, v, stop)
         n = find(out, n, i, j, SWAP, CLEAR, t, t, 1.0, v, p.value, p.value, v, stop)
     p.pend = 0
+    p.sure_time = 0  # estimates of the new device do not count from a read of the old one
     p.prev_time, p.prev_value = t, v
     p.time, p.value = t, v
     return n, status, amount, t - since, 0.0

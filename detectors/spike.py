@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import CLEAR, RAISE, Column, Rule, State
-from detectors.batch import DAY, F64, FINE, I64, OK, U8, Batch, Records, Row
+from detectors.batch import DAY, F64, FINE, I64, OK, SWAPPED, U8, Batch, Records, Row
 from detectors.kernel import kernel
+from detectors.standing import NOTHING
 
 PEAKS = 21  # daily peaks remembered
 WARM = 14  # … of which so many are needed
@@ -63,13 +64,25 @@ def _turn(s: Row, peaks: NDArray[np.float32], j: int, day: int, excess: float) -
 
 
 @kernel
+def _stood_still(s: Row, peaks: NDArray[np.float32], j: int) -> bool:
+    """Whether the device that has been taken away had shown no use for longer than the memory bridges."""
+    days = 0
+    if s.top1 <= NOTHING:
+        while days < s.kept and peaks[j, (s.day - 1 - days) % PEAKS] <= NOTHING:
+            days += 1
+    return bool(days >= PEAKS - WARM)
+
+
+@kernel
 def _update(
     spike: Records, peaks: NDArray[np.float32], meters: Records, slot: I64, time: I64, local: I64, usage: F64,
-    span: I64, usual: I64, status: U8, live: U8,
+    span: I64, usual: I64, status: U8, live: U8, note: U8,
     excess: float, back: float, calm: int, out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
+        if note[i] & SWAPPED and _stood_still(spike[slot[i]], peaks, slot[i]):
+            spike[slot[i]].day = 0
         if status[i] != OK or span[i] <= 0 or span[i] > 3 * DAY:
             continue
         if usual[i] <= FINE or usual[i] > DAY + DAY // 2:
@@ -116,8 +129,8 @@ class Spike(Rule):
     midnight), and every daily peak of the last 21 days by as much, and twice its share of the
     use a day that is worth a person's time. An amount that covers a hole is spread over it
     first; up to 7 days without any interval count as days without use, more of them begin the
-    memory anew. A day with an open episode is remembered at most as high as was usual when it
-    was raised.
+    memory anew, and so do that many without use before the device was exchanged. A day with an open
+    episode is remembered at most as high as was usual when it was raised.
 
     excess      how far above the line of comparison, 1.8 = 180 %. [-]
     back        an episode goes on while intervals exceed this share of the line. [-]
@@ -161,7 +174,7 @@ class Spike(Rule):
         b = batch
         found: int = _update(
             state.of(self.name, "spike"), state.of(self.name, "peaks"), state.meters, b.slot, b.time, b.local,
-            b.usage, b.span, b.usual, b.status, b.live, self.excess, self.back,
+            b.usage, b.span, b.usual, b.status, b.live, b.note, self.excess, self.back,
             round(self.calm_hours * 3600e9), out,
         )  # fmt: skip
         return found

@@ -201,9 +201,15 @@ class Steps(Rule):
 
     def __post_init__(self) -> None:
         counts = (self.learn, self.days, self.reads, self.forget)
-        if not (all(1 <= count <= 255 for count in counts) and 0 < self.steady < 1 and 0 < self.most < 0.3):
+        if not (
+            all(1 <= count <= 255 for count in counts)
+            and 0 < self.steady < 1
+            and 0 < self.most < 0.3
+            and 0 < self.share <= 1
+        ):
             raise ValueError(
-                f"need learn, days, reads, forget from 1 to 255, 0 < steady < 1 and 0 < most < 0.3, got {self}"
+                "need learn, days, reads, forget from 1 to 255, 0 < steady < 1, 0 < most < 0.3 and 0 < share <= 1, "
+                f"got {self}"
             )
 
     @property

@@ -33,19 +33,28 @@ def witness(book: Book, ticket: Ticket, flag: Flag, actor: str, now_ns: int) -> 
     """Write down that the new device has been read; the ticket's state stays as it is."""
     assert ticket.swap is not None
     seen = replace(ticket, flag_ids=(*ticket.flag_ids, flag.id), swap=replace(ticket.swap, seen_at=flag.at))
-    read = f"{ticket.swap.new_serial} {flag.observed:g} {flag.unit}"
+    read = (
+        ticket.swap.new_serial if _amount(flag) else f"{ticket.swap.new_serial} {flag.observed:g} {flag.unit}"
+    )
     record(book, seen, now_ns, "swap_seen", actor, note=read, flag_id=flag.id)
 
 
 def _explains(swap: Swap, flag: Flag) -> bool:
     if swap.seen_at or flag.observed is None or flag.expected is None:
         return False
+    if _amount(flag):
+        return _moment(swap.at) <= _moment(flag.at)
     return (
         _moment(swap.at) <= _moment(flag.at)
         and as_code(swap.unit) == flag.unit
         and swap.start_read <= flag.observed
         and flag.expected <= swap.stop_read
     )
+
+
+def _amount(flag: Flag) -> bool:
+    """An interval meter has said by its serial number alone that it is another: there is no read to compare."""
+    return flag.kind == "meter_swap" and "interval_now" in flag.evidence
 
 
 def _moment(text: str) -> datetime:

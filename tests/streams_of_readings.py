@@ -225,7 +225,7 @@ def _series(
     serial = "a"
     dropped: set[int] = set()
     late: list[tuple[int, Row]] = []
-    if meter.kind == "register" and seed % 3:
+    if meter.kind != "gauge" and seed % 3:
         rows = [row.but(sparse={"serial": serial}) for row in rows]
     for i, what, much in placed:
         row = rows[i]
@@ -258,6 +258,9 @@ def _series(
             mark = {"history": Mark.HISTORICAL, "retained": Mark.RETAINED}.get(what, Mark.ESTIMATED)
             for k in range(i, min(i + much, count)):
                 rows[k] = rows[k].but(marks=int(mark))
+        elif meter.kind == "interval" and what == "swap":
+            serial = f"{serial}{much}"
+            rows[i:] = [row.but(sparse={**row.sparse, "serial": serial}) for row in rows[i:]]
         elif meter.kind != "register" and what in ("below", "misread", "misread down"):
             off = much if what == "misread" else -much
             rows[i] = row.but(value=row.value + off)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from detectors import HighLow, Intervals, Spike
 from detectors.base import Column, Detector, State
-from detectors.batch import SENTINEL, TRUE_UP, Batch, Records
+from detectors.batch import SENTINEL, SWAPPED, TRUE_UP, Batch, Records
 from streams.bank import STEP
 from streams.constants import Sizes, constants
 from streams.messages import Flag, Kind, Mark, Quality
@@ -257,7 +257,8 @@ def test_each_reading_is_what_the_obvious_loop_says(stream: Stream) -> None:
         assert ours[2] == pytest.approx(twin.usage, nan_ok=True, abs=1e-9), twin
         assert ours[4:7] == (twin.usual, twin.live, twin.since), twin
         assert ours[7] == pytest.approx(twin.back, abs=1e-9), twin
-        assert ours[8] == TRUE_UP * twin.true_up + SENTINEL * twin.sentinel, twin
+        noted = TRUE_UP * twin.true_up + SENTINEL * twin.sentinel + SWAPPED * twin.swapped
+        assert ours[8] == noted, twin
         if not math.isnan(twin.usage):
             assert ours[3] == twin.span, twin
     assert_same(flags, [line for name, check in checks.items() for line in named(check.lines, name)])

@@ -64,6 +64,7 @@ class Taken:
     back: float = 0.0
     true_up: bool = False
     sentinel: bool = False
+    swapped: bool = False
 
 
 @dataclass

@@ -67,9 +67,32 @@ class Book:
     flat: int = 0
     last: float = 0.0
 
+    def unlearn(self) -> None:
+        """The old device is taken away: what it said while it stood still is not known."""
+        if self.first is None or any(
+            self.hour(h) > 1e-9 for h in range((self.day + 1) * 24, self.newest + 1)
+        ):
+            return
+        days = 0
+        while days < 44 and self.day - days >= self.first and self.days[self.day - days]["mean"] <= 1e-9:
+            days += 1
+        if days < 3:
+            return
+        self.rest = self.flat = 0
+        if days > 10:
+            self.first, self.slow, self.last = None, 0.0, 0.0
+            self.hours, self.rests = {}, []
+            self.usual, self.learnt = {False: [0.0] * 24, True: [0.0] * 24}, {False: 0, True: 0}
+            return
+        for day in range(self.day - days + 1, self.day + 1):
+            self.days[day] = dict.fromkeys(self.days[day], NAN)
+        self.hours = {h: x for h, x in self.hours.items() if h < (self.day - days + 1) * 24}
+
     def take(self, t: Taken) -> None:
         if t.status not in ("ok", "first", "suspect", "late", "correction") or t.usual > 2 * HOUR:
             return
+        if t.swapped:
+            self.unlearn()
         fresh = t.status in ("ok", "first", "suspect")
         end = t.reading.local
         if fresh:

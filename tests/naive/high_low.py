@@ -59,6 +59,8 @@ def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
     past: list[tuple[int, int, float]] = []  # (end, span, use a day), whole seconds as they are kept
     episode: Episode | None = None
     for t in taken:
+        while t.swapped and past and past[-1][2] <= 0:
+            past.pop()  # the device that is gone stood still
         if t.status != "ok" or t.span < 20 * DAY or t.usual <= 2 * HOUR:
             continue
         at, span = t.reading.time, t.span
@@ -136,6 +138,13 @@ class Days:
     def take(self, t: Taken) -> None:
         if t.status in ("ok", "first", "suspect", "level"):
             self.live = t.live
+        if t.swapped and self.first is not None:
+            still = self.newest
+            while still >= self.first and self.use.get(still, NAN) <= 1e-9:
+                still -= 1
+            if self.newest - still >= 3:
+                for d in range(still + 1, self.newest + 1):
+                    del self.use[d]
         if t.status in ("ok", "first", "suspect"):
             self.spoken = max(self.spoken, t.reading.local // DAY)
         if not 0 < t.span < 20 * DAY or t.usual <= 2 * HOUR or not math.isfinite(t.usage):
@@ -177,11 +186,11 @@ def judge_days(meters: Sequence[Days], before: int, watermark: int) -> list[Line
             continue
         week = [m.use[d] for d in range(day - 6, day + 1) if d in m.use]
         reference = [m.use[d] for d in range(day - 34, day - 6) if d in m.use]
-        if len(week) < 4 or len(reference) < 15:
+        if len(week) < 4 or (len(reference) < 15 and not m.episode):
             continue
         base = m.episode.base if m.episode else fmean(reference)
         move = math.log((fmean(week) + m.floor + 1e-12) / (base + m.floor + 1e-12))
-        due.append((m, day, fmean(week), base, pstdev(reference), move))
+        due.append((m, day, fmean(week), base, pstdev(reference or [0]), move))
     lines = []
     for m, day, now, base, spread, _ in due:
         peers = [move for other, *_, move in due if other.cohort == m.cohort]

@@ -33,6 +33,7 @@ class Intervals:
         self.sank: int | None = None  # the same, of an amount below zero
         self.owed = 0.0  # the amount below zero, where the newest reading is one
         self.booked = False  # the newest reading is an amount that was counted as it is
+        self.uncounted = False  # the newest is the first amount of a new device
         self.good = 0
         self.sure: tuple[int, float] | None = None  # the newest actual read
         self.negative = 0
@@ -132,7 +133,7 @@ class Intervals:
                 if not self.owed:
                     return taken
                 self.owed = -r.value
-            elif r.kind == "interval":
+            elif r.kind == "interval" and not self.uncounted:
                 counted = 0.0 if self.owed else newest.value
                 if self.owed:
                     self.owed, self.booked = 0.0, True
@@ -151,9 +152,13 @@ class Intervals:
         if r.kind == "register":
             return self._register(r, true_up)
         self.past.append((r.time, r.value))
+        self.uncounted = False
         if r.kind == "gauge":
             return Taken(r, "level", span=gap)
         span = r.period or (usual if usual > 0 and gap > 1.5 * usual else gap)
+        known, self.serial = self.serial, r.serial or self.serial
+        if r.serial and known and r.serial != known:
+            return self._other_device(r, newest, span)
         if self.signed:
             self.total += r.value
             return Taken(r, "ok", r.value, span, true_up=true_up)
@@ -165,6 +170,23 @@ class Intervals:
         taken = self._amount(r, newest, span, before)
         taken.true_up = true_up
         return taken
+
+    def _other_device(self, r: Reading, newest: Reading, span: int) -> Taken:
+        self.owed, self.sure = 0.0, None
+        if self.sank is not None:
+            told = {"confirmed_by_reads": 0.0, "interval_now": r.value}
+            self._say("cleared", "rollback", r.time, self.sank, r.value, 0.0, **told)
+            self.sank = None
+        if r.may:
+            told = {"interval_before": newest.value, "interval_now": r.value}
+            for status in ("raised", "cleared"):
+                self._say(status, "meter_swap", r.time, r.time, r.value, newest.value, **told)
+        counts = not self._odd(r) and r.period > 0
+        self.booked, self.uncounted = counts, not counts
+        if not counts:
+            return Taken(r, "first", NAN, span, swapped=True)
+        self.total += r.value
+        return Taken(r, "ok", r.value, span, swapped=True)
 
     def _odd(self, r: Reading) -> bool:
         """Below zero, which it must not be."""
@@ -336,7 +358,7 @@ class Intervals:
                 told["stated_stop"] = r.stop
             for status in ("raised", "cleared"):
                 self._say(status, "meter_swap", r.time, r.time, r.value, value, **told)
-        self.low = []
+        self.low, self.sure, taken.swapped = [], None, True
         self.past = [(r.time, r.value)]
         return taken
 

@@ -18,6 +18,13 @@ def spikes(taken: Iterable[Taken], floor: float, excess: float = 1.8, back: floa
     start = last = 0
     is_open = False
     for t in taken:
+        if t.swapped and day is not None:
+            remembered = [
+                max(today, default=0.0),
+                *(peaks.get(d, 0.0) for d in range(day - 1, first_day - 1, -1)),
+            ]
+            if len(remembered) > 7 and max(remembered[:8]) <= 1e-9:
+                day, today = None, []  # the device that is gone stood still
         if t.status != "ok" or not 0 < t.span <= 3 * DAY or not 2 * HOUR < t.usual <= 1.5 * DAY:
             continue
         x = t.usage * t.usual / t.span if t.span > t.usual else t.usage

@@ -103,7 +103,7 @@ def opened(
         page.goto(url)
         yield page
         if quiet:
-            assert wrong == []
+            assert not wrong, wrong
     finally:
         context.close()
 

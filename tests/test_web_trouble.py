@@ -69,7 +69,7 @@ def test_nothing_that_a_payload_brings_is_taken_for_html(browser: Browser, web: 
         expect(page.locator("#flags tbody tr", has_text="<img")).to_be_visible()
         row.locator("a").click()
         expect(page.locator("#ticket .evidence")).to_contain_text("<img src=x")
-        page.locator("details summary").click()
+        page.locator(".detail details summary").click()
         page.locator(".chart").hover()
         expect(page.locator("#ticket .facts")).to_contain_text("{{7*7}}")
         assert page.evaluate("window.pwned") is None

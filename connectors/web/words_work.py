@@ -114,7 +114,7 @@ WORK: dict[str, tuple[str, str]] = {
     "more_meters": ("另有 {n} 块", "and {n} more"),
     "merged_to": ("已合并到", "Merged into"),
     "watched_until": ("处理后监控至", "Watched until"),
-    "outcome_of": ("办结信息", "How it ended"),
+    "outcome_of": ("核查结论与处理", "Verdict and outcome"),
     # money
     "money": ("退补与账单", "Credit and bill"),
     "side_by_side": ("各方法测算对比", "Methods side by side"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -41,6 +42,7 @@ class Detail:
                 Tag("span", ticket_id, "sub")
             self._body = Tag("div", look="scroll", tabindex="0", aria_live="off")
         self._slots: list[Slot] = []
+        self._turn = asyncio.Lock()  # what is drawn twice at once is drawn into what the other takes away
 
     def _lay(self) -> None:
         """The parts that are drawn anew with every change, and between them those where somebody may be typing."""
@@ -57,8 +59,9 @@ class Detail:
 
     async def load_now(self) -> None:
         """Read and draw, after something was done here; what hangs on the ticket may have changed alone."""
-        self._shown = None
-        await self.load()
+        async with self._turn:
+            self._shown = None
+            await self._load()
 
     async def refresh(self, found: Snapshot) -> None:
         """Read the ticket again where the list has a newer one; now and then where it has none."""
@@ -69,10 +72,16 @@ class Detail:
             if await self.load():
                 self._seen = seen
         elif self._shown is not None and self._view.dues(self._shown[0]) != self._shown[2]:
-            await self._draw(*self._shown[:2])  # something has become due
+            async with self._turn:
+                if self._shown is not None:
+                    await self._draw(*self._shown[:2])  # something has become due
 
     async def load(self) -> bool:
         """Read and draw; False where the database does not answer (the page says so itself)."""
+        async with self._turn:
+            return await self._load()
+
+    async def _load(self) -> bool:
         self._read = time.monotonic()
         try:
             found = await self._view.reader.ticket(self._id)

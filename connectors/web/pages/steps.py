@@ -12,8 +12,8 @@ from streams.tickets import Step, Ticket
 def suggested(ticket: Ticket) -> int | None:
     """The number of the check to do next: that of the likeliest cause that no check has decided, else the first."""
     waiting = [step for step in ticket.steps if not step.result]
-    if not ticket.open or not waiting:
-        return None
+    if not ticket.open or not waiting or any(step.finding == "positive" for step in ticket.steps):
+        return None  # what it was is found
     if not any(step.result for step in ticket.steps):
         return waiting[0].seq  # 抄错 → 漏气 → 校表: the trade's own order, until something is known
     for cause in ticket.hypotheses:

@@ -24,7 +24,7 @@ from streams.notices import explain_before_bill
 from streams.opening import Case, open_case
 from streams.routing import PRIORITIES, Placement, Routing
 from streams.sla import Targets
-from streams.states import PAUSED, RESOLVED
+from streams.states import PAUSED, RESOLVED, TRANSITIONS
 from streams.swaps import recorded, witness
 from streams.tickets import Category, Episode, Estimate, Origin, State, Ticket, Urgency
 from streams.work import merge
@@ -138,7 +138,8 @@ class Rules:
         members, whole = set(members_of(flag)), whole_of(flag)
         for other in list(book.tickets.values()):
             if (
-                other.open
+                # one whose work is done waits for its callback, and ends by itself
+                State.MERGED in TRANSITIONS[other.state]
                 and not other.group
                 and other.id != ticket.id
                 and other.family == ticket.family

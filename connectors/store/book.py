@@ -47,21 +47,21 @@ def load(connection: Connection, flags: Sequence[Flag], now_ns: int) -> Book:
     for part in _chunks(points):
         _take(connection, book, watched & tickets.c.service_point_id.in_(part))
     # what turns out to be part of a whole is merged into its ticket
-    for flag in flags:
-        if whole_of(flag) and flag.status == Status.RAISED:
-            for part in _chunks(members_of(flag)):
-                _take(
-                    connection,
-                    book,
-                    tickets.c.open & (tickets.c.family == flag.family) & tickets.c.meter_id.in_(part),
-                )
-                take_belongings(connection, book, {t.id for t in book.tickets.values() if t.meter_id in part})
-    for family, whole in {(f.family, whole_of(f)) for f in flags if f.status == Status.RAISED}:
+    wholes = [flag for flag in flags if whole_of(flag) and flag.status != Status.CLEARED]
+    for flag in wholes:
+        for part in _chunks(members_of(flag)):
+            same = (tickets.c.family == flag.family) & tickets.c.meter_id.in_(part)
+            _take(connection, book, tickets.c.open & same)
+    for family, whole in {(flag.family, whole_of(flag)) for flag in wholes}:
         _take_parts(connection, book, family, whole)
     # an episode's ticket may be closed by now, or its meter may have moved to another point
     missing = {episode.ticket_id for episode in book.episodes.values()} - book.tickets.keys()
     for part in _chunks(missing):
         _take(connection, book, tickets.c.id.in_(part))
+    families = {flag.family for flag in wholes}
+    take_belongings(
+        connection, book, {t.id for t in book.tickets.values() if t.open and t.family in families}
+    )
     _take_steps(connection, book)
     book.bars = bars_in(connection)
     for part in _chunks({place for flag in flags for place in places_of(flag)}):
@@ -215,14 +215,10 @@ def _take(connection: Connection, book: Book, where: ColumnElement[bool]) -> Non
 
 
 def _take_parts(connection: Connection, book: Book, family: str, whole: str) -> None:
-    """The open tickets of a family whose meters hang on what failed as a whole, and what is on them."""
+    """The open tickets of a family whose meters hang on what failed as a whole."""
     scope, _, name = whole.partition("/")
-    if not name:
-        return
-    before = set(book.tickets)
     hangs = tickets.c.details["place"][scope].as_string() == name
     _take(connection, book, tickets.c.open & (tickets.c.family == family) & hangs)
-    take_belongings(connection, book, book.tickets.keys() - before)
 
 
 def take_belongings(connection: Connection, book: Book, ids: Iterable[str]) -> None:

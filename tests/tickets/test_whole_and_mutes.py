@@ -352,3 +352,22 @@ def test_flags_go_with_the_ticket_of_a_complaint_that_finds_its_place(store: Sto
     assert {one.flag_id for one in store.episodes(there.id)} == {"one", "two"}
     (told,) = take(store, flag("spike", "cleared", id="one", service_point_id="point-2"))
     assert told.id == there.id
+
+
+def test_work_that_is_done_stays_by_itself_when_the_whole_fails(store: Store) -> None:
+    (single,) = take(store, silent(0))
+    for state in (State.INVESTIGATING, State.IMPLEMENTED):
+        wish = Move(to=state, actor="ann")
+        store.change(single.id, lambda b, t, w=wish: move(b, t, w, Targets(), NOON), NOON)  # type: ignore[misc]
+    take(store, concentrator())
+    kept = store.ticket(single.id)
+    assert kept is not None
+    assert kept.state is State.IMPLEMENTED
+
+
+def test_flags_go_along_when_a_whole_is_first_heard_of_by_an_update(store: Store) -> None:
+    (single,) = take(store, silent(0))
+    take(store, silent(0, status="updated", at="2026-06-01T01:00:00Z"), concentrator(status="updated"))
+    (whole,) = store.tickets("open")
+    assert (whole.group, whole.id != single.id) == ("concentrator/C12", True)
+    assert {one.flag_id for one in store.episodes(whole.id)} == {"c", "s0"}

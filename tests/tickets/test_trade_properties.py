@@ -1,0 +1,402 @@
+"""Whatever happens in whatever order: only legal states, nothing lost, one open ticket for one matter."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import func, select
+
+from connectors.migrations import upgrade
+from connectors.store import Store
+from connectors.store.engine import reading
+from connectors.store.tables import outbox, ticket_history, tickets
+from connectors.store.tables_trade import audit, complaints, verdicts
+from streams.credit import Limits, Proposal, approve, booked, hold_bill, propose
+from streams.deliveries import Outcome
+from streams.heed import heed
+from streams.lifecycle import Refused
+from streams.linking import Linking
+from streams.messages import FAMILY_OF, Flag
+from streams.points import Point
+from streams.remote import STATUSES, RemoteChange
+from streams.roles import Actor, Role
+from streams.rules import Rules
+from streams.sla import Targets
+from streams.staff import Finding, Staff
+from streams.states import RESOLUTIONS, TRANSITIONS
+from streams.tend import Tend
+from streams.tickets import State, Ticket
+from streams.verdicts import judge
+from streams.wording import UNTOLD
+from tests.services.postgres import Postgres
+from tests.tickets.complaint_tools import filled
+from tests.tickets.tools import DAY, HOUR, NOON, SECOND, Turned, flag, open_by_key, sqlite_url
+
+KINDS = (
+    "spike", "misread", "continuous_flow", "gap", "silent", "tamper", "concentrator_silent", "stuck", "outage",
+)  # fmt: skip
+POINTS = 3
+SUBJECTS = ("high_bill", "misread", "meter_stopped", "staff_attitude", "gas_leak", "no_supply")
+PEOPLE = (Actor("ann", Role.BILLING), Actor("bob", Role.ADMIN))
+RULES, LINKING, TARGETS = Rules(), Linking(), Targets()
+DEED = st.integers(0, 10**9)  # a seed: what is done is drawn from it and from what is there
+
+
+class Trade:
+    """Everything that may happen to one store, each by a seed; what was refused must have changed nothing."""
+
+    def __init__(self, store: Store, clock: Turned, name: str = "", guarded: bool = True) -> None:
+        self.store, self.clock = store, clock
+        self.name = name  # of the writer: numbers of its own
+        self.guarded = guarded  # nobody else writes: a refusal can be seen to have changed nothing
+        self.staff = Staff(store, RULES, clock)
+        self.tend = Tend(store, RULES, clock)
+        self.count = 0
+        self.writes = 0  # of staff that were taken
+
+    def points(self) -> None:
+        self.store.keep_points(
+            [
+                Point(meter_id=f"m{n}", service_point_id=f"p{n}", area="a", concentrator="C1")
+                for n in range(POINTS)
+            ]
+        )
+
+    def flags(self, seed: int) -> None:
+        r = Random(seed)
+        made = [self._flag(r) for _ in range(r.randrange(1, 4))]
+        self.store.apply_flags(made, self.clock.now_ns(), RULES)
+
+    def _flag(self, r: Random) -> Flag:
+        kind, n = r.choice(KINDS), r.randrange(POINTS)
+        members = [f"m{k}" for k in range(POINTS)]
+        evidence: dict[str, Any] = {"members": members} if kind == "concentrator_silent" else {}
+        if r.random() < 0.1:
+            evidence["drill"] = True
+        drill = "drill" if evidence.get("drill") else ""
+        return flag(
+            kind, r.choice(("raised", "raised", "updated", "cleared")),
+            id=f"{FAMILY_OF[kind]}-{n}-{r.randrange(4)}{drill}", meter_id=f"m{n}", service_point_id=f"p{n}", area="a",
+            at=f"2026-06-01T00:{r.randrange(60):02d}:00Z", score=r.choice((1.0, 1.5, 2.0)),
+            commodity=r.choice(("water", "gas")), evidence=evidence, place={"concentrator": "C1"},
+        )  # fmt: skip
+
+    def complain(self, seed: int) -> None:
+        r, now = Random(seed), self.clock.now_ns()
+        self.count += 1
+        number = self.count if r.random() < 0.8 else max(1, self.count - 1)
+        made = now - r.choice((0, 0, HOUR, 3 * DAY))
+        named = r.choice((*(f"p{n}" for n in range(POINTS)), "m1", "nowhere"))
+        form = filled(
+            made,
+            now,
+            reference=f"{self.name}{number}",
+            service_point=named,
+            subject=r.choice(SUBJECTS),
+            matter="请核实",
+        )
+        self.store.take_complaint(*form, LINKING, now)
+
+    def assign(self, seed: int) -> None:
+        with reading(self.store._engine) as connection:
+            query = (
+                select(complaints.c.id).where(complaints.c.service_point_id == "").order_by(complaints.c.id)
+            )
+            lost = list(connection.execute(query).scalars())
+        if lost:
+            r = Random(seed)
+            named = f"p{r.randrange(POINTS)}"
+            with self._whole():
+                self.store.assign_complaint(r.choice(lost), named, PEOPLE[0], LINKING, self.clock.now_ns())
+
+    def work(self, seed: int) -> None:
+        """One verb of staff on one ticket."""
+        r = Random(seed)
+        known = self.store.tickets(limit=200)
+        if not known:
+            return
+        ticket, other, actor = r.choice(known), r.choice(known), r.choice(PEOPLE)
+        staff, name = self.staff, ticket.id
+        likely = sorted(TRANSITIONS[ticket.state]) or sorted(State)
+        wish = staff.wish(
+            actor,
+            {
+                "to": r.choice(likely if r.random() < 0.8 else sorted(State)), "note": "说明",
+                "verdict": r.choice(("", "confirmed", "explained", "false_alarm")), "verdict_reason": "own_habit",
+                "archive_class": r.choice(("", "metering")), "resolution": r.choice(RESOLUTIONS),
+                **r.choice(({"satisfied": True}, {"no_callback": "不在"}, {})),
+            },
+        )  # fmt: skip
+        verbs = (
+            *(partial(staff.move, actor, name, wish),) * 6,
+            partial(
+                staff.check,
+                actor,
+                name,
+                r.randrange(1, 5),
+                "结果",
+                r.choice(("positive", "negative", "unclear")),
+            ),
+            partial(staff.add_check, actor, name, "meter_test"),
+            partial(staff.hand_off, actor, name, r.choice(("operations", "marketing")), "li"),
+            partial(staff.merge, actor, name, other.id),
+            partial(staff.escalate, actor, name, "急"),
+            partial(staff.explain, actor, name, "用量属实"),
+            partial(staff.note, actor, name, r.choice(("", "记"))),
+            partial(staff.set_impact, actor, name, "vip"),
+            partial(self._money, ticket, actor, r),
+            partial(self._judge, ticket, actor, r),
+        )
+        with self._whole():
+            r.choice(verbs)()
+            self.writes += 1
+
+    def _money(self, ticket: Ticket, actor: Actor, r: Random) -> None:
+        now = self.clock.now_ns()
+        wish = Proposal(
+            method="own",
+            reason="退补",
+            quantity=5.0,
+            unit="m3",
+            amount=None,
+            currency="CNY",
+            billed=(9.0, None),
+        )
+        revision = ticket.credit.revision if ticket.credit else 0
+        verb: Any = r.choice(
+            (
+                lambda b, t: propose(b, t, wish, Limits(), actor, now),
+                lambda b, t: approve(b, t, revision, actor, "同意", now),
+                lambda b, t: booked(b, t, revision, "B1", actor, now),
+                lambda b, t: hold_bill(b, t, not t.bill_hold, actor, "争议", now),
+            )
+        )
+        self.store.change(ticket.id, verb, now, audited=(actor, "credit", ""))
+
+    def _judge(self, ticket: Ticket, actor: Actor, r: Random) -> None:
+        now, word = self.clock.now_ns(), r.choice(("confirmed", "false_alarm"))
+        flags = ticket.flag_ids[:1] if r.random() < 0.5 else ()
+        self.store.change(
+            ticket.id,
+            lambda b, t: judge(b, t, word, "own_habit", actor.name, now, flags),
+            now,
+            audited=(actor, "judged", word),
+        )
+
+    def find(self, seed: int) -> None:
+        r = Random(seed)
+        n = r.randrange(POINTS)
+        seen = Finding(
+            meter_id=f"m{n}", service_point_id=f"p{n}", kind=r.choice(KINDS[:4]), drill=r.random() < 0.5
+        )
+        with self._whole():
+            self.staff.open(PEOPLE[0], seen)
+
+    def quiet(self, seed: int) -> None:
+        r, now = Random(seed), self.clock.now_ns()
+        place, kind = (
+            f"service_point/p{r.randrange(POINTS)}",
+            r.choice(("snooze", "vacancy", "planned_outage")),
+        )
+        with self._whole():
+            self.staff.quiet(PEOPLE[0], kind, place, (), None, now + r.randrange(HOUR, 2 * DAY), "已知")
+            self.writes += 1
+
+    def tick(self, seed: int) -> None:
+        self.clock.advance(Random(seed).choice((HOUR, DAY, 6 * DAY, 40 * DAY)))
+        self.tend.tick()
+
+    def deliver(self, seed: int) -> None:
+        r, now = Random(seed), self.clock.now_ns()
+        for item in self.store.outbox_claim("desk", 5, now, 60 * SECOND):
+            done: Any = r.choice(("done", "retry", "release", "dead"))
+            self.store.outbox_settle(
+                [
+                    Outcome(
+                        item=item, verdict=done, remote_id=f"R-{item.event.ticket_id}", due_ns=now, reason="x"
+                    )
+                ],
+                now,
+            )
+
+    def hook(self, seed: int) -> None:
+        r = Random(seed)
+        known = self.store.tickets(limit=200)
+        if known:
+            ticket, other = r.choice(known), r.choice(known)
+            self.count += 1
+            change = RemoteChange(
+                desk="desk", event_id=f"{self.name}{r.randrange(30)}", at_ns=self.clock.now_ns() - r.choice((0, HOUR)),
+                status=r.choice(STATUSES), reference=ticket.id,
+                merged_into=other.id if r.random() < 0.2 and other.id != ticket.id else "",
+            )  # fmt: skip
+            self.store.take_remote(
+                change, lambda b, t, c: heed(b, t, c, TARGETS, self.clock.now_ns()), self.clock.now_ns()
+            )
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """A verb that is refused leaves everything as it was."""
+        before = fingerprint(self.store) if self.guarded else None
+        try:
+            yield
+        except (Refused, KeyError):
+            if self.guarded:
+                assert fingerprint(self.store) == before
+
+
+DEEDS = ("flags", "complain", "assign", "work", "find", "quiet", "tick", "deliver", "hook")
+
+
+def fingerprint(store: Store) -> list[tuple[Any, ...]]:
+    """What a write would change: versions of tickets, and how many rows there are."""
+    counted = [
+        select(func.count()).select_from(t) for t in (ticket_history, outbox, audit, complaints, verdicts)
+    ]
+    with reading(store._engine) as connection:
+        rows = connection.execute(
+            select(tickets.c.id, tickets.c.version, tickets.c.state).order_by(tickets.c.id)
+        )
+        return [*(tuple(row) for row in rows), *(tuple(connection.execute(one).one()) for one in counted)]
+
+
+def holds(store: Store, staff_writes: int | None = None) -> None:
+    """All that must be so, whatever has happened."""
+    found = [whole for one in store.tickets(limit=5000) if (whole := store.ticket(one.id)) is not None]
+    assert len({one.dedup_key for one in found}) == len(found)
+    assert all(len(there) == 1 for there in open_by_key(found).values())
+    verified = store.verify_audit()
+    assert (verified.faults, verified.unchained) == ((), 0)
+    for ticket in found:
+        legal(ticket)
+        assert ticket.lead_time_s is None or ticket.lead_time_s >= 0
+    with reading(store._engine) as connection:
+        taken = connection.execute(
+            select(complaints.c.id, complaints.c.ticket_id, complaints.c.lead_time_s)
+        ).all()
+        # what a desk has done itself it is not told of: the other one is
+        told = Counter(
+            connection.execute(select(outbox.c.event_id).where(outbox.c.desk == "other")).scalars()
+        )
+        twice = Counter(
+            connection.execute(select(outbox.c.event_id).where(outbox.c.desk == "desk")).scalars()
+        )
+        acts = Counter(connection.execute(select(audit.c.action)).scalars())
+    by_id = {one.id: one for one in found}
+    named = Counter(one for t in found if t.state is not State.MERGED for one in t.complaint_ids)
+    for complaint, ticket_id, lead in taken:
+        assert lead is None or lead >= 0
+        assert by_id[ticket_id].state is not State.MERGED
+        assert complaint in by_id[ticket_id].complaint_ids
+        assert named[complaint] == 1
+    assert acts["complaint.taken"] == len(taken)
+    for one in found:
+        for episode in store.episodes(one.id):
+            assert episode.flag_id in one.flag_ids
+            assert one.state is not State.MERGED
+    assert {*told.values(), *twice.values()} <= {1}
+    lines = {
+        f"{t.id}.{e.seq}" for t in found for e in t.history if e.action not in UNTOLD and not quiet_end(t, e)
+    }
+    assert lines <= told.keys()
+    assert told.keys() <= {f"{t.id}.{e.seq}" for t in found for e in t.history}
+    if staff_writes is not None:
+        assert sum(n for action, n in acts.items() if action.startswith(("ticket.", "mute."))) == staff_writes
+
+
+def quiet_end(ticket: Ticket, entry: Any) -> bool:
+    """The end of a flag whose ticket has ended itself is told to nobody."""
+    return bool(entry.action == "cleared")
+
+
+def legal(ticket: Ticket) -> None:
+    """The history leads from new to the state by moves of the table alone, without a gap."""
+    assert [line.seq for line in ticket.history] == list(range(1, ticket.version + 1))
+    state = State.NEW
+    assert ticket.history[0].after == state
+    for line in ticket.history[1:]:
+        if line.after and line.before:
+            assert line.before == state, (line, state)
+            assert line.after == line.before or State(line.after) in TRANSITIONS[state], line
+            state = State(line.after)
+    assert state is ticket.state
+
+
+class OnSqlite(RuleBasedStateMachine):
+    """One writer, everything looked at after each step."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.place = TemporaryDirectory(prefix="trade-")
+        url = sqlite_url(Path(self.place.name))
+        upgrade(url)
+        self.store = Store(url, lambda event: ["desk", "other"])
+        self.trade = Trade(self.store, Turned())
+        self.trade.points()
+
+    @rule(deeds=st.lists(st.tuples(st.sampled_from(DEEDS), DEED), min_size=1, max_size=4))
+    def some(self, deeds: Sequence[tuple[str, int]]) -> None:
+        for what, seed in deeds:
+            getattr(self.trade, what)(seed)
+
+    @rule(seeds=st.lists(DEED, min_size=1, max_size=4))
+    def staff_at_work(self, seeds: Sequence[int]) -> None:
+        for seed in seeds:
+            self.trade.work(seed)
+
+    @invariant()
+    def all_holds(self) -> None:
+        if hasattr(self, "store"):
+            holds(self.store)
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+            self.place.cleanup()
+
+
+OnSqlite.TestCase.settings = settings(
+    max_examples=8,
+    stateful_step_count=12,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+TestOnSqlite = OnSqlite.TestCase
+
+
+def test_three_writers_at_once_on_postgresql(postgres: Postgres) -> None:
+    """Three threads with stores of their own do what they like to the same three points."""
+    url = postgres.new_database()
+    upgrade(url)
+    clock = Turned(NOON)
+    stores = [Store(url, lambda event: ["desk", "other"]) for _ in range(3)]
+    writers = [Trade(store, clock, f"w{n}-", guarded=False) for n, store in enumerate(stores)]
+    writers[0].points()
+
+    def write(n: int) -> None:
+        r = Random(n)
+        for _ in range(70):
+            what = r.choice((*DEEDS, "work", "work", "work", "flags"))
+            with suppress(Refused, KeyError):
+                getattr(writers[n], what)(r.randrange(10**9))
+
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(write, range(3)))
+        holds(stores[0])
+        assert sum(one.writes for one in writers) > 20
+    finally:
+        for store in stores:
+            store.close()

@@ -82,6 +82,19 @@ def test_the_first_read_of_the_new_meter_is_a_line_of_history(
     assert (found.kind, found.lead_flag_id) == ("high_usage", "golden")
 
 
+@pytest.mark.parametrize(("at", "opens"), [("2026-06-02T00:00:00Z", False), ("2026-05-31T00:00:00Z", True)])
+def test_an_interval_meter_says_no_read_only_that_it_is_another(
+    store: Store, swapped: Ticket, at: str, opens: bool
+) -> None:
+    told = {"detector": "intervals", "interval_before": 0.5, "interval_now": 0.1}
+    store.apply_flags([read(observed=0.1, expected=0.5, evidence=told, at=at)], NOON + DAY, RULES)
+    assert len(store.tickets()) == (2 if opens else 1)
+    found = store.ticket(swapped.id)
+    assert found is not None
+    if not opens:
+        assert found.history[-1].note == "B2"
+
+
 @pytest.mark.parametrize(
     "other",
     [

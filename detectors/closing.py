@@ -63,15 +63,15 @@ def median_of(values: F8, n: int) -> float:
 
 
 @kernel
-def _general(values: F4, order: NDArray[np.int64], c: int, start: int, stop: int) -> float:
-    column = np.empty(stop - start)
+def _gather(values: F4, order: NDArray[np.int64], c: int, start: int, stop: int, column: F8) -> int:
+    """The known numbers of a column, of the rows start … stop − 1 in order, into ``column``; how many they are."""
     count = 0
     for i in range(start, stop):
         x = values[order[i], c]
         if x == x:
             column[count] = x
             count += 1
-    return median_of(column, count)
+    return count
 
 
 @kernel
@@ -97,17 +97,15 @@ def shared(values: F4, order: NDArray[np.int64], key: NDArray[np.int64], wide: N
                 last = first
                 while last < stop and key[order[last]] == key[order[first]]:
                     last += 1
-                count = 0
-                for i in range(first, last):
-                    x = values[order[i], c]
-                    if x == x:
-                        column[count] = x
-                        count += 1
+                count = _gather(values, order, c, first, last, column)
                 if count > PEERS:
                     middle = median_of(column, count)
                 else:
                     if not asked:
-                        general, asked = _general(values, order, c, start, stop), True
+                        general, asked = (
+                            median_of(column, _gather(values, order, c, start, stop, column)),
+                            True,
+                        )
                     middle = general
                 for i in range(first, last):
                     out[order[i], c] = middle

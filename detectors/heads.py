@@ -72,9 +72,8 @@ class Heads:
 LEAN = {"spike": 0.4, "leak": -0.3, "stuck": 0.2, "low_usage": -0.5}
 
 
-@lru_cache(
-    maxsize=64
-)  # it is asked for at every watermark, and never changes: heads are compared by identity
+# Asked for at every watermark, and never changes: heads are compared by identity.
+@lru_cache(maxsize=64)
 def _lines(heads: Heads, budget: float) -> NDArray[np.float64]:
     lean = np.array([LEAN.get(name, 0.0) for name in heads.names])
     low, high = -10.0, 20.0
@@ -84,8 +83,7 @@ def _lines(heads: Heads, budget: float) -> NDArray[np.float64]:
             low = middle
         else:
             high = middle
-    told: NDArray[np.float64] = high + lean
-    return told
+    return high + lean
 
 
 def read(told: Mapping[str, Any]) -> Heads:

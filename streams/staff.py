@@ -30,6 +30,23 @@ _SCOPES = ("meter", "service_point", "area", "line", "transformer", "concentrato
 _LONGEST_NS = 366 * 86_400 * NS
 
 
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """The rules for what a person has seen: it becomes work now, or nothing at all."""
+
+    rules: Rules
+
+    def apply(self, book: Book, flag: Flag, now_ns: int) -> None:
+        """Fold the finding in. Raises Refused where the place is muted: nothing waits that nobody knows of."""
+        if flag.id in book.episodes:
+            raise Refused(
+                f"expected a finding that is new, got one told of already: {book.episodes[flag.id].ticket_id}"
+            )
+        self.rules.apply(book, flag, now_ns)
+        if flag.id not in book.episodes:
+            raise Refused(f"expected a place that is not muted, got {point_of(flag)}: see its mutes")
+
+
 class StaffStore(Protocol):
     """What is asked of the store."""
 
@@ -43,7 +60,13 @@ class StaffStore(Protocol):
         audited: tuple[Actor, str, str] | None = None,
     ) -> Ticket: ...
 
-    def apply_flags(self, flags: Sequence[Flag], now_ns: int, rules: Rules) -> list[Ticket]: ...
+    def apply_flags(
+        self,
+        flags: Sequence[Flag],
+        now_ns: int,
+        rules: ByHand,
+        audited: tuple[Actor, str, str] | None = None,
+    ) -> list[Ticket]: ...
 
     def put_mute(self, mute: Mute, actor: Actor, now_ns: int) -> None: ...
 
@@ -218,12 +241,9 @@ class Staff:
             area=finding.area,
             commodity=finding.commodity,
         )
-        rules = self._rules.by_hand(actor.name)
-        changed = self._store.apply_flags([flag], now, rules)
-        found = next((ticket for ticket in changed if flag.id in ticket.flag_ids), None)
-        if found is None:
-            raise Refused(f"expected a place that is not muted, got {point_of(flag)}: see its mutes")
-        return found
+        rules = ByHand(self._rules.by_hand(actor.name))
+        changed = self._store.apply_flags([flag], now, rules, (actor, "opened", finding.note))
+        return next(ticket for ticket in changed if flag.id in ticket.flag_ids)
 
     def quiet(
         self,

@@ -97,11 +97,19 @@ class Store(
         """Give all connections back."""
         self._engine.dispose()
 
-    def apply_flags(self, flags: Sequence[Flag], now_ns: int, rules: Rules) -> list[Ticket]:
+    def apply_flags(
+        self,
+        flags: Sequence[Flag],
+        now_ns: int,
+        rules: Rules,
+        audited: tuple[Actor, str, str] | None = None,
+    ) -> list[Ticket]:
         """Fold flag events in, in their order, in one transaction; return the tickets that changed.
 
         Tickets, their history and the outbox are written together or not at all. An event
         that was folded in before changes nothing.
+
+        audited : of what a person has seen: who, what it is called, and why; a row of the audit log a flag
         """
 
         def work(connection: Connection) -> list[Ticket]:
@@ -109,6 +117,10 @@ class Store(
             for flag in flags:
                 rules.apply(book, flag, now_ns)
             save(connection, book, now_ns, self._wanted_by)
+            if audited is not None:
+                actor, action, reason = audited
+                for ticket_id in dict.fromkeys(book.episodes[flag.id].ticket_id for flag in flags):
+                    audit.add(connection, now_ns, actor, f"ticket.{action}", f"ticket/{ticket_id}", reason)
             return [book.tickets[key] for key in book.changed_tickets]
 
         return self._transaction(work) if flags else []

@@ -369,8 +369,8 @@ class OnSqlite(RuleBasedStateMachine):
 
 
 OnSqlite.TestCase.settings = settings(
-    max_examples=8,
-    stateful_step_count=12,
+    max_examples=50,
+    stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,

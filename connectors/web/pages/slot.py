@@ -28,6 +28,8 @@ class Slot:
         self._changed = changed
         self._ticket: Ticket | None = None
         self._typing: Tag | None = None  # where a form is open
+        # what is drawn: a button that is replaced by its like may lose a click
+        self._drawn: tuple[Ticket | None, str] | None = None
         self.element = Tag(
             "section", look=f"slot {self.name}", aria_label=view.say(self.title) if self.title else ""
         )
@@ -37,12 +39,13 @@ class Slot:
     def show(self, ticket: Ticket) -> None:
         """Show a ticket; while a form is open what stands there stays."""
         self._ticket = ticket
-        if self._typing is None:
+        if self._typing is None and self._drawn != (ticket, self._view.local.zone):
             self.draw()
 
     def draw(self) -> None:
         """Draw it, without a form."""
         self._typing = None
+        self._drawn = (self._ticket, self._view.local.zone)
         self.element.clear()
         if self._ticket is not None:
             with self.element:
@@ -61,9 +64,10 @@ class Slot:
             answer = await self._view.door.post(path, body(values))
             why = self.refused(answer)
             if not why:
-                self._typing = None
+                self._typing = self._drawn = None
                 await self._changed()
-                self.draw()
+                if self._drawn is None:
+                    self.draw()
             return why
 
         if self._typing is not None and self._typing is not where:

@@ -32,9 +32,9 @@ from detectors.base import State
 from detectors.batch import Records
 from detectors.features import NAMES
 from detectors.heads import NONE
-from streams.bank import BankConfig
 from streams.programs.replay import Replay
 from streams.settings import load as load_settings
+from streams.state.bank import BankConfig
 
 SETS = ("water_homes", "power_sites", "gas_sites")
 KINDS: dict[str, tuple[str, ...]] = {

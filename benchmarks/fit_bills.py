@@ -23,9 +23,9 @@ from connectors.registry_csv import read_registry
 from detectors import HighLow, Intervals
 from detectors.base import State
 from detectors.batch import Batch, Records
-from streams.bank import BankConfig
 from streams.programs.replay import Replay
 from streams.settings import load as load_settings
+from streams.state.bank import BankConfig
 
 FITS = (1.0, 4.0)  # false flags per 1,000 periods between which the line is drawn
 CUTS = np.arange(1.0, 7.01, 0.1)

@@ -25,15 +25,15 @@ import numpy as np
 
 from benchmarks.measure import cpu_seconds, resident_bytes, table
 from streams import detect
-from streams.bank import BankConfig
 from streams.columns import Columns, Registry, encode, encode_control
 from streams.keeper import Keeper
 from streams.messages import READINGS
-from streams.partition import Partition
 from streams.programs import compose
 from streams.registry import Meter, partition_of
 from streams.settings import Settings
 from streams.settings import load as load_settings
+from streams.state.bank import BankConfig
+from streams.state.partition import Partition
 from streams.topology import build
 
 METERS = 1_000_000

@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 from benchmarks.measure import table
 from benchmarks.sets import DEMO, ROOT, SETS
 from detectors.batch import METER
-from streams.constants import Sizes
 from streams.programs import compose
 from streams.settings import load as load_settings
-from streams.slots import Slots
+from streams.state.constants import Sizes
+from streams.state.slots import Slots
 
 DATA = ROOT.parent / "shared" / "data"
 METERS = 10_000

@@ -23,7 +23,7 @@ from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.store.search import Wanted
 from streams.messages import NS, Flag
-from streams.rules import Rules
+from streams.trade.rules import Rules
 from tests.services.postgres import Postgres
 
 TICKETS = 100_000

@@ -50,18 +50,18 @@ from benchmarks.year_staff import People, key_of
 from connectors.migrations import upgrade
 from connectors.store import Store
 from streams.messages import NS
-from streams.points import Point
+from streams.papers.spans import days
 from streams.programs import policies
 from streams.programs.complaints import make_reception
 from streams.programs.reports import ReportDesk
 from streams.programs.verdicts import VerdictDesk
-from streams.roles import Actor, Role
 from streams.settings import Settings
-from streams.spans import days
-from streams.staff import Staff
-from streams.tend import Tend
 from streams.ticket_sections import TicketsSettings
-from streams.tickets import State, Ticket
+from streams.trade.points import Point
+from streams.trade.roles import Actor, Role
+from streams.trade.staff import Staff
+from streams.trade.tend import Tend
+from streams.trade.tickets import State, Ticket
 
 DATA = ROOT.parent / "shared" / "data"
 SETS = "water_homes,power_homes,gas_sites"

@@ -1,6 +1,6 @@
 """The people of a simulated year: they work on the tickets that the product shows them, and write down what they did.
 
-Each act is a verb of ``streams.staff``; one that the trade forbids by then (the ticket has come back meanwhile)
+Each act is a verb of ``streams.trade.staff``; one that the trade forbids by then (the ticket has come back meanwhile)
 changes nothing and is no line of the generator's file.
 """
 
@@ -11,12 +11,12 @@ from random import Random
 from typing import Any
 
 from benchmarks.year_plan import DAY, HOUR, Deed
-from streams.lifecycle import Refused
 from streams.programs.verdicts import VerdictDesk
-from streams.roles import Actor, Role
-from streams.staff import Finding, Staff
-from streams.states import PAUSED, RESOLVED
-from streams.tickets import Ticket
+from streams.trade.lifecycle import Refused
+from streams.trade.roles import Actor, Role
+from streams.trade.staff import Finding, Staff
+from streams.trade.states import PAUSED, RESOLVED
+from streams.trade.tickets import Ticket
 
 WANG, LI, CRM = Actor("wang", Role.OPERATOR), Actor("li", Role.OPERATOR), Actor("crm", Role.COMPLAINTS)
 _ARCHIVE = {"confirmed": "metering", "explained": "explained", "false_alarm": "false_alarm"}

@@ -8,10 +8,10 @@ import logging
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from streams.bars import LEAST, Policy, Suggestion, suggest
 from streams.clock import Clock
 from streams.messages import NS
 from streams.ports import PortError
+from streams.trade.bars import LEAST, Policy, Suggestion, suggest
 
 log = logging.getLogger(__name__)
 

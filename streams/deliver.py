@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from streams.clock import Clock
-from streams.deliveries import DisabledDesk, OutboxItem, Outcome
 from streams.lease import Lease
 from streams.log_desk import LogDesk, wanted_by
 from streams.messages import NS
 from streams.ports import Desk, Gone, Rejected, Unavailable
+from streams.trade.deliveries import DisabledDesk, OutboxItem, Outcome
 
 __all__ = ["DeliverConfig", "Deliverer", "LogDesk", "OutboxStore", "wanted_by"]
 

@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from streams.clock import Clock
 from streams.messages import Flag, Status
 from streams.ports import Rejected
-from streams.rules import Rules
-from streams.tickets import Ticket
+from streams.trade.rules import Rules
+from streams.trade.tickets import Ticket
 
 __all__ = ["Dispatcher", "Handled", "Rules", "TicketStore", "clean", "tidy"]
 

@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 from faust.types import TP
 
-from streams.bank import BankConfig, Outcome
-from streams.checkpoint import highest_epoch
 from streams.dead_letters import dead_letter
 from streams.messages import DEAD_LETTERS, FLAGS, READINGS
-from streams.partition import Partition, Sends
 from streams.ports import Log
+from streams.state.bank import BankConfig, Outcome
+from streams.state.checkpoint import highest_epoch
+from streams.state.partition import Partition, Sends
 from streams.topology import Topology, commit
 
 log = logging.getLogger(__name__)

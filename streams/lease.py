@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from streams.clock import Clock
-from streams.deliveries import OutboxItem
 from streams.messages import NS
 from streams.ports import PortError
+from streams.trade.deliveries import OutboxItem
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from streams.deliveries import TicketEvent, cloud_event
 from streams.messages import TICKETS
 from streams.ports import Desk, Log
+from streams.trade.deliveries import TicketEvent, cloud_event
 
 #: what says that a record's value is a whole CloudEvent (Kafka protocol binding 1.0.2, structured mode)
 STRUCTURED = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)

@@ -13,11 +13,11 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from streams.bank import Bank
-from streams.points import Point
 from streams.ports import PortError
 from streams.registry import Meter
-from streams.slots import BETWEEN
+from streams.state.bank import Bank
+from streams.state.slots import BETWEEN
+from streams.trade.points import Point
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from streams.messages import Flag, RawMessage, Reject
 
 if TYPE_CHECKING:
     from streams.columns import Columns
-    from streams.deliveries import TicketEvent
+    from streams.trade.deliveries import TicketEvent
 
 __all__ = [
     "Decoded",

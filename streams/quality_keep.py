@@ -15,12 +15,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.bank import Bank
 from streams.clock import Clock
 from streams.messages import Counts
 from streams.ports import PortError
-from streams.quality import FIELDS
-from streams.slots import BETWEEN
+from streams.state.bank import Bank
+from streams.state.quality import FIELDS
+from streams.state.slots import BETWEEN
 
 log = logging.getLogger(__name__)
 

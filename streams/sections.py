@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from streams.roles import LOCAL, RESERVED, Role
 from streams.section import Section, is_loopback, url_of
+from streams.trade.roles import LOCAL, RESERVED, Role
 
 _SHORTEST = 16  # characters of a token
 

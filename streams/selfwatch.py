@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from streams.clock import Clock
-from streams.deliveries import Counts, DisabledDesk, Heartbeat
 from streams.messages import NS, Flag, Status
 from streams.ports import PortError
-from streams.rules import Rules
-from streams.tickets import Episode, Ticket, iso
+from streams.trade.deliveries import Counts, DisabledDesk, Heartbeat
+from streams.trade.rules import Rules
+from streams.trade.tickets import Episode, Ticket, iso
 from streams.watch import Finding, View, WatchConfig, judge, succeeded
 
 __all__ = ["FAMILY", "METER", "SelfWatch", "WatchConfig", "WatchStore"]

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         {}, description="parameters by detector, e.g. high_low.high = 2.5"
     )
     sizes: dict[str, float] = Field(
-        {}, description="what is small enough to leave alone, see streams/constants.py"
+        {}, description="what is small enough to leave alone, see streams/state/constants.py"
     )
     history: HistorySettings = HistorySettings()
     influx: InfluxSettings = InfluxSettings()

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 from faust.types import TP
 
-from streams.complaint_form import FIELDS, PERSONAL
-from streams.complaints import Faults
 from streams.dead_letters import dead_letter
 from streams.in_order import InOrder
 from streams.messages import COMPLAINTS, DEAD_LETTERS
 from streams.ports import Log, Rejected, Unavailable
-from streams.reception import Reception
 from streams.topology import App, commit, raw_topic
+from streams.trade.complaint_form import FIELDS, PERSONAL
+from streams.trade.complaints import Faults
+from streams.trade.reception import Reception
 
 log = logging.getLogger(__name__)
 

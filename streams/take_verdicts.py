@@ -12,17 +12,17 @@ from typing import Any, Protocol
 import msgspec
 from faust.types import TP
 
-from streams.book import Book
 from streams.clock import Clock
 from streams.dead_letters import dead_letter
 from streams.in_order import InOrder
-from streams.judged import VerdictIn
-from streams.lifecycle import Refused
 from streams.messages import DEAD_LETTERS, VERDICTS
 from streams.ports import Log, Rejected, Unavailable
-from streams.tickets import Ticket
 from streams.topology import Topology, commit, raw_topic
-from streams.verdicts import judge
+from streams.trade.book import Book
+from streams.trade.judged import VerdictIn
+from streams.trade.lifecycle import Refused
+from streams.trade.tickets import Ticket
+from streams.trade.verdicts import judge
 
 log = logging.getLogger(__name__)
 

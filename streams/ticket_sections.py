@@ -9,9 +9,9 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from streams.routing import PRIORITIES
 from streams.section import Section
-from streams.states import Category
+from streams.trade.routing import PRIORITIES
+from streams.trade.states import Category
 from streams.zones import transitions
 
 T = TypeVar("T")

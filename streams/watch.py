@@ -21,9 +21,9 @@ from typing import Any
 
 import msgspec
 
-from streams.deliveries import DisabledDesk, Heartbeat
 from streams.messages import NS
-from streams.tickets import iso
+from streams.trade.deliveries import DisabledDesk, Heartbeat
+from streams.trade.tickets import iso
 
 
 @dataclass(frozen=True, slots=True)

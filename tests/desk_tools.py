@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, Page, expect
 
-from streams.roles import Role
+from streams.trade.roles import Role
 from tests.browser_tools import WIDE, opened, speak
 from tests.faults.site import Site
 from tests.services.process import LOOPBACK, wait_until

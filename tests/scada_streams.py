@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from streams.bank import STEP
 from streams.messages import Flag, Mark, Quality
 from streams.registry import Meter
+from streams.state.bank import STEP
 from tests import naive
 from tests.streams_of_readings import HOUR, MINUTE, NS, Row, Stream, instant
 from tests.test_detectors import expected, told, validated

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors.base import Detector
-from streams.bank import Bank, BankConfig, Outcome
 from streams.columns import Columns, from_rows
 from streams.messages import Kind, Mark, Quality, Source
 from streams.ports import Rows
 from streams.programs import compose
 from streams.registry import Meter
 from streams.settings import load as load_settings
+from streams.state.bank import Bank, BankConfig, Outcome
 
 NS = 1_000_000_000
 MINUTE, HOUR, DAY = 60 * NS, 3600 * NS, 86400 * NS

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from detectors.daybook import DAYS, MEAN
 from detectors.hours import HOURS
-from streams.bank import NEVER, Bank, Outcome
-from streams.dump import canonical
-from streams.episodes import Episode, Episodes, Found, flag_id, iso
 from streams.messages import Kind, Mark, Quality
-from streams.recent import KEEP, Recent
 from streams.registry import Meter
-from streams.slots import BETWEEN, MOST_COHORTS
+from streams.state.bank import NEVER, Bank, Outcome
+from streams.state.dump import canonical
+from streams.state.episodes import Episode, Episodes, Found, flag_id, iso
+from streams.state.recent import KEEP, Recent
+from streams.state.slots import BETWEEN, MOST_COHORTS
 from tests.books import book_of
 from tests.streams_of_readings import (
     DAY,

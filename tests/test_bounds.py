@@ -17,10 +17,10 @@ from streams.keeper import Kept
 from streams.messages import Flag
 from streams.open_tickets import MOST, MOST_BYTES, TicketOpener
 from streams.ports import Unavailable
-from streams.rules import Rules
 from streams.settings import load
-from streams.tickets import Ticket
 from streams.topology import build
+from streams.trade.rules import Rules
+from streams.trade.tickets import Ticket
 from tests.memory_log import MemoryLog
 from tests.tickets.tools import flag
 

@@ -15,7 +15,7 @@ from streams.programs import compose
 from streams.programs.explain_config import explain
 from streams.registry import Meter
 from streams.settings import load
-from streams.working_time import Calendar
+from streams.trade.working_time import Calendar
 from tests.streams_of_readings import DAY, HOUR, Row, Stream, feed, instant, make_bank
 
 BUDGETS = (0.25, 0.5, 1.0, 2.0, 5.0, 20.0)

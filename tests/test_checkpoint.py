@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from detectors import ContinuousFlow, HighLow, Intervals, Spike, default
 from detectors.base import BLOCK, Column, Detector
-from streams.bank import Bank, BankConfig, Outcome
-from streams.checkpoint import FORMAT, CheckpointError, Draft, Ledger, restore
 from streams.columns import Registry, Tick, encode, encode_control
-from streams.dump import canonical
-from streams.episodes import Episode
-from streams.partition import Partition
 from streams.registry import Meter
-from streams.slots import BETWEEN
+from streams.state.bank import Bank, BankConfig, Outcome
+from streams.state.checkpoint import FORMAT, CheckpointError, Draft, Ledger, restore
+from streams.state.dump import canonical
+from streams.state.episodes import Episode
+from streams.state.partition import Partition
+from streams.state.slots import BETWEEN
 from tests.streams_of_readings import DAY, HOUR, Row, as_columns, examples, feed, instant, make_bank, streams
 
 CONFIG = BankConfig(default())

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from streams import causes, wording
-from streams.routing import DEPARTMENTS
-from streams.tickets import Estimate, HistoryEntry
+from streams.trade import causes, wording
+from streams.trade.routing import DEPARTMENTS
+from streams.trade.tickets import Estimate, HistoryEntry
 from tests.tickets.tools import MemoryStore, golden
 
 ROOT = Path(__file__).parents[1]
@@ -38,18 +38,18 @@ def constants(path: Path) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize(
     "module",
     [
-        "streams/wording.py",
-        "streams/causes.py",
-        "streams/routing.py",
-        "streams/report_words.py",
-        "streams/verdicts.py",
-        "streams/bars.py",
-        "streams/answer_words.py",
+        "streams/trade/wording.py",
+        "streams/trade/causes.py",
+        "streams/trade/routing.py",
+        "streams/papers/report_words.py",
+        "streams/trade/verdicts.py",
+        "streams/trade/bars.py",
+        "streams/trade/answer_words.py",
         "connectors/web/words.py",
-        "streams/pack_words.py",
-        "streams/conclusion.py",
-        "streams/document.py",
-        "streams/evidence_words.py",
+        "streams/papers/pack_words.py",
+        "streams/papers/conclusion.py",
+        "streams/papers/document.py",
+        "streams/papers/evidence_words.py",
     ],
 )
 def test_no_chinese_text_has_ascii_punctuation(module: str) -> None:

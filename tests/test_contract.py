@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from detectors import Balance, GasFlow, NightMinimum, Rate, Transformer
 from detectors.base import FINDING, ROOM, Detector
-from streams.bank import Bank, Outcome
-from streams.checkpoint import Ledger, restore
-from streams.dump import canonical
-from streams.intake import place, prepare
 from streams.messages import Flag, Kind
 from streams.registry import Meter
-from streams.sentinels import error_codes
+from streams.state.bank import Bank, Outcome
+from streams.state.checkpoint import Ledger, restore
+from streams.state.dump import canonical
+from streams.state.intake import place, prepare
+from streams.state.sentinels import error_codes
 from tests.books import assert_book_scaled
 from tests.scada_streams import with_plant
 from tests.streams_of_readings import (

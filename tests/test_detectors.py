@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from detectors import HighLow, Intervals, Spike
 from detectors.base import Column, Detector, State
 from detectors.batch import SENTINEL, SWAPPED, TRUE_UP, Batch, Records
-from streams.bank import STEP
-from streams.constants import Sizes, constants
 from streams.messages import Flag, Kind, Mark, Quality
 from streams.registry import Meter
-from streams.sentinels import error_codes
+from streams.state.bank import STEP
+from streams.state.constants import Sizes, constants
+from streams.state.sentinels import error_codes
 from tests import naive
 from tests.naive.high_low import Days, judge_days, periods
 from tests.naive.intervals import Intervals as NaiveIntervals

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from detectors import Balance, Detector, GasFlow, Intervals, NightMinimum
-from streams.bank import STEP
 from streams.messages import Flag
 from streams.registry import Meter
+from streams.state.bank import STEP
 from tests import naive
 from tests.naive import districts as twins
 from tests.naive.gas import Gas, Home

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from streams.bank import Bank, Outcome
-from streams.dump import canonical
 from streams.registry import Meter
+from streams.state.bank import Bank, Outcome
+from streams.state.dump import canonical
 from tests.streams_of_readings import DAY, HOUR, Row, feed, instant, make_bank
 
 START = instant("2024-01-01")

@@ -11,11 +11,11 @@ import pytest
 from detectors import Intervals
 from detectors.base import FINDING, ROOM
 from detectors.batch import CORRECTION, FIRST, LATE, OK, SUSPECT, Batch
-from streams.bank import Bank
-from streams.intake import place, prepare
 from streams.messages import Mark
-from streams.outcome import Outcome
 from streams.registry import Meter
+from streams.state.bank import Bank
+from streams.state.intake import place, prepare
+from streams.state.outcome import Outcome
 from tests.streams_of_readings import HOUR, Row, as_columns, feed, instant, make_bank
 
 START = instant("2024-01-01")

@@ -23,10 +23,10 @@ from detectors.daybook import MEAN
 from detectors.features import NAMES
 from detectors.habit import HABIT
 from detectors.heads import NONE, Heads, shares, weigh
-from streams.bank import STEP
 from streams.messages import Flag
 from streams.programs import compose
 from streams.registry import Meter
+from streams.state.bank import STEP
 from tests.books import book_of
 from tests.naive.habit import Book, Figures, close, leaf
 from tests.streams_of_readings import (

@@ -21,12 +21,12 @@ from connectors.store import Store
 from connectors.web.app import WebConfig, make_app
 from connectors.web.server import serve
 from connectors.web.sources import Sources
-from streams.deliveries import Outcome
 from streams.programs.desks import check_desks, make_inbox
-from streams.rules import Rules
 from streams.settings import ConfigError, Settings
-from streams.sla import Targets
-from streams.tickets import State, Ticket, iso
+from streams.trade.deliveries import Outcome
+from streams.trade.rules import Rules
+from streams.trade.sla import Targets
+from streams.trade.tickets import State, Ticket, iso
 from tests.services.postgres import Postgres
 from tests.tickets.helpdesks import work
 from tests.tickets.tools import DAY, HOUR, MINUTE, NOON, SECOND, Turned, golden, sqlite_url

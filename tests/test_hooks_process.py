@@ -12,7 +12,7 @@ import httpx
 
 from connectors.migrations import upgrade
 from connectors.store import Store
-from streams.rules import Rules
+from streams.trade.rules import Rules
 from tests.faults.site import Site
 from tests.services.process import LOOPBACK, wait_until
 from tests.tickets.tools import NOON, golden

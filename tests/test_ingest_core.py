@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import Intervals
-from streams.bank import BankConfig
 from streams.columns import NO_DIGEST, Columns, Tick, decode
 from streams.gather import MOST_ROWS, Delivery, Gather, Gathered, digest
 from streams.ingest import Ingest
 from streams.messages import DEAD_LETTERS, READINGS, REGISTRY, DeadLetter, Kind, Mark, RawMessage, Reject
-from streams.partition import Partition
 from streams.ports import Decoded, Rejected
 from streams.roster import Roster
+from streams.state.bank import BankConfig
+from streams.state.partition import Partition
 from tests.memory_log import MemoryLog
 from tests.streams_of_readings import HOUR, NS, examples, instant
 

@@ -13,14 +13,14 @@ from hypothesis import assume, given
 from detectors import Estimates, Intervals, Sentinels
 from detectors.base import FINDING, ROOM
 from detectors.batch import BAD, SURE, TRUE_UP, WEAK, Batch
-from streams.constants import Sizes
-from streams.intake import place, prepare
 from streams.messages import Flag, Mark
-from streams.outcome import Outcome
 from streams.programs import compose
 from streams.registry import Meter
-from streams.sentinels import error_codes
 from streams.settings import load
+from streams.state.constants import Sizes
+from streams.state.intake import place, prepare
+from streams.state.outcome import Outcome
+from streams.state.sentinels import error_codes
 from tests.naive.marks import estimates, sentinels
 from tests.streams_of_readings import (
     DAY,

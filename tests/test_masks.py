@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.masks import (
+from streams.trade.masks import (
     mask_address,
     mask_email,
     mask_name,

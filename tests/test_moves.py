@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from detectors import ContinuousFlow, Intervals, Spike, default
 from detectors.base import Detector
-from streams import moves, partition
-from streams.bank import Bank, BankConfig, Outcome
 from streams.columns import Arrive, Depart, Expect, Registry, decode, encode, encode_control
-from streams.dump import canonical
-from streams.handover import install, release
 from streams.messages import Kind
-from streams.partition import Partition
 from streams.registry import Meter
+from streams.state import moves, partition
+from streams.state.bank import Bank, BankConfig, Outcome
+from streams.state.dump import canonical
+from streams.state.handover import install, release
+from streams.state.partition import Partition
 from tests.streams_of_readings import DAY, HOUR, Row, as_columns, examples, feed, instant, make_bank
 
 START = instant("2024-01-01")

@@ -15,7 +15,7 @@ from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.store.engine import writing
 from streams.cli import app
-from streams.linking import Linking
+from streams.trade.linking import Linking
 from tests.tickets.complaint_tools import filled
 from tests.tickets.test_complaint_store import home, put_points
 from tests.tickets.tools import NOON

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from detectors import Intervals
-from streams.bank import Outcome
 from streams.place_keep import PlaceKeep
-from streams.points import Point
 from streams.registry import Meter
+from streams.state.bank import Outcome
+from streams.trade.points import Point
 from tests.mqtt_tools import until
 from tests.streams_of_readings import make_bank
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 
 from detectors import Detector, Frozen, Intervals, Limits, Rate, Voltage
-from streams.bank import Outcome
 from streams.messages import Flag, Quality
 from streams.registry import Meter
+from streams.state.bank import Outcome
 from tests.naive import points as naive_points
 from tests.scada_streams import START, alone, assert_agree, gauges, of_each, samples
 from tests.streams_of_readings import DAY, HOUR, MINUTE, NS, Row, Stream, examples, feed, instant, make_bank

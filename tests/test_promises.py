@@ -14,9 +14,9 @@ import pytest
 import detectors
 from detectors import CATALOGUE, Intervals, default
 from detectors.base import ROOM, Detector
-from streams.bank import Outcome
 from streams.messages import FAMILY_OF, Mark, Quality
 from streams.registry import Meter
+from streams.state.bank import Outcome
 from tests.streams_of_readings import HOUR, MINUTE, Row, Stream, as_columns, feed, instant
 from tests.test_contract import make_bank
 

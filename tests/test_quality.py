@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from streams.bank import Bank
 from streams.cli import app
 from streams.messages import Flag, Quality
-from streams.quality import by_area, by_meter, write_quality
 from streams.registry import Meter
+from streams.state.bank import Bank
+from streams.state.quality import by_area, by_meter, write_quality
 from tests.streams_of_readings import DAY, HOUR, MINUTE, Row, feed, instant, make_bank
 
 START = instant("2024-03-01")

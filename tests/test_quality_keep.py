@@ -11,12 +11,12 @@ import pytest
 
 from connectors.migrations import upgrade
 from connectors.store import Store
-from streams.bank import Bank
 from streams.clock import SystemClock
 from streams.messages import Counts
 from streams.ports import Unavailable
 from streams.quality_keep import QualityKeep
 from streams.registry import Meter
+from streams.state.bank import Bank
 from tests.streams_of_readings import HOUR, Row, feed, instant, make_bank
 from tests.web_tools import Place, filled, talking
 

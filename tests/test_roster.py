@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import Intervals
-from streams.bank import BankConfig
 from streams.columns import Columns, Control, Depart, Expect, Registry, decode, encode
 from streams.messages import READINGS, REGISTRY, Kind
-from streams.partition import Partition
 from streams.ports import Unavailable
 from streams.registry import Meter, partition_of
 from streams.roster import CHUNK, Roster
+from streams.state.bank import BankConfig
+from streams.state.partition import Partition
 from tests.memory_log import MemoryLog
 from tests.streams_of_readings import HOUR, Row, as_columns, examples, instant
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 
 from detectors.base import Selective
-from streams.handover import install, release
 from streams.registry import Meter
+from streams.state.handover import install, release
 from tests.streams_of_readings import HOUR, Row, examples, instant
 from tests.test_contract import Log, dumped, logs, make_bank, play
 

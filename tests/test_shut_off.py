@@ -14,10 +14,10 @@ from connectors.payloads.native import Native
 from detectors import Intervals, ShutOff, Tampering
 from detectors.batch import OUTAGE, RESTORED, TAMPERED, UNTAMPERED, VALVE_CLOSED, VALVE_OPEN
 from streams.columns import Columns, decode, encode, from_rows
-from streams.events import events_of
 from streams.messages import Flag, RawMessage, Source
-from streams.outcome import Outcome
 from streams.registry import Meter
+from streams.state.events import events_of
+from streams.state.outcome import Outcome
 from tests.naive.shut import shut_off, tampering
 from tests.streams_of_readings import (
     DAY,

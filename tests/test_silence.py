@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import Intervals, Silence
-from streams.bank import STEP, Bank, Outcome
 from streams.messages import Flag, Mark
 from streams.registry import Meter
+from streams.state.bank import STEP, Bank, Outcome
 from tests.naive.silence import Heard, look_around
 from tests.streams_of_readings import DAY, HOUR, NS, Row, Stream, examples, feed, instant, make_bank, streams
 from tests.test_detectors import assert_same, run, validated

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import Intervals, SumCheck
-from streams.bank import Bank
-from streams.checkpoint import Ledger, restore
-from streams.handover import install, release
 from streams.messages import Flag, Kind
 from streams.registry import Meter
+from streams.state.bank import Bank
+from streams.state.checkpoint import Ledger, restore
+from streams.state.handover import install, release
 from tests.naive.intervals import Intervals as NaiveIntervals
 from tests.naive.sum_check import sum_check
 from tests.streams_of_readings import (

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import Interruptions, Intervals, Transformer
-from streams.bank import Outcome
 from streams.messages import Flag
 from streams.registry import Meter
+from streams.state.bank import Outcome
 from tests.naive import supply
 from tests.scada_streams import START, alone, assert_agree, drive, gauges, samples
 from tests.streams_of_readings import (

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from connectors.store import Store
-from streams.complaints import ComplaintFilter, Outcome
 from streams.messages import COMPLAINTS, DEAD_LETTERS, FLAGS, DeadLetter
 from streams.ports import Log
 from streams.programs.compose import open_log, prepare_log
 from streams.settings import Settings
 from streams.take_complaints import redacted
+from streams.trade.complaints import ComplaintFilter, Outcome
 from tests.conftest import Servers, require
 from tests.faults.site import Site
 from tests.services.kafka import Kafka

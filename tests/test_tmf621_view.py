@@ -15,9 +15,9 @@ from connectors.web import tmf621
 from connectors.web.app import WebConfig, make_app
 from connectors.web.server import serve
 from connectors.web.tmf621 import FIELDS, PREFIX
-from streams.deliveries import Outcome
-from streams.states import TMF621
-from streams.tickets import State
+from streams.trade.deliveries import Outcome
+from streams.trade.states import TMF621
+from streams.trade.tickets import State
 from tests.tickets.helpdesks import work
 from tests.tickets.tmf621_server import FVO, faults
 from tests.web_tools import Place, filled, sources

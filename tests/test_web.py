@@ -18,8 +18,8 @@ from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web import shapes
 from connectors.web.sources import Sources
-from streams import wording
-from streams.rules import Rules
+from streams.trade import wording
+from streams.trade.rules import Rules
 from tests.services.postgres import Postgres
 from tests.web_tools import (
     NOW,

@@ -11,8 +11,8 @@ import pytest
 
 from connectors.web import actions
 from connectors.web.guard import User
-from streams.roles import Role
-from streams.staff import Staff
+from streams.trade.roles import Role
+from streams.trade.staff import Staff
 from tests.tickets.tools import HOUR, Turned
 from tests.web_tools import NOW, Place, filled, golden_flags, talking
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from streams.lifecycle import Move, move
 from streams.messages import NS, Kind
-from streams.sla import Targets
-from streams.tickets import State
+from streams.trade.lifecycle import Move, move
+from streams.trade.sla import Targets
+from streams.trade.tickets import State
 from tests.browser_tools import (
     NARROW,
     WIDE,

@@ -17,11 +17,11 @@ from connectors.store.tables_trade import mutes, points
 from connectors.web import complaints
 from connectors.web.app import User, WebConfig, make_app
 from connectors.web.server import serve
-from streams.linking import Linking
 from streams.messages import Kind
 from streams.programs.complaints import metrics
-from streams.reception import Reception, ReceptionConfig
-from streams.roles import Role
+from streams.trade.linking import Linking
+from streams.trade.reception import Reception, ReceptionConfig
+from streams.trade.roles import Role
 from tests.tickets.complaint_tools import form
 from tests.tickets.tools import DAY, HOUR, NOON, Turned, flag, golden
 from tests.web_tools import Place, columns, sources

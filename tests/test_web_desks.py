@@ -10,8 +10,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from streams.points import Point
-from streams.roles import Role
+from streams.trade.points import Point
+from streams.trade.roles import Role
 from tests.browser_tools import NARROW, chromium, furnished, tickets
 from tests.conftest import Servers
 from tests.desk_tools import TOKENS, as_role, served

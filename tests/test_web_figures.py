@@ -16,8 +16,8 @@ from connectors.store import Store
 from connectors.web.feed import Feed
 from connectors.web.figures import metrics, processes, totals
 from connectors.web.sources import Reader, Sources
-from streams.deliveries import Heartbeat
 from streams.messages import NS, Kind
+from streams.trade.deliveries import Heartbeat
 from tests.web_tools import VOCABULARY, Place, columns, filled
 
 

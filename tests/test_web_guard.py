@@ -24,7 +24,7 @@ from connectors.web.guard import COOKIE, SESSION_S, Access, loopback
 from connectors.web.login import local
 from connectors.web.server import PortTaken, serve
 from connectors.web.sources import Sources
-from streams.deliveries import Heartbeat
+from streams.trade.deliveries import Heartbeat
 from tests.web_tools import VOCABULARY, Place, filled, process, sources, talking
 
 TOKEN = "a-token-of-some-length"

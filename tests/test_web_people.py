@@ -20,10 +20,10 @@ from connectors.web.app import WebConfig, make_app
 from connectors.web.guard import Guard, User
 from connectors.web.server import serve
 from connectors.web.sources import Sources
-from streams.linking import Linking
 from streams.programs.routes import routes
-from streams.roles import RIGHTS, Role
 from streams.settings import Settings, load
+from streams.trade.linking import Linking
+from streams.trade.roles import RIGHTS, Role
 from tests.services.postgres import Postgres
 from tests.tickets.complaint_tools import filled
 from tests.tickets.test_complaint_store import home, put_points

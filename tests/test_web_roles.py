@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from connectors.web.credentials import Access, Guesses
 from connectors.web.guard import Guard, User, needs
 from connectors.web.problems import Problem
-from streams.roles import RIGHTS, Role
 from streams.settings import ConfigError, load
+from streams.trade.roles import RIGHTS, Role
 from tests.web_tools import Place, Talk, filled, talking
 
 USERS = tuple(User(f"{role}-1", role, (f"token-of-the-{role}", f"next-token-of-{role}")) for role in Role)

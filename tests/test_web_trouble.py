@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from connectors.migrations import upgrade
 from connectors.store import Store
 from streams.messages import Kind
-from streams.rules import Rules
+from streams.trade.rules import Rules
 from tests.browser_tools import beating, boxes, chromium, furnished, golden, opened, tickets
 from tests.conftest import Servers
 from tests.services.postgres import Postgres

@@ -21,9 +21,9 @@ from connectors.web.format import Local, amount, duration, number, parse_ns, uni
 from connectors.web.pages.chart import Line, Span, line_of, options, span_of
 from connectors.web.words import WORDS, Words
 from detectors import CATALOGUE
-from streams.evidence_words import EVIDENCE
 from streams.messages import NS, Kind, Mark, Quality
-from streams.tickets import Ticket
+from streams.papers.evidence_words import EVIDENCE
+from streams.trade.tickets import Ticket
 from tests.web_tools import Place, filled, ns
 
 

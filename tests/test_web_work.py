@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from streams.roles import Role
+from streams.trade.roles import Role
 from tests.browser_tools import chromium, furnished
 from tests.conftest import Servers
 from tests.desk_tools import act, as_role, send, served

@@ -31,13 +31,13 @@ from connectors.web.app import Routes, WebConfig, make_app
 from connectors.web.metrics import Metric
 from connectors.web.server import serve
 from connectors.web.sources import Papers, Sources
-from streams import pack
 from streams.columns import Columns, from_rows
 from streams.messages import FAMILY_OF, NS, Flag, Kind, Quality, Source
+from streams.papers import pack
 from streams.ports import Rows
 from streams.programs.vocabulary import vocabulary
 from streams.registry import Meter
-from streams.rules import Rules
+from streams.trade.rules import Rules
 
 VOCABULARY = vocabulary()
 GOLDEN = (("2011-04-10", 0.0), ("2012-04-10", 176.0), ("2012-06-10", 449.0))
@@ -70,7 +70,7 @@ def golden_flags(meter: str = "wei") -> list[Flag]:
     """What the detectors make of them."""
     # here, for compiled detectors take seconds to load, and the process that serves needs none
     from detectors import CATALOGUE
-    from streams.bank import Bank, BankConfig, Outcome
+    from streams.state.bank import Bank, BankConfig, Outcome
 
     bank, outcome = Bank(BankConfig(tuple(make() for make in CATALOGUE))), Outcome()
     row = Meter(

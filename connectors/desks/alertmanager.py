@@ -20,8 +20,8 @@ import msgspec
 from connectors.desks.http import PLAIN, CallConfig, Caller, check_url, judge
 from connectors.desks.http_desk import HttpDesk
 from connectors.desks.told import Told
-from streams.deliveries import TicketEvent
-from streams.tickets import iso
+from streams.trade.deliveries import TicketEvent
+from streams.trade.tickets import iso
 
 SEVERITIES = {"P1": "critical", "P2": "warning", "P3": "info", "P4": "info"}
 #: what Go's zero time looks like: an alert that has not ended

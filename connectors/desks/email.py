@@ -15,9 +15,9 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Literal
 
-from streams.deliveries import TicketEvent
 from streams.messages import NS
 from streams.ports import Rejected, Unavailable
+from streams.trade.deliveries import TicketEvent
 
 log = logging.getLogger(__name__)
 

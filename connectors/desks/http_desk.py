@@ -6,7 +6,7 @@ from typing import Protocol
 
 from connectors.desks.http import Caller, bare
 from connectors.desks.told import wanted
-from streams.deliveries import TicketEvent
+from streams.trade.deliveries import TicketEvent
 
 
 class Choice(Protocol):

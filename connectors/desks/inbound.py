@@ -22,9 +22,9 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from standardwebhooks.webhooks import Webhook as Signer
 
 from streams.messages import NS
-from streams.remote import STATUSES, RemoteChange
-from streams.states import TMF621, State
-from streams.tickets import iso
+from streams.trade.remote import STATUSES, RemoteChange
+from streams.trade.states import TMF621, State
+from streams.trade.tickets import iso
 
 _AHEAD_S = 300.0  # what a clock may go before ours
 _MINUTES = 300.0  # age of a signed call, as Standard Webhooks has it

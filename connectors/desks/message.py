@@ -26,9 +26,9 @@ import msgspec
 from connectors.desks.http import PLAIN, CallConfig, Caller, Reply, check_url, judge
 from connectors.desks.http_desk import HttpDesk
 from connectors.desks.told import Told
-from streams.deliveries import TicketEvent
 from streams.messages import NS
 from streams.ports import Rejected, Unavailable
+from streams.trade.deliveries import TicketEvent
 
 Kind = Literal["generic", "wecom", "dingtalk", "feishu"]
 PLACEHOLDERS = ("ticket", "title", "text", "priority", "urgency", "state", "service_point", "event")

@@ -20,9 +20,9 @@ import msgspec
 from connectors.desks.http import LONG, CallConfig, Caller, Reply, check_url, judge, number
 from connectors.desks.http_desk import HttpDesk
 from connectors.desks.told import Told
-from streams.deliveries import TicketEvent
 from streams.ports import Rejected, Unavailable
-from streams.tickets import iso
+from streams.trade.deliveries import TicketEvent
+from streams.trade.tickets import iso
 
 OWNER = "Forestall"
 SEVERITIES = {"P1": "critical", "P2": "major", "P3": "minor", "P4": "warning"}

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from streams.deliveries import TicketEvent
-from streams.states import TMF621, State
+from streams.trade.deliveries import TicketEvent
+from streams.trade.states import TMF621, State
 
 #: event types after which nothing more is to be done
 _ENDED = frozenset({"closed", "archived", "false_alarm", "merged"})

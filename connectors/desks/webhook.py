@@ -22,9 +22,9 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from connectors.desks.http import CallConfig, Caller, bare, check_url, judge, number
 from connectors.desks.http_desk import HttpDesk
-from streams.deliveries import TicketEvent, cloud_event
 from streams.messages import NS
 from streams.ports import Unavailable
+from streams.trade.deliveries import TicketEvent, cloud_event
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ import msgspec
 from connectors.desks.http import LONG, CallConfig, Caller, Reply, check_url, judge, number
 from connectors.desks.http_desk import HttpDesk
 from connectors.desks.told import Told
-from streams.deliveries import TicketEvent
 from streams.messages import NS
 from streams.ports import Rejected, Unavailable
-from streams.tickets import iso
+from streams.trade.deliveries import TicketEvent
+from streams.trade.tickets import iso
 
 _TITLE = 250  # characters that Zammad keeps of a title and of a subject
 _DAY = 86_400

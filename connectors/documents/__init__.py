@@ -1,4 +1,4 @@
-"""Documents for people outside: a value of ``streams.document`` as HTML and as PDF.
+"""Documents for people outside: a value of ``streams.papers.document`` as HTML and as PDF.
 
 html = render_html(document)
 data = render_pdf(document, Fonts())    # raises FontMissing where Chinese has no font

@@ -17,7 +17,7 @@ from pathlib import Path
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFError, TTFont
 
-from streams.document import Language
+from streams.papers.document import Language
 
 #: where Debian and others put fonts with TrueType outlines that hold simplified Chinese: (path, font in a collection)
 PLACES: tuple[tuple[str, int], ...] = (

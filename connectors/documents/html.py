@@ -6,8 +6,8 @@ import re
 from importlib.resources import files
 
 from connectors.documents.svg import svg, text
-from streams.chart import draw
-from streams.document import (
+from streams.papers.chart import draw
+from streams.papers.document import (
     Block,
     Column,
     Document,

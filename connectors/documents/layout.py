@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from connectors.documents.fonts import Pen
-from streams.document import visible
+from streams.papers.document import visible
 
 #: must not begin a line, and must not end one
 _NO_START = frozenset("，。、；：？！）】》」』”’…％‰℃°,.;:?!)]}%")

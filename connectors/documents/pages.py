@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from connectors.documents.fonts import Pen
 from connectors.documents.layout import Style, TextLine, lines, widest
-from streams.chart import Drawing, draw
-from streams.document import (
+from streams.papers.chart import Drawing, draw
+from streams.papers.document import (
     Block,
     Column,
     Document,

@@ -10,8 +10,8 @@ from reportlab.pdfgen.canvas import Canvas
 from connectors.documents.fonts import Fonts, Pen
 from connectors.documents.layout import Style, TextLine, lines
 from connectors.documents.pages import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Box, Page, Picture, Words, pages
-from streams.chart import Drawing, Path
-from streams.document import Document, digest, frame, visible
+from streams.papers.chart import Drawing, Path
+from streams.papers.document import Document, digest, frame, visible
 
 _FOOT = Style(7.6, 10.5, "#51606e")
 #: fonts that are embedded in parts keep account of it in tables of their own

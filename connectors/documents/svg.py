@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from streams.chart import Drawing, Label, Path
-from streams.document import visible
+from streams.papers.chart import Drawing, Label, Path
+from streams.papers.document import visible
 
 
 def svg(drawing: Drawing, title: str) -> str:

@@ -1,4 +1,4 @@
-"""The audit log: who did what and who looked at whom, one chain of digests (``streams.chain``).
+"""The audit log: who did what and who looked at whom, one chain of digests (``streams.trade.chain``).
 
 Rows are added only. Triggers of the database refuse to change them, and to delete them unless a
 row of the chain itself says that the time to keep them is over (``prune``): it holds the digest
@@ -17,9 +17,9 @@ from connectors.store.engine import reading
 from connectors.store.rows import entry_of, struct_of
 from connectors.store.tables import ticket_history, tickets
 from connectors.store.tables_trade import audit
-from streams.chain import BEGINNING, digest, history_digest
-from streams.masks import redact
-from streams.roles import Actor, Role
+from streams.trade.chain import BEGINNING, digest, history_digest
+from streams.trade.masks import redact
+from streams.trade.roles import Actor, Role
 
 T = TypeVar("T")
 

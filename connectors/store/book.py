@@ -16,12 +16,12 @@ from connectors.store import rows
 from connectors.store.bars import bars_in
 from connectors.store.tables import flags_seen, outbox, steps, ticket_flags, ticket_history, tickets
 from connectors.store.tables_trade import complaints, muted_flags, mutes, verdicts
-from streams.book import Book, event_key
-from streams.deliveries import TicketEvent
-from streams.grouping import members_of, places_of, point_of, whole_of, wholes_around
-from streams.judged import Judged
 from streams.messages import Flag, Status
-from streams.tickets import Step, Urgency
+from streams.trade.book import Book, event_key
+from streams.trade.deliveries import TicketEvent
+from streams.trade.grouping import members_of, places_of, point_of, whole_of, wholes_around
+from streams.trade.judged import Judged
+from streams.trade.tickets import Step, Urgency
 
 WantedBy = Callable[[TicketEvent], Sequence[str]]
 

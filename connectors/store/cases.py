@@ -12,11 +12,11 @@ from connectors.store import rows
 from connectors.store.engine import reading
 from connectors.store.tables import remote_refs, steps, ticket_flags, ticket_history, tickets
 from connectors.store.tables_trade import complaints, points
-from streams.complaints import Channel, Complaint
-from streams.exhibits import Case
-from streams.points import Point
-from streams.states import Category, Urgency
-from streams.tickets import Ticket
+from streams.papers.exhibits import Case
+from streams.trade.complaints import Channel, Complaint
+from streams.trade.points import Point
+from streams.trade.states import Category, Urgency
+from streams.trade.tickets import Ticket
 
 _POINT = Point.__struct_fields__
 

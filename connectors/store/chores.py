@@ -8,13 +8,13 @@ from sqlalchemy import ColumnElement, Engine, select
 
 from connectors.store.engine import reading
 from connectors.store.tables import tickets
-from streams.tickets import Category, State
+from streams.trade.tickets import Category, State
 
 _MOST = 200
 
 
 class Chores:
-    """Questions of ``streams.tend``. Part of ``Store``."""
+    """Questions of ``streams.trade.tend``. Part of ``Store``."""
 
     _engine: Engine
 

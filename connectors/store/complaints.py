@@ -19,16 +19,16 @@ from connectors.store.engine import reading
 from connectors.store.people import forget_unused, move_person, put_person
 from connectors.store.tables import tickets
 from connectors.store.tables_trade import aliases, complaints, muted_flags, mutes, points
-from streams.book import Book
-from streams.complaints import Complainant, Complaint, ComplaintFilter, Site
-from streams.points import Point, folded
-from streams.roles import Actor, Role
+from streams.trade.book import Book
+from streams.trade.complaints import Complainant, Complaint, ComplaintFilter, Site
+from streams.trade.points import Point, folded
+from streams.trade.roles import Actor, Role
 
 T = TypeVar("T")
 
 
 class Linker(Protocol):
-    """What decides about complaints (``streams.linking.Linking``)."""
+    """What decides about complaints (``streams.trade.linking.Linking``)."""
 
     @property
     def window_ns(self) -> int:

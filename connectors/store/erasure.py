@@ -20,8 +20,8 @@ from connectors.store.people import FIELDS, people_at
 from connectors.store.rows import entry_of
 from connectors.store.tables import dead_deliveries, outbox, steps, ticket_flags, ticket_history, tickets
 from connectors.store.tables_trade import aliases, complaints, muted_flags, mutes, people, points, verdicts
-from streams.chain import BEGINNING, history_digest
-from streams.roles import Actor
+from streams.trade.chain import BEGINNING, history_digest
+from streams.trade.roles import Actor
 
 T = TypeVar("T")
 

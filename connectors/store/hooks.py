@@ -11,11 +11,11 @@ from sqlalchemy import Connection, Engine, func, select
 from connectors.store.book import WantedBy, add, load_ticket, put, save
 from connectors.store.tables import outbox, remote_refs, tickets
 from connectors.store.tables_trade import hook_events
-from streams.book import Book
-from streams.deliveries import TicketEvent
-from streams.remote import Heeded, RemoteChange
-from streams.states import TMF621
-from streams.tickets import State, Ticket
+from streams.trade.book import Book
+from streams.trade.deliveries import TicketEvent
+from streams.trade.remote import Heeded, RemoteChange
+from streams.trade.states import TMF621
+from streams.trade.tickets import State, Ticket
 
 T = TypeVar("T")
 Verb = Callable[[Book, Ticket, RemoteChange], Ticket]
@@ -31,7 +31,7 @@ class Hooks:
         raise NotImplementedError
 
     def take_remote(self, change: RemoteChange, verb: Verb, now_ns: int) -> Heeded:
-        """Let a verb (``streams.heed``) do what a desk's change asks for, in one transaction.
+        """Let a verb (``streams.trade.heed``) do what a desk's change asks for, in one transaction.
 
         A change that was taken before does nothing, and one that is older than another of the same desk
         and ticket neither. Events that the verb writes are for every desk but this one.

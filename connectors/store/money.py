@@ -11,8 +11,8 @@ from connectors.store import rows
 from connectors.store.engine import reading
 from connectors.store.tables import tickets
 from connectors.store.tables_trade import points
-from streams.points import Point
-from streams.tickets import Ticket
+from streams.trade.points import Point
+from streams.trade.tickets import Ticket
 
 _CHUNK = 1000
 

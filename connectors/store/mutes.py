@@ -12,16 +12,16 @@ from connectors.store import audit, rows
 from connectors.store.book import WantedBy, load, put, save
 from connectors.store.engine import reading
 from connectors.store.tables_trade import muted_flags, mutes
-from streams.book import Book
-from streams.mutes import Mute, Muted
-from streams.roles import Actor
-from streams.tickets import Ticket
+from streams.trade.book import Book
+from streams.trade.mutes import Mute, Muted
+from streams.trade.roles import Actor
+from streams.trade.tickets import Ticket
 
 T = TypeVar("T")
 
 
 class Reconsider(Protocol):
-    """What decides about a flag whose mute has ended (``streams.rules.Rules``)."""
+    """What decides about a flag whose mute has ended (``streams.trade.rules.Rules``)."""
 
     def reconsider(self, book: Book, muted: Muted, now_ns: int) -> None:
         """Let it wait on, join or open a ticket."""

@@ -13,8 +13,8 @@ from connectors.store.book import put
 from connectors.store.engine import reading, writing
 from connectors.store.rows import struct_of
 from connectors.store.tables import dead_deliveries, desks, outbox, remote_refs, tickets
-from streams.deliveries import DeadDelivery, DisabledDesk, OutboxItem, Outcome, TicketEvent
-from streams.tickets import Urgency
+from streams.trade.deliveries import DeadDelivery, DisabledDesk, OutboxItem, Outcome, TicketEvent
+from streams.trade.tickets import Urgency
 
 PENDING, DONE = "pending", "done"
 _ERROR = 2000  # characters of a reason that are kept

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Engine, func, select
 from connectors.store import rows
 from connectors.store.engine import reading
 from connectors.store.tables import remote_refs, tickets
-from streams.tickets import Ticket
+from streams.trade.tickets import Ticket
 
 
 class Pages:

@@ -18,8 +18,8 @@ from connectors.store import audit as log
 from connectors.store.book import add, lock
 from connectors.store.engine import reading
 from connectors.store.tables_trade import complaints, people
-from streams.masks import mask_address, mask_email, mask_name, mask_phone, normal_email, normal_phone
-from streams.roles import Actor
+from streams.trade.masks import mask_address, mask_email, mask_name, mask_phone, normal_email, normal_phone
+from streams.trade.roles import Actor
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ UNMASKED = "person.unmasked"
 
 
 class Contact(Protocol):
-    """Who somebody is and how to reach them (``streams.complaints.Complainant``)."""
+    """Who somebody is and how to reach them (``streams.trade.complaints.Complainant``)."""
 
     @property
     def name(self) -> str: ...

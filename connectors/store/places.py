@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from connectors.store.book import put
 from connectors.store.engine import writing
 from connectors.store.tables_trade import points
-from streams.points import Point
+from streams.trade.points import Point
 
 
 class Places:

@@ -11,8 +11,8 @@ from sqlalchemy import BigInteger, Connection, Engine, String, and_, cast, func,
 from connectors.store.engine import reading
 from connectors.store.tables import quality, steps, ticket_flags, ticket_history, tickets
 from connectors.store.tables_trade import complaints, points, verdicts
-from streams.report_facts import ComplaintFacts, OutageFacts, ReadFacts, TicketDetails, TicketFacts
-from streams.tickets import State, Verdict
+from streams.papers.report_facts import ComplaintFacts, OutageFacts, ReadFacts, TicketDetails, TicketFacts
+from streams.trade.tickets import State, Verdict
 
 CHUNK = 2000  # tickets or complaints in one transaction
 _DONE = (State.IMPLEMENTED, State.CLOSED, State.FALSE_ALARM)

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from streams.complaints import Complaint
-from streams.mutes import Mute, Muted
-from streams.tickets import Episode, HistoryEntry, Step, Ticket
+from streams.trade.complaints import Complaint
+from streams.trade.mutes import Mute, Muted
+from streams.trade.tickets import Episode, HistoryEntry, Step, Ticket
 
 S = TypeVar("S", bound=msgspec.Struct)
 

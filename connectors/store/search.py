@@ -9,8 +9,8 @@ from connectors.store import rows
 from connectors.store.engine import reading
 from connectors.store.tables import tickets
 from connectors.store.tables_trade import aliases
-from streams.points import folded
-from streams.tickets import Ticket
+from streams.trade.points import folded
+from streams.trade.tickets import Ticket
 
 _MOST = 1000  # tickets that a search by name looks at
 _LAST = "\U0010ffff"

@@ -36,12 +36,12 @@ from connectors.store.search import Search
 from connectors.store.tables import ticket_flags, tickets
 from connectors.store.verdicts import Verdicts
 from connectors.store.watch import Watch
-from streams.book import Book
-from streams.deliveries import TicketEvent
 from streams.messages import Flag
 from streams.ports import Rejected, Unavailable
-from streams.roles import Actor
-from streams.tickets import Episode, Ticket
+from streams.trade.book import Book
+from streams.trade.deliveries import TicketEvent
+from streams.trade.roles import Actor
+from streams.trade.tickets import Episode, Ticket
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ _TRIES = 5  # of a transaction that another writer has crossed
 
 
 class Rules(Protocol):
-    """What decides about flags (``streams.rules.Rules``)."""
+    """What decides about flags (``streams.trade.rules.Rules``)."""
 
     def apply(self, book: Book, flag: Flag, now_ns: int) -> None:
         """Fold one flag event into the book."""
@@ -134,7 +134,7 @@ class Store(
         also: Sequence[str] = (),
         audited: tuple[Actor, str, str] | None = None,
     ) -> Ticket:
-        """Let a verb work on a ticket (``streams.lifecycle``), in one transaction.
+        """Let a verb work on a ticket (``streams.trade.lifecycle``), in one transaction.
 
         The verb gets the book and the ticket with its history and steps; what it raises
         undoes everything. Raises KeyError where there is no such ticket.

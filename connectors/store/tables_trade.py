@@ -25,7 +25,7 @@ __all__ = [
 
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
-#: What the registry says of meters (``streams.points.Point``).
+#: What the registry says of meters (``streams.trade.points.Point``).
 points = Table(
     "points",
     metadata,
@@ -73,7 +73,7 @@ mutes = Table(
 )
 Index("ix_mutes_place", mutes.c.place, mutes.c.end_ns)
 
-#: Flags that wait (``streams.mutes.Muted``).
+#: Flags that wait (``streams.trade.mutes.Muted``).
 muted_flags = Table(
     "muted_flags",
     metadata,

@@ -16,9 +16,9 @@ from connectors.store.rows import struct_of
 from connectors.store.tables import flags_seen, ticket_flags
 from connectors.store.tables_trade import bars as bars_table
 from connectors.store.tables_trade import muted_flags, verdicts
-from streams.book import Book
-from streams.judged import BarMove
-from streams.tickets import Ticket, Verdict
+from streams.trade.book import Book
+from streams.trade.judged import BarMove
+from streams.trade.tickets import Ticket, Verdict
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from connectors.store.engine import reading, writing
 from connectors.store.rows import struct_of
 from connectors.store.tables import dead_deliveries, flags_seen, heartbeats, outbox, tickets
 from connectors.store.tables_trade import hook_events
-from streams.deliveries import Counts, Heartbeat
-from streams.tickets import OPEN
+from streams.trade.deliveries import Counts, Heartbeat
+from streams.trade.tickets import OPEN
 
 _STEP = 5000  # rows deleted in one transaction: nobody waits long for the database
 

@@ -15,10 +15,10 @@ from connectors.web.guard import needs
 from connectors.web.instants import instant_of
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
-from streams.mutes import Mute, Muted
-from streams.roles import Actor
-from streams.tickets import Swap, Ticket
-from streams.written import instant
+from streams.papers.written import instant
+from streams.trade.mutes import Mute, Muted
+from streams.trade.roles import Actor
+from streams.trade.tickets import Swap, Ticket
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 class Staff(Protocol):
-    """The verbs (``streams.staff.Staff``)."""
+    """The verbs (``streams.trade.staff.Staff``)."""
 
     def wish(self, actor: Actor, facts: dict[str, Any]) -> Any: ...
 

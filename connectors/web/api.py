@@ -16,7 +16,7 @@ from connectors.web.instants import instant_of
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.messages import NS
-from streams.written import instant
+from streams.papers.written import instant
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "No token, or another one"},

@@ -24,8 +24,8 @@ from connectors.web.probe import health, ready_response
 from connectors.web.problems import Problem, of_port
 from connectors.web.server import PortTaken, serve
 from connectors.web.sources import Reader, Sources, Vocabulary
-from streams.book import Refused
 from streams.ports import PortError
+from streams.trade.book import Refused
 
 __all__ = ["PortTaken", "Routes", "Sources", "User", "Vocabulary", "WebConfig", "make_app", "serve"]
 

@@ -14,14 +14,14 @@ from fastapi import APIRouter, Query, Response
 
 from connectors.web.guard import needs
 from connectors.web.sources import Reader
-from streams.decisions import BillLine
-from streams.mutes import Mute
-from streams.roles import Actor
-from streams.written import instant
+from streams.papers.written import instant
+from streams.trade.decisions import BillLine
+from streams.trade.mutes import Mute
+from streams.trade.roles import Actor
 
 
 class BillRun(Protocol):
-    """The lines of a day (``streams.money.MoneyDesk``); blocks."""
+    """The lines of a day (``streams.trade.money.MoneyDesk``); blocks."""
 
     @property
     def words(self) -> Mapping[str, tuple[str, str]]: ...

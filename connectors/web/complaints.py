@@ -20,10 +20,10 @@ from connectors.web.guard import needs
 from connectors.web.instants import instant_of
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
-from streams.complaints import Complaint, ComplaintFilter, Faults, Site
 from streams.ports import PortError
-from streams.roles import Actor
-from streams.tickets import iso
+from streams.trade.complaints import Complaint, ComplaintFilter, Faults, Site
+from streams.trade.roles import Actor
+from streams.trade.tickets import iso
 
 _NAME = r"^[^\x00]*$"  # PostgreSQL takes no NUL
 _READS = 5
@@ -34,7 +34,7 @@ Text = Annotated[str, Query(max_length=200, pattern=_NAME)]
 
 
 class Reception(Protocol):
-    """Takes complaints and answers (``streams.reception.Reception``); all of it blocks."""
+    """Takes complaints and answers (``streams.trade.reception.Reception``); all of it blocks."""
 
     def take(self, form: Mapping[str, Any], source: str) -> tuple[Complaint, bool]: ...
 

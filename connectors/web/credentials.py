@@ -17,7 +17,7 @@ from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
 
-from streams.roles import LOCAL, Actor, Role
+from streams.trade.roles import LOCAL, Actor, Role
 
 COOKIE = "forestall_session"
 SESSION_S = 12 * 3600  # a shift

@@ -17,8 +17,8 @@ from connectors.web import shapes
 from connectors.web.guard import needs
 from connectors.web.problems import Problem
 from connectors.web.sources import Papers, Reader
-from streams.document import Document, Language, canonical
-from streams.exhibits import Exhibits, Trace, kind_of, window
+from streams.papers.document import Document, Language, canonical
+from streams.papers.exhibits import Exhibits, Trace, kind_of, window
 
 Format = Literal["html", "pdf", "json"]
 MEDIA_TYPES: dict[str, str] = {

@@ -12,10 +12,10 @@ from typing import TypeVar
 from connectors.sqlite_history.reader import Latest
 from connectors.web.figures import Process, Totals, processes, totals
 from connectors.web.sources import Reader, TicketStore
-from streams.deliveries import Counts, Heartbeat
 from streams.messages import NS, Flag
 from streams.ports import PortError
-from streams.tickets import Ticket
+from streams.trade.deliveries import Counts, Heartbeat
+from streams.trade.tickets import Ticket
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.web.metrics import Metric
-from streams.deliveries import Counts, Heartbeat
 from streams.messages import NS
+from streams.trade.deliveries import Counts, Heartbeat
 
 ALIVE_S = 15.0  # heartbeats come every 2 s: seven of them missing is no accident
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectors.web.words import Words
-from streams.written import Local, amount, number, parse_ns, unit
+from streams.papers.written import Local, amount, number, parse_ns, unit
 
 __all__ = ["Local", "amount", "duration", "number", "parse_ns", "unit"]
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.web.credentials import COOKIE, SESSION_S, Access, User
 from connectors.web.problems import Problem
-from streams.roles import LOCAL, RIGHTS, Actor
+from streams.trade.roles import LOCAL, RIGHTS, Actor
 
 __all__ = ["COOKIE", "LOGIN", "SESSION_S", "Access", "Guard", "User", "actor_of", "address_of", "needs"]
 

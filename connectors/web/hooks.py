@@ -13,7 +13,7 @@ from connectors.web.inbox import Inbox
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.ports import PortError
-from streams.remote import Heeded
+from streams.trade.remote import Heeded
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from connectors.desks.inbound import Hook
 from connectors.web.metrics import Metric
-from streams.remote import Heeded, RemoteChange
+from streams.trade.remote import Heeded, RemoteChange
 
 #: every result that is counted
 RESULTS = (

@@ -14,8 +14,8 @@ from connectors.web.guard import needs
 from connectors.web.instants import instant_of
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
-from streams.roles import Actor
-from streams.tickets import State
+from streams.trade.roles import Actor
+from streams.trade.tickets import State
 
 STATES = ("open", *(str(state) for state in State))
 _NAME = r"^[^\x00]*$"  # PostgreSQL takes no NUL

@@ -16,9 +16,9 @@ from connectors.web import shapes
 from connectors.web.guard import needs
 from connectors.web.problems import Problem
 from connectors.web.sources import HistorySource, Reader
-from streams.decisions import Choice, Draft, Place, SideBySide, since_1970
-from streams.roles import Actor
-from streams.written import instant
+from streams.papers.written import instant
+from streams.trade.decisions import Choice, Draft, Place, SideBySide, since_1970
+from streams.trade.roles import Actor
 
 T = TypeVar("T")
 _ID = re.compile(r"[A-Z0-9-]{1,64}")
@@ -31,7 +31,7 @@ Reason = Annotated[str, Field(min_length=1, max_length=1000, pattern=_TEXT)]
 
 
 class MoneyActions(Protocol):
-    """What staff do about money (``streams.money.MoneyDesk``). All but one method block."""
+    """What staff do about money (``streams.trade.money.MoneyDesk``). All but one method block."""
 
     def place(self, ticket_id: str) -> Place | None: ...
 

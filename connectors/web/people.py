@@ -15,9 +15,9 @@ from connectors.store.people import Person
 from connectors.web.guard import needs
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
-from streams.masks import substantial, telltale
-from streams.roles import Actor
-from streams.tickets import iso
+from streams.trade.masks import substantial, telltale
+from streams.trade.roles import Actor
+from streams.trade.tickets import iso
 
 _TEXT = r"^[^\x00]*$"  # PostgreSQL takes no NUL
 PersonId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]

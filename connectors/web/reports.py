@@ -12,8 +12,8 @@ from connectors.documents import FontMissing
 from connectors.web.guard import needs
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
-from streams.document import Language
-from streams.spans import Span, days, month
+from streams.papers.document import Language
+from streams.papers.spans import Span, days, month
 
 PATIENCE_S = 120.0  # a year of a large utility takes this long
 

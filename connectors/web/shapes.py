@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 
 from connectors.sqlite_history.reader import Latest, Series
 from streams.messages import NS, Counts, Flag, Kind, Mark, Quality
-from streams.tickets import Episode, Ticket, iso
-from streams.written import instant
+from streams.papers.written import instant
+from streams.trade.tickets import Episode, Ticket, iso
 
 _KINDS = {int(kind): kind.name.lower() for kind in Kind}
 _FLAGS = 50  # as many as an event carries

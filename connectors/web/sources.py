@@ -20,13 +20,13 @@ from connectors.documents import Fonts
 from connectors.sqlite_history.reader import EVER, Latest, Series
 from connectors.store.search import Wanted
 from connectors.web.inbox import Inbox
-from streams.deliveries import Counts, Heartbeat
-from streams.document import Document, Language
-from streams.exhibits import Case, Exhibits
 from streams.messages import NS, Flag
 from streams.messages import Counts as Quality
+from streams.papers.document import Document, Language
+from streams.papers.exhibits import Case, Exhibits
 from streams.ports import Unavailable
-from streams.tickets import Episode, Ticket
+from streams.trade.deliveries import Counts, Heartbeat
+from streams.trade.tickets import Episode, Ticket
 
 T = TypeVar("T")
 Table = Mapping[str, tuple[str, str]]

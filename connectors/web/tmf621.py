@@ -16,8 +16,8 @@ from connectors.desks.tmf621 import OWNER, SEVERITIES
 from connectors.web.guard import needs
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader, Vocabulary
-from streams.states import TMF621, State
-from streams.tickets import Ticket, iso, label
+from streams.trade.states import TMF621, State
+from streams.trade.tickets import Ticket, iso, label
 
 PREFIX = "/tmf-api/troubleTicket/v5"
 _MOST, _USUAL = 500, 100

@@ -12,8 +12,8 @@ from connectors.web import shapes
 from connectors.web.guard import needs
 from connectors.web.instants import instant_of
 from connectors.web.sources import Reader
-from streams.roles import Actor
-from streams.tickets import Episode, Ticket
+from streams.trade.roles import Actor
+from streams.trade.tickets import Episode, Ticket
 
 Text = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
 

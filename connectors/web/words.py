@@ -1,7 +1,7 @@
 """Every word of the pages, in Chinese and English, in one table.
 
 Codes of tickets and flags have their words where they are defined (``Vocabulary``,
-``streams.tickets.label``); what stands here is the pages' own.
+``streams.trade.tickets.label``); what stands here is the pages' own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from connectors.web.words_desk import DESK
 from connectors.web.words_work import WORK
-from streams.evidence_words import EVIDENCE
+from streams.papers.evidence_words import EVIDENCE
 
 LANGUAGES = ("zh", "en")
 COOKIE = "forestall_language"

@@ -11,14 +11,14 @@ from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web.probe import Metric
 from streams.clock import Clock
-from streams.complaints import Faults, Outcome
 from streams.deliver import wanted_by
-from streams.linking import Linking
 from streams.ports import Rejected
 from streams.programs import compose, policies
 from streams.programs.desks import make_desks
-from streams.reception import Reception, ReceptionConfig, Tally
 from streams.settings import Settings
+from streams.trade.complaints import Faults, Outcome
+from streams.trade.linking import Linking
+from streams.trade.reception import Reception, ReceptionConfig, Tally
 
 
 def make_reception(settings: Settings, store: Store, clock: Clock) -> Reception:

@@ -27,12 +27,12 @@ from connectors.store import Store
 from detectors import CATALOGUE
 from detectors.base import Detector
 from detectors.heads import Heads, read
-from streams.bank import BankConfig
 from streams.clock import Clock, FileClock, SystemClock
-from streams.constants import Sizes
 from streams.messages import NS
 from streams.ports import History, Log
 from streams.settings import ConfigError, Settings
+from streams.state.bank import BankConfig
+from streams.state.constants import Sizes
 from streams.topology import topics
 
 log = logging.getLogger(__name__)

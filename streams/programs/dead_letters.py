@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
-from streams.deliveries import DeadDelivery
 from streams.ports import PortError
 from streams.settings import ConfigError, load
-from streams.tickets import iso
+from streams.trade.deliveries import DeadDelivery
+from streams.trade.tickets import iso
 
 if TYPE_CHECKING:
     from connectors.store import Store

@@ -28,7 +28,7 @@ from streams.programs import compose, demo_feed
 from streams.programs.dump_state import banks, totals
 from streams.settings import Settings, load
 from streams.supervise import Supervisor
-from streams.tickets import Ticket
+from streams.trade.tickets import Ticket
 
 START_S = 120.0  # a first start compiles the detectors
 STALL_S = 120.0  # no progress for so long: something is wrong, say so

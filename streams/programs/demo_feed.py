@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streams.episodes import iso
+from streams.state.episodes import iso
 
 DATA = resources.files("streams.programs") / "demo_data"
 GOLDEN = "wei"

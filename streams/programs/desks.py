@@ -15,16 +15,16 @@ from connectors.desks.tmf621 import Tmf621, Tmf621Config
 from connectors.desks.webhook import Webhook, WebhookConfig
 from connectors.desks.zammad import Zammad, ZammadConfig
 from connectors.store import Store
-from streams.book import Book
 from streams.clock import Clock
 from streams.deliver import LogDesk
 from streams.desk_sections import DesksSettings
-from streams.heed import heed
 from streams.ports import Desk, Log
-from streams.remote import Heeded, RemoteChange
 from streams.settings import ConfigError, Settings
-from streams.sla import Targets
-from streams.tickets import Ticket
+from streams.trade.book import Book
+from streams.trade.heed import heed
+from streams.trade.remote import Heeded, RemoteChange
+from streams.trade.sla import Targets
+from streams.trade.tickets import Ticket
 
 if TYPE_CHECKING:
     from connectors.web.inbox import Inbox

@@ -8,12 +8,12 @@ from typing import Any, TextIO
 
 import msgspec
 
-from streams.bank import Bank
-from streams.checkpoint import restore
-from streams.dump import canonical
 from streams.ports import Log
 from streams.programs import compose
 from streams.settings import Settings
+from streams.state.bank import Bank
+from streams.state.checkpoint import restore
+from streams.state.dump import canonical
 
 
 async def banks(settings: Settings, durable: Log) -> list[Bank]:

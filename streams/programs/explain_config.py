@@ -8,8 +8,8 @@ from typing import get_args, get_origin
 from pydantic import BaseModel, SecretStr
 
 from streams.settings import Settings
-from streams.tariff import Tariffs
-from streams.working_time import Calendar
+from streams.trade.tariff import Tariffs
+from streams.trade.working_time import Calendar
 
 
 def keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from connectors.store import Store
 from connectors.store.money import point_from
 from streams.clock import Clock
-from streams.credit import Limits
-from streams.money import MoneyConfig, MoneyDesk
-from streams.notice_words import Signature
 from streams.settings import ConfigError, Settings
-from streams.tariff import Tariffs
-from streams.tariff_file import TariffError, load_tariffs
+from streams.trade.credit import Limits
+from streams.trade.money import MoneyConfig, MoneyDesk
+from streams.trade.notice_words import Signature
+from streams.trade.tariff import Tariffs
+from streams.trade.tariff_file import TariffError, load_tariffs
 
 
 def tariffs(settings: Settings) -> Tariffs | None:

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from connectors.documents import Fonts
 from connectors.web.sources import Papers
-from streams import pack
+from streams.papers import pack
 from streams.settings import Settings
 
 

@@ -14,9 +14,9 @@ from connectors.store.erasure import Erased
 from connectors.store.people import Person
 from connectors.store.retention import Keep
 from streams.clock import Clock
-from streams.roles import Actor
 from streams.settings import Settings
-from streams.tickets import iso
+from streams.trade.roles import Actor
+from streams.trade.tickets import iso
 
 
 class PeopleDesk:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
-from streams.masks import substantial, telltale
 from streams.ports import PortError
-from streams.roles import Actor, Role
 from streams.settings import ConfigError, Settings, load
+from streams.trade.masks import substantial, telltale
+from streams.trade.roles import Actor, Role
 
 if TYPE_CHECKING:
     from connectors.store import Store

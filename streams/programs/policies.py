@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from streams.calendar_file import CalendarError, load_calendar
-from streams.notice_words import Signature
-from streams.routing import DEPARTMENTS, Routing
-from streams.rules import Rules
 from streams.settings import ConfigError, Settings
-from streams.sla import LIMITS, WALL, Limit, Targets
-from streams.states import Category
-from streams.tend import TendConfig
 from streams.ticket_sections import LimitSettings
-from streams.working_time import Calendar
+from streams.trade.calendar_file import CalendarError, load_calendar
+from streams.trade.notice_words import Signature
+from streams.trade.routing import DEPARTMENTS, Routing
+from streams.trade.rules import Rules
+from streams.trade.sla import LIMITS, WALL, Limit, Targets
+from streams.trade.states import Category
+from streams.trade.tend import TendConfig
+from streams.trade.working_time import Calendar
 
 
 def rules(settings: Settings) -> Rules:

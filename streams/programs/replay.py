@@ -17,14 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from connectors.reading_files import FileChunk, read_files
 from connectors.registry_csv import read_registry
-from streams.bank import NEVER, STEP, BankConfig, Outcome
 from streams.columns import NO_DIGEST, Columns
 from streams.messages import Flag, Reject
-from streams.partition import Partition
 from streams.programs import compose
-from streams.quality import write_quality
 from streams.registry import Meter, partition_of
 from streams.settings import Settings
+from streams.state.bank import NEVER, STEP, BankConfig, Outcome
+from streams.state.partition import Partition
+from streams.state.quality import write_quality
 
 _json = msgspec.json.Encoder().encode
 

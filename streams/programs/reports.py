@@ -9,14 +9,14 @@ import msgspec
 from connectors.documents import Fonts, render_html, render_pdf
 from connectors.store import Store
 from streams.clock import Clock
-from streams.document import Language
+from streams.papers.document import Language
+from streams.papers.report_document import as_json, document, sheet, sheets
+from streams.papers.report_facts import Report
+from streams.papers.reports import Figures
+from streams.papers.spans import Span
 from streams.programs.verdicts import VerdictDesk
-from streams.report_document import as_json, document, sheet, sheets
-from streams.report_facts import Report
-from streams.reports import Figures
 from streams.settings import Settings
-from streams.spans import Span
-from streams.tickets import iso
+from streams.trade.tickets import iso
 
 FORMATS = ("json", "csv", "html", "pdf")
 _YEAR_NS = round(timedelta(days=365).total_seconds()) * 1_000_000_000

@@ -13,7 +13,7 @@ from streams.programs.reports import ReportDesk
 from streams.programs.verdict_metrics import VerdictFigures
 from streams.programs.verdicts import VerdictDesk
 from streams.settings import Settings
-from streams.staff import Staff
+from streams.trade.staff import Staff
 
 if TYPE_CHECKING:
     from connectors.web.app import Routes

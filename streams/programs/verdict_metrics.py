@@ -12,8 +12,8 @@ from connectors.web.probe import Metric
 from streams.ports import PortError
 from streams.programs.verdicts import VerdictDesk
 from streams.take_verdicts import VerdictTaker
-from streams.tickets import Verdict
-from streams.verdicts import tabulate
+from streams.trade.tickets import Verdict
+from streams.trade.verdicts import tabulate
 
 log = logging.getLogger(__name__)
 

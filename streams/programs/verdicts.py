@@ -14,16 +14,16 @@ from connectors.store import audit as audit_log
 from connectors.store.verdicts import Crossed
 from connectors.web.problems import Problem
 from streams.bar_keep import suggestions
-from streams.bars import EXEMPT, LEAST, MOST, MOVES, Policy, Suggestion
 from streams.clock import Clock
-from streams.judged import BarMove
-from streams.lifecycle import Refused
 from streams.messages import FAMILY_OF
-from streams.roles import Actor
+from streams.papers.spans import months
 from streams.settings import Settings
-from streams.spans import months
-from streams.tickets import Episode, Ticket, iso
-from streams.verdicts import Row, judge, tabulate
+from streams.trade.bars import EXEMPT, LEAST, MOST, MOVES, Policy, Suggestion
+from streams.trade.judged import BarMove
+from streams.trade.lifecycle import Refused
+from streams.trade.roles import Actor
+from streams.trade.tickets import Episode, Ticket, iso
+from streams.trade.verdicts import Row, judge, tabulate
 
 log = logging.getLogger(__name__)
 

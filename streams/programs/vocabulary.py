@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from connectors.web.sources import Vocabulary
-from streams import causes, complaint_form, notices, report_words, routing, wording
-from streams.money_words import MONEY
-from streams.notice_words import SITUATIONS
-from streams.subjects import SUBJECTS
+from streams.papers import report_words
+from streams.trade import causes, complaint_form, notices, routing, wording
+from streams.trade.money_words import MONEY
+from streams.trade.notice_words import SITUATIONS
+from streams.trade.subjects import SUBJECTS
 
 
 def vocabulary() -> Vocabulary:

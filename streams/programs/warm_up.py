@@ -12,11 +12,11 @@ import time
 
 import numpy as np
 
-from streams.bank import Bank, BankConfig
 from streams.columns import NO_DIGEST, Columns
 from streams.messages import NS, Kind
-from streams.outcome import Outcome
 from streams.registry import Meter
+from streams.state.bank import Bank, BankConfig
+from streams.state.outcome import Outcome
 
 log = logging.getLogger(__name__)
 

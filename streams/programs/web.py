@@ -18,10 +18,10 @@ from streams.programs.desks import make_desks
 from streams.programs.ingest import insist
 from streams.programs.people import keep as keep_of
 from streams.programs.verdicts import VerdictDesk, policy
-from streams.rules import Rules
 from streams.selfwatch import SelfWatch, WatchConfig
 from streams.settings import Settings
 from streams.sweeping import Sweeper
+from streams.trade.rules import Rules
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web.probe import Metric, Probe
 from streams import detect, open_tickets, record, take_complaints, take_verdicts
-from streams.bank import Bank
 from streams.clock import Clock
 from streams.deliver import Deliverer, wanted_by
 from streams.dispatch import Dispatcher
@@ -33,10 +32,11 @@ from streams.programs.warm_up import warm_up
 from streams.quality_keep import QualityKeep
 from streams.record import Recorder
 from streams.settings import Settings
+from streams.state.bank import Bank
 from streams.take_complaints import ComplaintTaker
 from streams.take_verdicts import VerdictTaker
-from streams.tend import Tend
 from streams.topology import build, make_app
+from streams.trade.tend import Tend
 
 log = logging.getLogger(__name__)
 

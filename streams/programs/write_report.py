@@ -9,11 +9,11 @@ from typing import Literal
 
 from connectors.documents import FontMissing
 from connectors.store import Store
+from streams.papers.spans import Span, days, month
 from streams.ports import PortError
 from streams.programs import compose
 from streams.programs.reports import FORMATS, ReportDesk
 from streams.settings import Settings
-from streams.spans import Span, days, month
 
 
 class ReportError(Exception):

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from streams.causes import steps
-from streams.complaints import Channel, Complaint
-from streams.exhibits import Case, Exhibits, Trace
 from streams.messages import NS, Kind
-from streams.points import Point
-from streams.settlement import Alternative, Credit, CreditState, Estimate, Money
-from streams.tickets import Category, HistoryEntry, State, Step, Ticket, Urgency
+from streams.papers.exhibits import Case, Exhibits, Trace
+from streams.trade.causes import steps
+from streams.trade.complaints import Channel, Complaint
+from streams.trade.points import Point
+from streams.trade.settlement import Alternative, Credit, CreditState, Estimate, Money
+from streams.trade.tickets import Category, HistoryEntry, State, Step, Ticket, Urgency
 from tests.documents.tools import DAY
 from tests.tickets.tools import MemoryStore, golden
 from tests.web_tools import NOW, ns

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.chart import Band, Chart, Label, Line, Path, Span, draw, ticks
 from streams.messages import NS
+from streams.papers.chart import Band, Chart, Label, Line, Path, Span, draw, ticks
 from tests.documents.tools import DAY, START, chart
 
 

@@ -16,7 +16,17 @@ from pypdf import PdfReader
 
 from connectors.documents import FontMissing, Fonts, render_html, render_pdf
 from connectors.documents.fonts import PLACES
-from streams.document import Column, Document, Facts, Language, Paragraph, Section, Table, canonical, digest
+from streams.papers.document import (
+    Column,
+    Document,
+    Facts,
+    Language,
+    Paragraph,
+    Section,
+    Table,
+    canonical,
+    digest,
+)
 from tests.documents.tools import document, fonts, html_parts, pdf_pages, squeezed
 
 HOSTILE = '</style><script>alert("1")</script><img src=x onerror=alert(1)>&amp;\x07\x1b[31m\u202e\ud800'

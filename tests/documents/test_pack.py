@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from connectors.documents import render_html, render_pdf
-from streams.chart import Chart
-from streams.conclusion import EXCLUDED, Outcome, conclude
-from streams.day_use import DAY, even_edges, rates, stretches, usual_range
-from streams.document import Document, Facts, Figure, Language, Notice, Table, digest
-from streams.exhibits import Window
 from streams.messages import NS, Kind, Quality
-from streams.pack import build
-from streams.pack_words import WORDS
-from streams.states import State
-from streams.tickets import Sla, Swap, Ticket, Verdict
+from streams.papers.chart import Chart
+from streams.papers.conclusion import EXCLUDED, Outcome, conclude
+from streams.papers.day_use import DAY, even_edges, rates, stretches, usual_range
+from streams.papers.document import Document, Facts, Figure, Language, Notice, Table, digest
+from streams.papers.exhibits import Window
+from streams.papers.pack import build
+from streams.papers.pack_words import WORDS
+from streams.trade.states import State
+from streams.trade.tickets import Sla, Swap, Ticket, Verdict
 from tests.documents.pack_tools import (
     NEGATIVE,
     bare,
@@ -222,7 +222,7 @@ def test_what_no_test_has_shown_is_not_claimed() -> None:
 
 
 def test_every_exclusion_and_every_word_is_there_in_both_languages() -> None:
-    from streams.causes import CAUSES
+    from streams.trade.causes import CAUSES
 
     assert set(EXCLUDED) <= set(CAUSES)
     for pair in (*WORDS.values(), *EXCLUDED.values()):

@@ -19,8 +19,8 @@ from connectors.store import Store
 from connectors.store.tables_trade import complaints, points
 from connectors.web.sources import Sources
 from streams.messages import NS, Kind
-from streams.rules import Rules
-from streams.work import finish_step
+from streams.trade.rules import Rules
+from streams.trade.work import finish_step
 from tests.documents.tools import DAY, fonts, html_parts, pdf_pages
 from tests.services.postgres import Postgres
 from tests.tickets.tools import sqlite_url

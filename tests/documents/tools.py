@@ -10,8 +10,9 @@ import pytest
 from pypdf import PdfReader
 
 from connectors.documents import FontMissing, Fonts
-from streams.chart import Band, Chart, Line, Span
-from streams.document import (
+from streams.messages import NS
+from streams.papers.chart import Band, Chart, Line, Span
+from streams.papers.document import (
     Column,
     Document,
     Facts,
@@ -22,7 +23,6 @@ from streams.document import (
     Section,
     Table,
 )
-from streams.messages import NS
 
 DAY = 86_400 * NS
 START = 1_302_393_600 * NS  # 2011-04-10T00:00:00Z

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from streams.book import Book
-from streams.complaint_form import Filled, fill
-from streams.complaints import Complaint, Site
-from streams.linking import Linking
 from streams.messages import Flag
-from streams.tickets import Ticket, iso
+from streams.trade.book import Book
+from streams.trade.complaint_form import Filled, fill
+from streams.trade.complaints import Complaint, Site
+from streams.trade.linking import Linking
+from streams.trade.tickets import Ticket, iso
 from tests.tickets.tools import NOON, MemoryStore
 
 SITE = Site(

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from connectors.store import Store
-from streams.deliveries import TicketEvent
 from streams.ports import PortError, Unavailable
-from streams.rules import Rules
+from streams.trade.deliveries import TicketEvent
+from streams.trade.rules import Rules
 from tests.tickets.tools import Turned, flag
 
 

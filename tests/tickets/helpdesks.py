@@ -10,13 +10,13 @@ from connectors.desks.tmf621 import Tmf621, Tmf621Config
 from connectors.desks.zammad import Zammad, ZammadConfig
 from connectors.store import Store
 from streams.deliver import DeliverConfig, Deliverer
-from streams.deliveries import TicketEvent
-from streams.lifecycle import Move, move
 from streams.ports import Desk
-from streams.rules import Rules
-from streams.sla import Targets
-from streams.tickets import HistoryEntry, State, Ticket
-from streams.wording import announce
+from streams.trade.deliveries import TicketEvent
+from streams.trade.lifecycle import Move, move
+from streams.trade.rules import Rules
+from streams.trade.sla import Targets
+from streams.trade.tickets import HistoryEntry, State, Ticket
+from streams.trade.wording import announce
 from tests.tickets import tmf621_server, zammad_server
 from tests.tickets.tmf621_server import Tmf621Server
 from tests.tickets.tools import NOON, SECOND, MemoryStore, Turned, golden

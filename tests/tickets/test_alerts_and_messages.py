@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from connectors.desks.alertmanager import NEVER, Alertmanager, AlertmanagerConfig, fingerprint
 from connectors.desks.http import CallConfig
 from connectors.desks.message import BODIES, Message, MessageConfig, fill, template
-from streams.deliveries import TicketEvent
 from streams.ports import Desk, Gone, Rejected, Unavailable
-from streams.tickets import State, Urgency
+from streams.trade.deliveries import TicketEvent
+from streams.trade.tickets import State, Urgency
 from tests.tickets.helpdesks import case, opened, told
 from tests.tickets.json_server import Asked, JsonServer, Said
 from tests.tickets.tools import NOON, SECOND

@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from connectors.store import Store
 from connectors.store import audit as log
 from connectors.store.engine import connect, writing
-from streams.chain import history_digest
 from streams.ports import Rejected
-from streams.roles import Actor, Role
+from streams.trade.chain import history_digest
+from streams.trade.roles import Actor, Role
 from tests.tickets.tools import DAY, NOON, flag
 
 WANG = Actor("王芳", Role.OPERATOR)
@@ -186,7 +186,7 @@ def test_old_lines_go_and_the_chain_still_holds(store: Store) -> None:
 
 
 def test_a_line_of_a_ticket_s_history_that_was_changed_is_found(store: Store) -> None:
-    from streams.rules import Rules
+    from streams.trade.rules import Rules
 
     ticket = store.apply_flags([flag(), flag("spike", id="flag-2")], NOON, Rules())[0]
     chained(store)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.store import Store
-from streams.bars import NO_END_NS, Policy, below, held, suggest
-from streams.judged import wilson
-from streams.states import Category, Urgency
+from streams.trade.bars import NO_END_NS, Policy, below, held, suggest
+from streams.trade.judged import wilson
+from streams.trade.states import Category, Urgency
 from tests.tickets.tools import NOON, flag
 
 

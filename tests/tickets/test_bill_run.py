@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.bill_days import days_to_bill, next_bill
-from streams.bill_run import advise, bill_days_of, lines
-from streams.decisions import Advice
-from streams.money_words import MONEY
-from streams.points import Point
-from streams.settlement import Credit, CreditState, Notice, NoticeState, NoticeText
-from streams.tickets import Purpose, State, Ticket
+from streams.trade.bill_days import days_to_bill, next_bill
+from streams.trade.bill_run import advise, bill_days_of, lines
+from streams.trade.decisions import Advice
+from streams.trade.money_words import MONEY
+from streams.trade.points import Point
+from streams.trade.settlement import Credit, CreditState, Notice, NoticeState, NoticeText
+from streams.trade.tickets import Purpose, State, Ticket
 from tests.tickets.tools import NOON, MemoryStore, flag, golden
 
 CHINA = "Asia/Shanghai"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from streams.calendar_file import CalendarError, calendar_in, load_calendar
 from streams.programs import policies
 from streams.programs.explain_config import explain
 from streams.settings import ConfigError, load
-from streams.working_time import Calendar
+from streams.trade.calendar_file import CalendarError, calendar_in, load_calendar
+from streams.trade.working_time import Calendar
 
 CHINA = Path(__file__).parents[2] / "deploy" / "calendars" / "china-2026.toml"
 GOOD = """

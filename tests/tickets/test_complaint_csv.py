@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from connectors.complaint_csv import HEADINGS, REASON, read_complaints
 from connectors.store import Store
-from streams.complaint_form import FIELDS
-from streams.complaints import ComplaintFilter
+from streams.trade.complaint_form import FIELDS
+from streams.trade.complaints import ComplaintFilter
 
 HEAD = "投诉编号,投诉时间,投诉人姓名,联系电话,投诉事项,户号,受理渠道,备注"
 ROWS = (

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.complaint_form import CHANNELS, FIELDS, IMPACTS, STAGES, Faults, complaint_id, fill
-from streams.complaints import Channel, Stage
-from streams.states import Category, Urgency
-from streams.subjects import SUBJECTS, endangers, recognised, subject_of
-from streams.tickets import iso
+from streams.trade.complaint_form import CHANNELS, FIELDS, IMPACTS, STAGES, Faults, complaint_id, fill
+from streams.trade.complaints import Channel, Stage
+from streams.trade.states import Category, Urgency
+from streams.trade.subjects import SUBJECTS, endangers, recognised, subject_of
+from streams.trade.tickets import iso
 from tests.tickets.complaint_tools import filled, form
 from tests.tickets.tools import DAY, NOON
 

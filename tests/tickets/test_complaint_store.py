@@ -13,12 +13,12 @@ from connectors.store import Store
 from connectors.store.engine import reading, writing
 from connectors.store.tables import outbox
 from connectors.store.tables_trade import complaints, people, points
-from streams.complaints import Complaint, ComplaintFilter, Outcome
-from streams.lifecycle import Refused
-from streams.linking import Linking
-from streams.points import Point
-from streams.roles import Actor, Role
-from streams.rules import Rules
+from streams.trade.complaints import Complaint, ComplaintFilter, Outcome
+from streams.trade.lifecycle import Refused
+from streams.trade.linking import Linking
+from streams.trade.points import Point
+from streams.trade.roles import Actor, Role
+from streams.trade.rules import Rules
 from tests.tickets.complaint_tools import filled
 from tests.tickets.tools import DAY, HOUR, NOON, flag, open_by_key
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.book import Book, Refused
-from streams.credit import Limits, Proposal, approve, booked, hold_bill, propose, refuse
-from streams.roles import Actor, Role
-from streams.settlement import CreditState
-from streams.tickets import State, Ticket
+from streams.trade.book import Book, Refused
+from streams.trade.credit import Limits, Proposal, approve, booked, hold_bill, propose, refuse
+from streams.trade.roles import Actor, Role
+from streams.trade.settlement import CreditState
+from streams.trade.tickets import State, Ticket
 from tests.tickets.tools import NOON, MemoryStore, golden
 
 ANN, BOB = Actor("ann", Role.BILLING), Actor("bob", Role.BILLING)

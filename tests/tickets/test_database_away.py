@@ -18,8 +18,8 @@ from connectors.store.engine import connect, writing
 from streams.deliver import DeliverConfig, Deliverer
 from streams.dispatch import Dispatcher
 from streams.ports import Unavailable
-from streams.rules import Rules
 from streams.selfwatch import SelfWatch
+from streams.trade.rules import Rules
 from streams.watch import WatchConfig
 from tests.conftest import require
 from tests.services.postgres import Postgres
@@ -163,7 +163,7 @@ def test_sqlite_a_disk_that_is_full(tmp_path: Path) -> None:
 import resource, signal, sys
 from connectors.store import Store
 from streams.ports import Unavailable
-from streams.rules import Rules
+from streams.trade.rules import Rules
 from tests.tickets.tools import NOON, flag
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -195,7 +195,7 @@ except Unavailable as error:
 KILLED = """
 import sys
 from connectors.store import Store
-from streams.rules import Rules
+from streams.trade.rules import Rules
 from tests.tickets.tools import NOON, flag
 
 store = Store(sys.argv[1], lambda event: ["webhook"])

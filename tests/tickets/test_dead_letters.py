@@ -11,7 +11,7 @@ import pytest
 
 from connectors.migrations import upgrade
 from connectors.store import Store
-from streams.deliveries import Outcome
+from streams.trade.deliveries import Outcome
 from tests.tickets.fakes import fill
 from tests.tickets.tools import SECOND, Turned, sqlite_url
 

@@ -11,7 +11,7 @@ from connectors.store import Store
 from streams.deliver import DeliverConfig, Deliverer, LogDesk, wanted_by
 from streams.messages import TICKETS
 from streams.ports import Gone, Rejected
-from streams.rules import Rules
+from streams.trade.rules import Rules
 from tests.tickets.fakes import FakeDesk, FakeLog, away, fill
 from tests.tickets.tools import DAY, HOUR, MINUTE, SECOND, Turned, golden
 

@@ -13,7 +13,7 @@ from typing import Any
 from connectors.desks.webhook import Webhook, WebhookConfig
 from connectors.store import Store
 from streams.deliver import DeliverConfig, Deliverer
-from streams.rules import Rules
+from streams.trade.rules import Rules
 from tests.services.process import wait_until
 from tests.tickets.fakes import fill
 from tests.tickets.receiver import SECRET, Answer, Receiver

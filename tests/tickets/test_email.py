@@ -12,8 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from connectors.desks.email import Email, EmailConfig
-from streams.deliveries import TicketEvent
 from streams.ports import PortError, Rejected, Unavailable
+from streams.trade.deliveries import TicketEvent
 from tests.services.process import LOOPBACK
 from tests.tickets import certificates
 from tests.tickets.smtp_server import SmtpServer

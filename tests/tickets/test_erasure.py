@@ -18,14 +18,14 @@ from connectors.store.engine import reading, writing
 from connectors.store.erasure import GONE, StillOpen
 from connectors.store.retention import Keep
 from connectors.store.tables_trade import metadata
-from streams.lifecycle import Move, move
-from streams.linking import Linking
 from streams.messages import NS, Kind
-from streams.roles import Actor, Role
-from streams.sla import Targets
 from streams.sweeping import Sweeper
-from streams.tickets import State
-from streams.working_time import Calendar
+from streams.trade.lifecycle import Move, move
+from streams.trade.linking import Linking
+from streams.trade.roles import Actor, Role
+from streams.trade.sla import Targets
+from streams.trade.tickets import State
+from streams.trade.working_time import Calendar
 from tests.tickets.complaint_tools import filled
 from tests.tickets.test_complaint_store import home, put_points
 from tests.tickets.tools import DAY, NOON, Turned

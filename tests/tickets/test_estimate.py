@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.estimate import DETECTOR, HISTORY_MEAN, Period, better, history_mean, of_flag
+from streams.trade.estimate import DETECTOR, HISTORY_MEAN, Period, better, history_mean, of_flag
 from tests.tickets.tools import GOLDEN_EVIDENCE, flag, golden
 
 READS = """meter_id,time,value

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.estimate import (
+from streams.trade.estimate import (
     AFTER_SWAP,
     HISTORY_MEAN,
     LAST_YEAR,
@@ -16,7 +16,7 @@ from streams.estimate import (
     of_history,
     same_season,
 )
-from streams.wording import ESTIMATE
+from streams.trade.wording import ESTIMATE
 
 #: use a day now and a year before: medians 0.6 and 0.5, so the area uses 1.2 times as much
 NEIGHBOURS = [(0.5, 0.4), (0.55, 0.5), (0.6, 0.5), (0.72, 0.6), (0.9, 0.6)]

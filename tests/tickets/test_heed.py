@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.book import Book
-from streams.heed import LACKS, STATUS_WORDS, heed, missing
-from streams.remote import STATUSES, RemoteChange
-from streams.sla import Targets
-from streams.states import TRANSITIONS
-from streams.tickets import Callback, State, Ticket
+from streams.trade.book import Book
+from streams.trade.heed import LACKS, STATUS_WORDS, heed, missing
+from streams.trade.remote import STATUSES, RemoteChange
+from streams.trade.sla import Targets
+from streams.trade.states import TRANSITIONS
+from streams.trade.tickets import Callback, State, Ticket
 from tests.tickets.helpdesks import case
 from tests.tickets.tools import NOON
 

@@ -13,7 +13,7 @@ from connectors.migrations import upgrade
 from connectors.store import Store
 from streams.deliver import Deliverer
 from streams.ports import Desk
-from streams.tickets import State
+from streams.trade.tickets import State
 from tests.tickets.fakes import fill
 from tests.tickets.helpdesks import EVEN, deliver_all, golden_in, tmf621, work, zammad
 from tests.tickets.json_server import Asked, JsonServer, Said

@@ -14,9 +14,9 @@ import pytest
 from connectors.store import Store
 from streams.clock import SystemClock
 from streams.deliver import DeliverConfig, Deliverer
-from streams.deliveries import OutboxItem, Outcome
 from streams.ports import Unavailable
-from streams.rules import Rules
+from streams.trade.deliveries import OutboxItem, Outcome
+from streams.trade.rules import Rules
 from tests.services.process import wait_until
 from tests.tickets.fakes import FakeDesk, fill
 from tests.tickets.receiver import SECRET, Answer, Receiver

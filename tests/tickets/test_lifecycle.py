@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.book import Book
-from streams.lifecycle import Move, Refused, move, relapse
-from streams.sla import Targets
-from streams.states import PAUSED, TRANSITIONS
-from streams.tickets import ENDED, Callback, State, Ticket
+from streams.trade.book import Book
+from streams.trade.lifecycle import Move, Refused, move, relapse
+from streams.trade.sla import Targets
+from streams.trade.states import PAUSED, TRANSITIONS
+from streams.trade.tickets import ENDED, Callback, State, Ticket
 from tests.tickets.tools import HOUR, NOON, MemoryStore, flag, golden
 
 TARGETS = Targets()

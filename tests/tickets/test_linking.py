@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.complaints import Complaint, Outcome, Site
-from streams.lifecycle import Move, Refused, move
-from streams.linking import SUBJECTS, Linking
 from streams.messages import FAMILIES, FAMILY_OF
-from streams.sla import Targets
-from streams.tickets import Callback, Category, Origin, State, Ticket, Urgency
-from streams.work import merge
+from streams.trade.complaints import Complaint, Outcome, Site
+from streams.trade.lifecycle import Move, Refused, move
+from streams.trade.linking import SUBJECTS, Linking
+from streams.trade.sla import Targets
+from streams.trade.tickets import Callback, Category, Origin, State, Ticket, Urgency
+from streams.trade.work import merge
 from tests.tickets.complaint_tools import SITE, MemoryDesk, complaint
 from tests.tickets.tools import DAY, HOUR, MINUTE, NOON, flag, golden, open_by_key
 

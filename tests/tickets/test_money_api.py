@@ -19,13 +19,13 @@ from connectors.store import Store
 from connectors.web.app import User, WebConfig, make_app
 from connectors.web.server import serve
 from connectors.web.sources import Sources
-from streams.mutes import Mute, MuteKind
-from streams.points import Point
 from streams.programs.routes import routes
-from streams.roles import Actor, Role
-from streams.rules import Rules
 from streams.settings import Settings
 from streams.ticket_sections import TicketsSettings
+from streams.trade.mutes import Mute, MuteKind
+from streams.trade.points import Point
+from streams.trade.roles import Actor, Role
+from streams.trade.rules import Rules
 from tests.tickets.tools import HOUR, NOON, Turned, flag, golden
 from tests.web_tools import VOCABULARY, columns, golden_readings
 

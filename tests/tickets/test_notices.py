@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.book import Book, Refused
-from streams.money_words import MONEY, credit_word
-from streams.mutes import Mute, MuteKind
-from streams.notice_words import SITUATIONS, Facts, Signature, message, sms_parts
-from streams.notices import CHANNELS, approve, draft, explain_before_bill, sent, unannounced
-from streams.roles import Actor, Role
-from streams.rules import Rules
-from streams.settlement import Credit, CreditState, NoticeState
-from streams.tickets import Purpose, Swap, Ticket
+from streams.trade.book import Book, Refused
+from streams.trade.money_words import MONEY, credit_word
+from streams.trade.mutes import Mute, MuteKind
+from streams.trade.notice_words import SITUATIONS, Facts, Signature, message, sms_parts
+from streams.trade.notices import CHANNELS, approve, draft, explain_before_bill, sent, unannounced
+from streams.trade.roles import Actor, Role
+from streams.trade.rules import Rules
+from streams.trade.settlement import Credit, CreditState, NoticeState
+from streams.trade.tickets import Purpose, Swap, Ticket
 from tests.tickets.tools import DAY, HOUR, NOON, MemoryStore, golden
 
 ANN = Actor("ann", Role.OPERATOR)

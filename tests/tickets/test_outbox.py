@@ -6,8 +6,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from connectors.store import Store
-from streams.deliveries import OutboxItem, Outcome
-from streams.rules import Rules
+from streams.trade.deliveries import OutboxItem, Outcome
+from streams.trade.rules import Rules
 from tests.tickets.tools import DAY, HOUR, MINUTE, NOON, SECOND, flag, golden
 
 RULES = Rules()

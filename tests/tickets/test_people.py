@@ -15,8 +15,8 @@ from connectors.sealing import Seal, SealError
 from connectors.store import Store
 from connectors.store.engine import writing
 from connectors.store.people import Person, people_at, put_person
-from streams.complaints import Complainant
-from streams.roles import Actor, Role
+from streams.trade.complaints import Complainant
+from streams.trade.roles import Actor, Role
 from tests.tickets.tools import DAY, NOON
 
 KEYS = tuple(base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))

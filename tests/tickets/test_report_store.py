@@ -23,19 +23,19 @@ from connectors.store.book import put
 from connectors.store.engine import writing
 from connectors.store.rows import complaint_row
 from connectors.store.tables_trade import complaints, points
-from streams.complaints import Channel, Complaint, Outcome
-from streams.lifecycle import Move, move
 from streams.messages import Counts
-from streams.points import Point
+from streams.papers.spans import month
 from streams.programs.reports import ReportDesk
-from streams.rules import Rules
 from streams.settings import Settings
-from streams.sla import Targets
-from streams.spans import month
-from streams.states import Category
 from streams.ticket_sections import TicketsSettings
-from streams.tickets import State
-from streams.verdicts import judge
+from streams.trade.complaints import Channel, Complaint, Outcome
+from streams.trade.lifecycle import Move, move
+from streams.trade.points import Point
+from streams.trade.rules import Rules
+from streams.trade.sla import Targets
+from streams.trade.states import Category
+from streams.trade.tickets import State
+from streams.trade.verdicts import judge
 from tests.faults.site import Site
 from tests.services.process import LOOPBACK, wait_until
 from tests.tickets.tools import DAY, HOUR, NOON, Turned, flag

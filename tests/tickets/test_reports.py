@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.document import digest
-from streams.judged import BarMove
-from streams.report_document import as_json, document, sheet, sheets
-from streams.report_facts import (
+from streams.papers.document import digest
+from streams.papers.report_document import as_json, document, sheet, sheets
+from streams.papers.report_facts import (
     ComplaintFacts,
     OutageFacts,
     ReadFacts,
@@ -25,12 +24,13 @@ from streams.report_facts import (
     TicketDetails,
     TicketFacts,
 )
-from streams.report_tables import outage_table, quantile
-from streams.report_words import COLUMNS, TITLES
-from streams.reports import Figures
-from streams.settlement import Credit, CreditState
-from streams.spans import day_of, days, midnight, month, months
-from streams.tickets import Callback, Sla
+from streams.papers.report_tables import outage_table, quantile
+from streams.papers.report_words import COLUMNS, TITLES
+from streams.papers.reports import Figures
+from streams.papers.spans import day_of, days, midnight, month, months
+from streams.trade.judged import BarMove
+from streams.trade.settlement import Credit, CreditState
+from streams.trade.tickets import Callback, Sla
 from tests.tickets.tools import DAY, HOUR, NOON
 
 JUNE = month("2026-06", "Asia/Shanghai")

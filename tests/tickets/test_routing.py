@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from streams.causes import CAUSES, CHECKS, cause_label, check_label, hypotheses, steps
 from streams.messages import FAMILIES, FAMILY_OF
-from streams.routing import DEPARTMENTS, ROUTES, Route, Routing, department_label
-from streams.states import LABELS, TMF621, TRANSITIONS, StepKind
-from streams.tickets import Category, Estimate, Origin, State, Urgency
-from streams.wording import KINDS
+from streams.trade.causes import CAUSES, CHECKS, cause_label, check_label, hypotheses, steps
+from streams.trade.routing import DEPARTMENTS, ROUTES, Route, Routing, department_label
+from streams.trade.states import LABELS, TMF621, TRANSITIONS, StepKind
+from streams.trade.tickets import Category, Estimate, Origin, State, Urgency
+from streams.trade.wording import KINDS
 from tests.tickets.tools import NOON, flag
 
 BILLING, REPAIR, SAFETY, SUPPLY = (

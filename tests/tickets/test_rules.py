@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.book import Book
-from streams.deliveries import cloud_event
-from streams.lifecycle import Move, move
 from streams.messages import Flag
-from streams.rules import Rules
-from streams.sla import Targets
-from streams.tickets import Category, State, Ticket, Urgency
+from streams.trade.book import Book
+from streams.trade.deliveries import cloud_event
+from streams.trade.lifecycle import Move, move
+from streams.trade.rules import Rules
+from streams.trade.sla import Targets
+from streams.trade.tickets import Category, State, Ticket, Urgency
 from tests.tickets.tools import (
     GOLDEN_EVIDENCE,
     HOUR,

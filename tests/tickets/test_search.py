@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from connectors.store import Store
 from connectors.store.search import Wanted
-from streams.roles import LOCAL
-from streams.rules import Rules
-from streams.tickets import Ticket
+from streams.trade.roles import LOCAL
+from streams.trade.rules import Rules
+from streams.trade.tickets import Ticket
 from tests.tickets.tools import NOON, SECOND, flag
 
 KINDS = ("high_usage", "silent", "continuous_flow", "voltage_low")

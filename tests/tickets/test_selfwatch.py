@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from connectors.store import Store
-from streams.deliveries import DisabledDesk, Heartbeat
-from streams.rules import Rules
 from streams.selfwatch import SelfWatch
-from streams.tickets import Category, Ticket
+from streams.trade.deliveries import DisabledDesk, Heartbeat
+from streams.trade.rules import Rules
+from streams.trade.tickets import Category, Ticket
 from streams.watch import View, WatchConfig, judge, succeeded
 from tests.tickets.tools import MINUTE, NOON, SECOND, Turned, golden
 

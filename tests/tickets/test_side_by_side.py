@@ -12,13 +12,13 @@ import pytest
 from msgspec.structs import replace
 
 from connectors.history_sqlite import HistoryReader, SqliteHistory
-from streams.decisions import SideBySide, Window
 from streams.messages import Kind
-from streams.points import Point
-from streams.side_by_side import compare, gather
-from streams.tariff import Tariffs
-from streams.tariff_file import load_tariffs
-from streams.tickets import Swap, Ticket
+from streams.trade.decisions import SideBySide, Window
+from streams.trade.points import Point
+from streams.trade.side_by_side import compare, gather
+from streams.trade.tariff import Tariffs
+from streams.trade.tariff_file import load_tariffs
+from streams.trade.tickets import Swap, Ticket
 from tests.tickets.tools import DAY, MemoryStore, flag, golden
 from tests.web_tools import Reading, columns, golden_readings, ns
 

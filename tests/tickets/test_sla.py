@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.sla import Targets, breached, pause
-from streams.tickets import Sla, iso
-from streams.working_time import Calendar
+from streams.trade.sla import Targets, breached, pause
+from streams.trade.tickets import Sla, iso
+from streams.trade.working_time import Calendar
 from tests.tickets.tools import DAY, HOUR, MINUTE, NOON, SECOND
 
 

@@ -19,15 +19,15 @@ from connectors.migrations import upgrade
 from connectors.store import Store, rows
 from connectors.store.engine import connect, writing
 from connectors.store.tables import tickets as tickets_table
-from streams.book import Book
 from streams.dispatch import Dispatcher, tidy
-from streams.lifecycle import Move, Refused, move
 from streams.messages import Flag
 from streams.ports import Rejected
-from streams.rules import Rules
-from streams.sla import Targets
-from streams.tickets import State, Ticket
-from streams.work import finish_step
+from streams.trade.book import Book
+from streams.trade.lifecycle import Move, Refused, move
+from streams.trade.rules import Rules
+from streams.trade.sla import Targets
+from streams.trade.tickets import State, Ticket
+from streams.trade.work import finish_step
 from tests.services.postgres import Postgres
 from tests.tickets.tools import (
     HOUR,

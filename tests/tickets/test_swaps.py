@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from connectors.store import Store
-from streams.lifecycle import Move, move
 from streams.messages import Flag
-from streams.rules import Rules
-from streams.tickets import State, Swap, Ticket
-from streams.work import record_swap
+from streams.trade.lifecycle import Move, move
+from streams.trade.rules import Rules
+from streams.trade.tickets import State, Swap, Ticket
+from streams.trade.work import record_swap
 from tests.tickets.tools import DAY, HOUR, NOON, golden
 
 RULES = Rules()

@@ -17,7 +17,7 @@ from connectors.migrations import upgrade
 from connectors.store import Store
 from streams.messages import DEAD_LETTERS, VERDICTS, DeadLetter
 from streams.programs import compose
-from streams.rules import Rules
+from streams.trade.rules import Rules
 from tests.conftest import require
 from tests.faults.site import Site
 from tests.services.kafka import Kafka
@@ -120,7 +120,7 @@ def test_words_of_other_systems_arrive_once_each(site: Site, store_url: str) -> 
 def test_a_message_that_comes_again_changes_nothing(store: Store) -> None:
     store.apply_flags([flag("spike", id="f1")], NOON, Rules())
     [ticket] = store.tickets("open")
-    from streams.verdicts import judge
+    from streams.trade.verdicts import judge
 
     def say(key: str, verdict: str) -> bool:
         return store.take_verdict(

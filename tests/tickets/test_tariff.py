@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.decisions import Use
-from streams.estimate import of_flag
-from streams.settlement import Estimate, Money
-from streams.tariff import NoPrice, Tariff, Tariffs, Tier
-from streams.tariff_file import TariffError, load_tariffs, tariffs_in
+from streams.trade.decisions import Use
+from streams.trade.estimate import of_flag
+from streams.trade.settlement import Estimate, Money
+from streams.trade.tariff import NoPrice, Tariff, Tariffs, Tier
+from streams.trade.tariff_file import TariffError, load_tariffs, tariffs_in
 from tests.tickets.tools import golden
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "tariffs" / "example.toml"

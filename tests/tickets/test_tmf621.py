@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from connectors.desks.tmf621 import Tmf621Config
 from connectors.store import Store
-from streams.deliveries import TicketEvent
 from streams.ports import Gone, Rejected, Unavailable
-from streams.states import TMF621
-from streams.tickets import State
+from streams.trade.deliveries import TicketEvent
+from streams.trade.states import TMF621
+from streams.trade.tickets import State
 from tests.tickets.helpdesks import case, deliver_all, golden_in, opened, tmf621, told, work
 from tests.tickets.json_server import Asked, Said
 from tests.tickets.tmf621_server import FVO, Tmf621Server, faults

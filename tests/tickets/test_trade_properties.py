@@ -22,23 +22,23 @@ from connectors.store import Store
 from connectors.store.engine import reading
 from connectors.store.tables import flags_seen, outbox, ticket_history, tickets
 from connectors.store.tables_trade import audit, complaints, muted_flags, verdicts
-from streams.credit import Limits, Proposal, approve, booked, hold_bill, propose
-from streams.deliveries import Outcome
-from streams.heed import heed
-from streams.lifecycle import Refused
-from streams.linking import Linking
 from streams.messages import FAMILY_OF, Flag
-from streams.points import Point
-from streams.remote import STATUSES, RemoteChange
-from streams.roles import Actor, Role
-from streams.rules import Rules
-from streams.sla import Targets
-from streams.staff import Finding, Staff
-from streams.states import RESOLUTIONS, TRANSITIONS
-from streams.tend import Tend
-from streams.tickets import State, Ticket
-from streams.verdicts import judge
-from streams.wording import UNTOLD
+from streams.trade.credit import Limits, Proposal, approve, booked, hold_bill, propose
+from streams.trade.deliveries import Outcome
+from streams.trade.heed import heed
+from streams.trade.lifecycle import Refused
+from streams.trade.linking import Linking
+from streams.trade.points import Point
+from streams.trade.remote import STATUSES, RemoteChange
+from streams.trade.roles import Actor, Role
+from streams.trade.rules import Rules
+from streams.trade.sla import Targets
+from streams.trade.staff import Finding, Staff
+from streams.trade.states import RESOLUTIONS, TRANSITIONS
+from streams.trade.tend import Tend
+from streams.trade.tickets import State, Ticket
+from streams.trade.verdicts import judge
+from streams.trade.wording import UNTOLD
 from tests.services.postgres import Postgres
 from tests.tickets.complaint_tools import filled
 from tests.tickets.tools import DAY, HOUR, NOON, SECOND, Turned, flag, open_by_key, sqlite_url

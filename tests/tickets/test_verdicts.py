@@ -15,13 +15,13 @@ from connectors.store import Store
 from connectors.store.engine import reading
 from connectors.store.tables_trade import verdicts
 from detectors import CATALOGUE
-from streams.book import Book
-from streams.judged import DETECTOR_OF, detector_of, wilson
-from streams.lifecycle import Move, Refused, move
-from streams.rules import Rules
-from streams.sla import Targets
-from streams.tickets import State, Ticket, Verdict
-from streams.verdicts import judge, precision
+from streams.trade.book import Book
+from streams.trade.judged import DETECTOR_OF, detector_of, wilson
+from streams.trade.lifecycle import Move, Refused, move
+from streams.trade.rules import Rules
+from streams.trade.sla import Targets
+from streams.trade.tickets import State, Ticket, Verdict
+from streams.trade.verdicts import judge, precision
 from tests.tickets.tools import DAY, HOUR, NOON, flag
 
 

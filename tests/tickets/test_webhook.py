@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from connectors.desks.address import is_public
 from connectors.desks.webhook import Webhook, WebhookConfig
-from streams.deliveries import TicketEvent
 from streams.ports import Gone, PortError, Rejected, Unavailable
+from streams.trade.deliveries import TicketEvent
 from tests.tickets import certificates
 from tests.tickets.receiver import OTHER_SECRET, SECRET, Answer, Receiver
 from tests.tickets.tools import MemoryStore, flag, golden

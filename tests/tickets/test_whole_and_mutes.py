@@ -9,19 +9,19 @@ import pytest
 from msgspec.structs import replace
 
 from connectors.store import Store
-from streams.book import Book
-from streams.lifecycle import Move, Refused, move
-from streams.linking import Linking
 from streams.messages import Flag
-from streams.mutes import MuteKind
-from streams.roles import Actor, Role
-from streams.routing import Routing
-from streams.rules import Rules
-from streams.sla import Targets
-from streams.staff import Finding, Staff
-from streams.tend import Tend, TendConfig
-from streams.tickets import LARGE, Origin, Purpose, State, Ticket
-from streams.work import merge
+from streams.trade.book import Book
+from streams.trade.lifecycle import Move, Refused, move
+from streams.trade.linking import Linking
+from streams.trade.mutes import MuteKind
+from streams.trade.roles import Actor, Role
+from streams.trade.routing import Routing
+from streams.trade.rules import Rules
+from streams.trade.sla import Targets
+from streams.trade.staff import Finding, Staff
+from streams.trade.tend import Tend, TendConfig
+from streams.trade.tickets import LARGE, Origin, Purpose, State, Ticket
+from streams.trade.work import merge
 from tests.tickets.complaint_tools import filled
 from tests.tickets.tools import DAY, HOUR, MINUTE, NOON, Turned, flag, golden
 

@@ -6,12 +6,12 @@ import json
 import re
 from pathlib import Path
 
-from streams.deliveries import cloud_event
-from streams.routing import DEPARTMENTS
-from streams.states import LABELS, TMF621, TRANSITIONS
-from streams.tickets import State
+from streams.trade.deliveries import cloud_event
+from streams.trade.routing import DEPARTMENTS
+from streams.trade.states import LABELS, TMF621, TRANSITIONS
+from streams.trade.tickets import State
+from streams.trade.wording import ACTIONS, ESTIMATE, KINDS, UNTOLD, announce, public
 from streams.watch import WatchConfig
-from streams.wording import ACTIONS, ESTIMATE, KINDS, UNTOLD, announce, public
 from tests.tickets.tools import HOUR, NOON, MemoryStore, flag, golden
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tickets.md").read_text(encoding="utf-8")

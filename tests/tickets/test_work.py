@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.book import Book
-from streams.causes import CHECKS, NEGATIVE, POSITIVE, UNEXPLAINED, hypotheses, steps, weigh
-from streams.lifecycle import Refused
 from streams.messages import FAMILY_OF
-from streams.tickets import Purpose, State, Swap, Ticket
-from streams.work import (
+from streams.trade.book import Book
+from streams.trade.causes import CHECKS, NEGATIVE, POSITIVE, UNEXPLAINED, hypotheses, steps, weigh
+from streams.trade.lifecycle import Refused
+from streams.trade.tickets import Purpose, State, Swap, Ticket
+from streams.trade.work import (
     add_step,
     escalate,
     explain,

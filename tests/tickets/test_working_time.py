@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.working_time import Calendar, Hours
+from streams.trade.working_time import Calendar, Hours
 from tests.tickets.tools import HOUR, MINUTE, SECOND
 
 # half an hour of summer time, changes at midnight, a day left out (2011-12-30), changes at 02:00 and 03:00

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from connectors.desks.zammad import PRIORITIES, STATES, ZammadConfig
 from connectors.store import Store
-from streams.deliveries import TicketEvent
 from streams.ports import Gone, Rejected, Unavailable
-from streams.tickets import State
+from streams.trade.deliveries import TicketEvent
+from streams.trade.tickets import State
 from tests.tickets import zammad_server
 from tests.tickets.helpdesks import case, deliver_all, golden_in, opened, told, work, zammad
 from tests.tickets.json_server import Said

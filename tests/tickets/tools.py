@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from streams.book import Book, event_key
-from streams.deliveries import TicketEvent
 from streams.messages import FAMILY_OF, Flag
-from streams.rules import Rules
-from streams.tickets import Episode, Ticket
+from streams.trade.book import Book, event_key
+from streams.trade.deliveries import TicketEvent
+from streams.trade.rules import Rules
+from streams.trade.tickets import Episode, Ticket
 
 NOON = 1_780_315_200_000_000_000  # 2026-06-01T12:00:00Z, a Monday
 SECOND = 1_000_000_000

@@ -13,8 +13,8 @@ from connectors.web.pages.door import segment
 from connectors.web.pages.forms import Field, Values, several, text
 from connectors.web.pages.view import View
 from streams.messages import NS
-from streams.states import ARCHIVES, RESOLUTIONS, RESPONSIBILITIES, TRANSITIONS
-from streams.tickets import Purpose, State, Ticket, Urgency, Verdict
+from streams.trade.states import ARCHIVES, RESOLUTIONS, RESPONSIBILITIES, TRANSITIONS
+from streams.trade.tickets import Purpose, State, Ticket, Urgency, Verdict
 
 #: where a state stands among the buttons: the way that most cases go
 _ORDER = (

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from connectors.sqlite_history.reader import Series
 from connectors.web.format import Local, parse_ns, unit
 from connectors.web.words import Words
-from streams.exhibits import kind_of
 from streams.messages import NS, Kind, Mark, Quality
-from streams.tickets import Ticket
+from streams.papers.exhibits import kind_of
+from streams.trade.tickets import Ticket
 
 _DAY = 86_400 * NS
 _MOST = 600  # points: more than the chart has pixels

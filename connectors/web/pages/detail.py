@@ -20,7 +20,7 @@ from connectors.web.pages.steps import Checks
 from connectors.web.pages.view import View
 from connectors.web.pages.work import Work
 from streams.ports import PortError
-from streams.tickets import Episode, Estimate, Purpose, Ticket
+from streams.trade.tickets import Episode, Estimate, Purpose, Ticket
 
 _AGAIN_S = 10.0  # a ticket that the list has no more is read again so often
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message
 
 from connectors.web.guard import actor_of
-from streams.roles import Actor
+from streams.trade.roles import Actor
 
 #: what of a page's own request says who asks, and from where
 _KEPT = frozenset({b"host", b"cookie", b"authorization", b"x-forwarded-for", b"x-forwarded-proto"})

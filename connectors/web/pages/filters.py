@@ -11,8 +11,8 @@ from nicegui.events import GenericEventArguments
 from connectors.store.search import Wanted
 from connectors.web.pages.parts import Tag
 from connectors.web.pages.view import View
-from streams.states import Category, State
-from streams.tickets import Purpose
+from streams.trade.states import Category, State
+from streams.trade.tickets import Purpose
 
 NOTHING = Wanted()
 _PRIORITIES = ("P1", "P2", "P3", "P4")

@@ -15,7 +15,7 @@ from connectors.web.pages.person import PersonCard
 from connectors.web.pages.refusals import refusal
 from connectors.web.pages.slot import focus
 from connectors.web.pages.view import View
-from streams.states import Category, Urgency
+from streams.trade.states import Category, Urgency
 
 _LIST = 50
 _PHONE = re.compile(r"\+?[\d\s()-]{7,20}")

@@ -17,7 +17,7 @@ from connectors.web.pages.parts import Cell, Fresh, List, Row, Tag, empty
 from connectors.web.pages.view import View
 from streams.messages import Flag, Kind, Quality
 from streams.ports import PortError
-from streams.tickets import Purpose, Ticket
+from streams.trade.tickets import Purpose, Ticket
 
 Which = Literal["open", "all", "drills"]
 _MOST_MARKS = 2  # in a row; all of them are in its title

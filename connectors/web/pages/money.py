@@ -11,8 +11,8 @@ from connectors.web.pages.acts import figure, plain, route
 from connectors.web.pages.forms import Field, Values, text
 from connectors.web.pages.parts import Tag, table
 from connectors.web.pages.slot import Slot
-from streams.settlement import Alternative, Credit, CreditState
-from streams.tickets import Ticket
+from streams.trade.settlement import Alternative, Credit, CreditState
+from streams.trade.tickets import Ticket
 
 OWN = "own"
 

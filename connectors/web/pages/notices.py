@@ -8,8 +8,8 @@ from connectors.web.pages.acts import plain, quiet, route
 from connectors.web.pages.forms import Field, Values
 from connectors.web.pages.parts import Tag
 from connectors.web.pages.slot import Slot
-from streams.settlement import Notice, NoticeState
-from streams.tickets import Purpose, Ticket
+from streams.trade.settlement import Notice, NoticeState
+from streams.trade.tickets import Purpose, Ticket
 
 
 class Notices(Slot):

@@ -10,7 +10,7 @@ from connectors.web.pages.forms import Field, Form, Look, Values
 from connectors.web.pages.parts import Tag
 from connectors.web.pages.refusals import refusal
 from connectors.web.pages.view import View
-from streams.tickets import Ticket
+from streams.trade.tickets import Ticket
 
 #: reads the ticket again and shows it
 Changed = Callable[[], Awaitable[None]]

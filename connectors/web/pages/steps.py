@@ -6,7 +6,7 @@ from connectors.web.pages.acts import plain, route
 from connectors.web.pages.forms import Field
 from connectors.web.pages.parts import Tag
 from connectors.web.pages.slot import Slot
-from streams.tickets import Step, Ticket
+from streams.trade.tickets import Step, Ticket
 
 
 def suggested(ticket: Ticket) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 from connectors.web.format import amount, duration
 from connectors.web.pages.parts import Tag, table
 from connectors.web.pages.view import View
-from streams.tickets import Callback, Swap, Ticket
+from streams.trade.tickets import Callback, Swap, Ticket
 
 _MOST_METERS = 60
 _MOST_COMPLAINTS = 50

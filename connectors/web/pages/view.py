@@ -11,7 +11,7 @@ from connectors.web.pages.door import Door
 from connectors.web.sources import Reader, Vocabulary
 from connectors.web.words import Words
 from streams.messages import NS
-from streams.tickets import Ticket, label
+from streams.trade.tickets import Ticket, label
 
 
 class View:

@@ -6,7 +6,7 @@ from connectors.web.pages import acts
 from connectors.web.pages.acts import Act
 from connectors.web.pages.parts import Tag
 from connectors.web.pages.slot import Slot
-from streams.tickets import State, Ticket
+from streams.trade.tickets import State, Ticket
 
 
 class Work(Slot):

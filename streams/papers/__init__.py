@@ -1,0 +1,1 @@
+"""What is put on paper: documents as values, evidence packs, reports."""

@@ -1,0 +1,239 @@
+"""Credits (退补): proposed with a reason, approved by a second person above a limit, booked; bills on hold.
+
+Verbs on the book of one transaction, as in ``lifecycle``: each writes a line of history and raises
+``Refused`` where the trade forbids it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
+
+from msgspec.structs import replace
+
+from streams.trade.book import Book, Refused
+from streams.trade.lifecycle import record
+from streams.trade.roles import Actor
+from streams.trade.settlement import Alternative, Credit, CreditState, Estimate
+from streams.trade.states import State
+from streams.trade.tickets import Ticket
+
+OWN = "own"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Up to which amount one person is enough, by currency. One that is not named always needs two."""
+
+    alone: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
+
+    def second_person(self, amount: Decimal | None, currency: str) -> bool:
+        """Tell whether somebody else has to approve a credit; what has no price always needs it."""
+        if amount is None or currency not in self.alone:
+            return True
+        return abs(amount) > self.alone[currency]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What staff want to give back, or to charge (below zero).
+
+    method        : of an estimate, or ``own``
+    quantity      : in ``unit``; None: money alone
+    amount        : in ``currency``; None: use alone (补气)
+    billed        : what was billed of both, as far as known: no credit is above it
+    reason        : why this method, or this amount
+    seen          : the revision of the credit that the proposer saw, 0 for none; None: whatever it is
+    alternatives  : the methods side by side, as they were when the choice was made
+    estimate      : the one that was chosen
+    """
+
+    method: str
+    reason: str
+    quantity: float | None = None
+    unit: str = ""
+    amount: Decimal | None = None
+    currency: str = ""
+    billed: tuple[float | None, Decimal | None] = (None, None)
+    seen: int | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    estimate: Estimate | None = None
+
+
+def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: Actor, now_ns: int) -> Ticket:
+    """Propose a credit, or another in place of one that is not booked yet.
+
+    A changed proposal has to be approved again. Within the limit the proposer's word is enough, and
+    the credit is approved at once. Raises Refused.
+    """
+    _allowed(ticket, actor)
+    before = ticket.credit
+    if not ticket.open:
+        raise Refused(f"expected an open ticket, got one that is {ticket.state}: reopen it first")
+    if before is not None and before.state is CreditState.BOOKED:
+        raise Refused(
+            f"expected a credit that is not booked yet, got one booked as {before.reference}: "
+            "correct it in the billing system"
+        )
+    revision = 0 if before is None else before.revision
+    if wish.seen is not None and wish.seen != revision:
+        raise Refused(f"expected revision {wish.seen} of the credit, got {revision}: look at it again")
+    _sound(wish)
+    credit = Credit(
+        revision=revision + 1,
+        state=CreditState.PROPOSED,
+        method=wish.method,
+        quantity=wish.quantity,
+        unit=wish.unit if wish.quantity is not None else "",
+        amount=wish.amount,
+        currency=wish.currency if wish.amount is not None else "",
+        reason=wish.reason.strip(),
+        proposed_by=actor.name,
+        proposed_ns=now_ns,
+        second_person=limits.second_person(wish.amount, wish.currency),
+    )
+    changed = replace(
+        ticket,
+        credit=credit,
+        estimates=wish.alternatives or ticket.estimates,
+        estimate=wish.estimate or ticket.estimate,
+    )
+    note = f"{figures(credit)} · {credit.method} · {credit.reason}"
+    changed = record(book, changed, now_ns, "credit_proposed", actor.name, note=note)
+    if credit.second_person:
+        return changed
+    return _decide(book, changed, CreditState.APPROVED, actor, "", now_ns)
+
+
+def approve(book: Book, ticket: Ticket, revision: int, actor: Actor, note: str, now_ns: int) -> Ticket:
+    """Approve what somebody else has proposed. Raises Refused, also where it was changed meanwhile."""
+    credit = _pending(ticket, revision, actor)
+    if _same(credit.proposed_by, actor.name):
+        raise Refused(
+            f"expected the approval of somebody other than {credit.proposed_by}, who proposed it: "
+            "a second person has to approve"
+        )
+    return _decide(book, ticket, CreditState.APPROVED, actor, note, now_ns)
+
+
+def refuse(book: Book, ticket: Ticket, revision: int, actor: Actor, reason: str, now_ns: int) -> Ticket:
+    """Refuse a proposal, or withdraw one's own; the reason is kept. Raises Refused."""
+    _pending(ticket, revision, actor)
+    if not reason.strip():
+        raise Refused("expected the reason why the credit is refused, got none")
+    return _decide(book, ticket, CreditState.REFUSED, actor, reason.strip(), now_ns)
+
+
+def booked(book: Book, ticket: Ticket, revision: int, reference: str, actor: Actor, now_ns: int) -> Ticket:
+    """Note that the billing system has the credit, under its reference. Raises Refused."""
+    _allowed(ticket, actor)
+    credit = ticket.credit
+    if credit is None or credit.state is not CreditState.APPROVED:
+        raise Refused(f"expected an approved credit, got {_state(credit)}")
+    _current(credit, revision)
+    if not reference.strip():
+        raise Refused("expected the reference of the booking in the billing system, got none")
+    done = replace(
+        credit,
+        state=CreditState.BOOKED,
+        booked_by=actor.name,
+        booked_ns=now_ns,
+        reference=reference.strip(),
+    )
+    note = f"{figures(done)} · {done.reference}"
+    return record(book, replace(ticket, credit=done), now_ns, "credit_booked", actor.name, note=note)
+
+
+def hold_bill(book: Book, ticket: Ticket, hold: bool, actor: Actor, reason: str, now_ns: int) -> Ticket:
+    """Let a disputed bill wait (争议账单暂缓), or go out after all. Raises Refused."""
+    _allowed(ticket, actor)
+    if ticket.bill_hold == hold:
+        raise Refused(
+            f"expected a bill that is {'not ' if hold else ''}on hold, got one that is{'' if hold else ' not'}"
+        )
+    if hold and not ticket.open:
+        raise Refused(f"expected an open ticket, got one that is {ticket.state}: reopen it first")
+    if not reason.strip():
+        raise Refused(f"expected the reason why the bill is {'held' if hold else 'released'}, got none")
+    action = "bill_held" if hold else "bill_released"
+    return record(book, replace(ticket, bill_hold=hold), now_ns, action, actor.name, note=reason.strip())
+
+
+def figures(credit: Credit) -> str:
+    """Quantity and amount with their signs: ``243.7 m3 · 646.81 CNY``."""
+    parts = []
+    if credit.quantity is not None:
+        parts.append(f"{credit.quantity:.10g} {credit.unit}")
+    if credit.amount is not None:
+        parts.append(f"{credit.amount} {credit.currency}")
+    return " · ".join(parts)
+
+
+def _decide(book: Book, ticket: Ticket, state: CreditState, actor: Actor, note: str, now_ns: int) -> Ticket:
+    assert ticket.credit is not None
+    decided = replace(
+        ticket.credit, state=state, decided_by=actor.name, decided_ns=now_ns, decision=note.strip()
+    )
+    told = " · ".join(part for part in (figures(decided), decided.decision) if part)
+    return record(book, replace(ticket, credit=decided), now_ns, f"credit_{state}", actor.name, note=told)
+
+
+def _allowed(ticket: Ticket, actor: Actor) -> None:
+    if not actor.name.strip() or not actor.may("money"):
+        raise Refused(f"expected somebody who may decide about money, got {actor.name!r} ({actor.role})")
+    if ticket.drill:
+        raise Refused("expected a real ticket, got a drill: no money moves for it")
+    if ticket.state is State.MERGED:
+        raise Refused(f"expected a ticket that stands for itself, got one merged into {ticket.merged_into}")
+
+
+def _pending(ticket: Ticket, revision: int, actor: Actor) -> Credit:
+    _allowed(ticket, actor)
+    credit = ticket.credit
+    if credit is None or credit.state is not CreditState.PROPOSED:
+        raise Refused(f"expected a credit that waits for approval, got {_state(credit)}")
+    _current(credit, revision)
+    return credit
+
+
+def _current(credit: Credit, revision: int) -> None:
+    if credit.revision != revision:
+        raise Refused(
+            f"expected revision {credit.revision} of the credit, got {revision}: it was changed meanwhile, "
+            "look at it again"
+        )
+
+
+def _state(credit: Credit | None) -> str:
+    return "none" if credit is None else f"one that is {credit.state}"
+
+
+def _same(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def _sound(wish: Proposal) -> None:
+    """Refuse a proposal without reason or content, and one above what was billed."""
+    if not wish.method or not wish.reason.strip():
+        raise Refused("expected a method and the reason why it was chosen, got none")
+    if wish.quantity is None and wish.amount is None:
+        raise Refused("expected a quantity, an amount of money, or both, got neither")
+    if wish.quantity is not None and not (abs(wish.quantity) < float("inf") and wish.unit):
+        raise Refused(f"expected a finite quantity with its unit, got {wish.quantity} {wish.unit}".rstrip())
+    if wish.amount is not None and not (wish.amount.is_finite() and wish.currency):
+        raise Refused(f"expected an amount with its currency, got {wish.amount} {wish.currency}".rstrip())
+    if not wish.quantity and not wish.amount:
+        raise Refused("expected more or less than nothing, got 0")
+    if (wish.quantity or 0) * float(wish.amount or 0) < 0:
+        raise Refused(
+            f"expected quantity and amount of one sign, got {wish.quantity:g} {wish.unit} and {wish.amount}"
+        )
+    quantity, amount = wish.billed
+    if quantity is not None and wish.quantity is not None and wish.quantity > max(0.0, quantity):
+        raise Refused(
+            f"expected at most the {quantity:g} {wish.unit} that were billed, got {wish.quantity:g}"
+        )
+    if amount is not None and wish.amount is not None and wish.amount > max(Decimal(0), amount):
+        raise Refused(f"expected at most the {amount} {wish.currency} that were billed, got {wish.amount}")

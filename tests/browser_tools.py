@@ -18,6 +18,7 @@ from tests.services.chromium import Chromium
 from tests.web_tools import Place, columns, flag, golden_flags, golden_readings
 
 WIDE, NARROW = (1280, 800), (390, 844)
+expect.set_options(timeout=20_000)  # a loaded machine is no fault of the page's
 ZONE = "Asia/Shanghai"
 
 

@@ -85,7 +85,7 @@ async def _outcome(settings: Settings, dump: str) -> Outcome:
 
 
 #: What hangs on the wall clock.
-CLOCKED = frozenset({"opened_ns", "updated_ns", "closed_ns", "at_ns", "sla", "lead_time_s"})
+CLOCKED = frozenset({"opened_ns", "updated_ns", "closed_ns", "at_ns", "sla", "lead_time_s", "digest"})
 
 
 def timeless(told: Any) -> Any:

@@ -263,10 +263,19 @@ emergency_phone = "119"
         return found
 
     def complain(self, **form: Any) -> Fields:
-        """A complaint, as the hotline takes it; the answer for the agent."""
+        """A complaint, as the hotline takes it; the answer for the agent.
+
+        The worker tells the store of the registry's meters within a minute: this waits until it has.
+        """
+        named = form["service_point"]
+        self.until(lambda: self._located(named), f"{named} to be known at the hotline")
         fields = {"time": iso(self.now), "name": "魏女士", "phone": "13800001234", "channel": "hotline"}
         found: Fields = self.post(HOTLINE, "/api/complaints", 201, **{**fields, **form})
         return found
+
+    def _located(self, named: str) -> bool:
+        answer = self.ask(HOTLINE, "GET", f"/api/service-points/{named}/answer")
+        return answer.status_code == 200 and bool(answer.json()["meter_id"])
 
     def pack(self, ticket_id: str, language: str) -> str:
         """The evidence pack as PDF, read back: its text without blanks."""

@@ -98,8 +98,13 @@ def opened(
     )
     page = context.new_page()
     wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: None if _UNDRAWN in str(error) else wrong.append(str(error)))
+
+    def note(said: str) -> None:
+        if _UNDRAWN not in said:
+            wrong.append(said)
+
+    page.on("console", lambda message: note(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: note(str(error)))
     host = url.split("/")[2]
     page.on("request", lambda sent: wrong.append(sent.url) if host not in sent.url else None)
     try:

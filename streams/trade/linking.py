@@ -106,9 +106,18 @@ class Linking:
             record(book, moved, now_ns, "located", actor, note=complaint.id)
         else:
             complaint = self._link(book, found, complaint, now_ns)
+            joined = book.tickets[found.id]
             if State.MERGED in TRANSITIONS[own.state]:
                 # also where the work there is over: the complaint is an old one, and nobody works on it twice
-                merge(book, own, book.tickets[found.id], actor, now_ns, note=complaint.id, ended=True)
+                merge(book, own, joined, actor, now_ns, note=complaint.id, ended=True)
+            else:
+                # what was done here stands; the complaint, and the answer that it is due, are with the first one
+                left = tuple(one for one in own.complaint_ids if one != complaint.id)
+                related = tuple(sorted({*own.related, found.id}))
+                own = replace(own, complaint_ids=left, related=related)
+                record(book, own, now_ns, "passed_on", actor, note=found.id)
+                named = replace(joined, related=tuple(sorted({*joined.related, own.id})))
+                record(book, named, now_ns, "linked", actor, note=own.id)
         book.put_complaint(complaint)
         return complaint
 

@@ -154,6 +154,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "notice_sent": ("用户告知已发送", "message to the customer sent"),
     "complained": ("收到用户投诉", "a customer has complained"),
     "located": ("已确认用户供应点", "service point found"),
+    "passed_on": ("投诉已转至首张工单", "complaint passed on to the ticket that was there first"),
     "handed_off": ("转派", "handed off"),
     "check_added": ("增加核查", "check added"),
     "merged": ("合并至其他工单", "merged into another ticket"),

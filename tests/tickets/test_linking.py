@@ -284,6 +284,21 @@ def test_its_place_is_found_when_the_work_there_is_over() -> None:
     assert (own.state, own.merged_into) == (State.MERGED, known.id)
 
 
+def test_what_was_done_for_it_before_its_place_was_found_stands() -> None:
+    desk = MemoryDesk()
+    lost = desk.complain(complaint(NOON + HOUR), Site())
+    own = moved(
+        desk, desk.tickets[lost.ticket_id], State.WAITING_CUSTOMER, State.IMPLEMENTED, now_ns=NOON + HOUR
+    )
+    (known,) = desk.flags(flag("spike"))
+    found = desk.assign(lost, SITE, NOON + 2 * HOUR)
+    assert found.ticket_id == known.id
+    left, first = desk.tickets[own.id], desk.tickets[known.id]
+    assert (left.state, left.complaint_ids, left.related) == (State.IMPLEMENTED, (), (known.id,))
+    assert (first.complaint_ids, first.related) == ((lost.id,), (own.id,))
+    assert desk.events[-2].type == "passed_on"
+
+
 def test_a_case_of_another_place_does_not_move_with_a_complaint() -> None:
     desk = MemoryDesk()
     (other,) = desk.flags(flag("spike", service_point_id="point-9"))

@@ -18,8 +18,6 @@ from tests.services.chromium import Chromium
 from tests.web_tools import Place, columns, flag, golden_flags, golden_readings
 
 WIDE, NARROW = (1280, 800), (390, 844)
-#: NiceGUI's chart, taken off the page before its library has come to draw it: nothing is there to be disposed of
-_UNDRAWN = "reading 'dispose'"
 expect.set_options(timeout=20_000)  # a loaded machine is no fault of the page's
 ZONE = "Asia/Shanghai"
 
@@ -98,13 +96,8 @@ def opened(
     )
     page = context.new_page()
     wrong: list[str] = []
-
-    def note(said: str) -> None:
-        if _UNDRAWN not in said:
-            wrong.append(said)
-
-    page.on("console", lambda message: note(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: note(str(error)))
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
     host = url.split("/")[2]
     page.on("request", lambda sent: wrong.append(sent.url) if host not in sent.url else None)
     try:

@@ -42,6 +42,9 @@ class Detail:
                 Tag("span", ticket_id, "sub")
             self._body = Tag("div", look="scroll", tabindex="0", aria_live="off")
         self._slots: list[Slot] = []
+        self._plot: tuple[Tag, ui.echart] | None = (
+            None  # caption and chart, kept while there is something to draw
+        )
         self._turn = asyncio.Lock()  # what is drawn twice at once is drawn into what the other takes away
 
     def _lay(self) -> None:
@@ -51,6 +54,8 @@ class Detail:
             self._head_place = Tag("div")
             work = Work(self._view, self.load_now)
             self._figures_place = Tag("div")
+            self._plot_place = Tag("div")
+            self._plot = None
             checks = Checks(self._view, self.load_now)
             self._ranking_place = Tag("div")
             money, notices = Money(self._view, self.load_now), Notices(self._view, self.load_now)
@@ -126,7 +131,7 @@ class Detail:
             tied.meters(self._view, ticket)
         with self._figures_place:
             self._estimate(ticket.estimate)
-            self._draw_chart(*chart)
+        self._draw_chart(*chart)
         with self._ranking_place:
             self._causes(ticket)
             tied.swap(self._view, ticket.swap)
@@ -248,13 +253,28 @@ class Detail:
         return options(line, span, level, view.local, say), caption, ""
 
     def _draw_chart(self, chart: dict[str, Any] | None, caption: str, nothing: str) -> None:
-        Tag("h3", self._view.say("chart"))
-        if chart is None:
-            Tag("p", nothing, "sub")
+        """Draw the chart, or put new figures into the one that is there: one that is replaced before its library
+        has come to draw it ends in an error of the browser's.
+        """
+        if chart is not None and self._plot is not None:
+            told, plot = self._plot
+            told.say(caption)
+            plot.props(f'aria-label="{_attribute(caption)}"')
+            plot.options.clear()
+            plot.options.update(chart)
+            plot.update()
             return
-        with Tag("figure", look="chart"):
-            Tag("figcaption", caption, "sub")
-            ui.echart(chart).props(f'role=img aria-label="{_attribute(caption)}"').classes("plot")
+        self._plot_place.clear()
+        self._plot = None
+        with self._plot_place:
+            Tag("h3", self._view.say("chart"))
+            if chart is None:
+                Tag("p", nothing, "sub")
+                return
+            with Tag("figure", look="chart"):
+                told = Tag("figcaption", caption, "sub")
+                plot = ui.echart(chart).props(f'role=img aria-label="{_attribute(caption)}"').classes("plot")
+        self._plot = told, plot
 
     def _causes(self, ticket: Ticket) -> None:
         view, say = self._view, self._view.say

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from typing import Literal
 
 from msgspec.structs import replace
@@ -183,7 +184,7 @@ class Tickets:
         return found
 
 
-class _Log:
+class _Log(ABC):
     """What flags and readings have in common: a list that needs the history."""
 
     name: Literal["flags", "readings"]
@@ -203,11 +204,13 @@ class _Log:
                 self._nothing, self._title, self._hint = empty("", "")
                 self._nothing.set_visibility(False)
 
+    @abstractmethod
     def _columns(self) -> tuple[tuple[str, str, str], ...]:
-        raise NotImplementedError
+        """Label, class and width of each column."""
 
+    @abstractmethod
     def _rows(self, found: Snapshot) -> list[Row]:
-        raise NotImplementedError
+        """What a snapshot has for this list."""
 
     async def refresh(self, found: Snapshot) -> None:
         """Show a snapshot."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ Changed = Callable[[], Awaitable[None]]
 Body = Callable[[Values], dict[str, Any]]
 
 
-class Slot:
+class Slot(ABC):
     """A section that draws a ticket, and one form at a time below a button."""
 
     name = ""
@@ -51,9 +52,9 @@ class Slot:
             with self.element:
                 self.fill(self._ticket)
 
+    @abstractmethod
     def fill(self, ticket: Ticket) -> None:
         """The content."""
-        raise NotImplementedError
 
     def ask(
         self, where: Tag, name: str, fields: Sequence[Field], path: str, body: Body, *, grave: bool = False

@@ -7,13 +7,14 @@ that the first remaining row follows, so that the chain can still be checked fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select, text
+from sqlalchemy import ColumnElement, Connection, delete, func, select, text
 
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.rows import entry_of, struct_of
 from connectors.store.tables import ticket_history, tickets
 from connectors.store.tables_trade import audit
@@ -139,13 +140,8 @@ def prune(connection: Connection, now_ns: int, before_ns: int) -> int:
     return int(count)
 
 
-class Audit:
+class Audit(Part):
     """The audit log. Part of ``Store``."""
-
-    _engine: Engine
-
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
-        raise NotImplementedError
 
     def audit(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,16 +14,14 @@ from sqlalchemy.dialects import sqlite
 
 from connectors.store import rows
 from connectors.store.bars import bars_in
+from connectors.store.part import WantedBy
 from connectors.store.tables import flags_seen, outbox, steps, ticket_flags, ticket_history, tickets
 from connectors.store.tables_trade import complaints, muted_flags, mutes, verdicts
 from streams.messages import Flag, Status
 from streams.trade.book import Book, event_key
-from streams.trade.deliveries import TicketEvent
 from streams.trade.grouping import members_of, places_of, point_of, whole_of, wholes_around
 from streams.trade.judged import Judged
 from streams.trade.tickets import Step, Urgency
-
-WantedBy = Callable[[TicketEvent], Sequence[str]]
 
 _CHUNK = 1000  # values in one IN (…)
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, func, select
 
 from connectors.store import rows
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.tables import remote_refs, steps, ticket_flags, ticket_history, tickets
 from connectors.store.tables_trade import complaints, points
 from streams.papers.exhibits import Case
@@ -21,10 +22,8 @@ from streams.trade.tickets import Ticket
 _POINT = Point.__struct_fields__
 
 
-class Cases:
+class Cases(Part):
     """Part of ``Store``: cases with all that belongs to them."""
-
-    _engine: Engine
 
     def case(self, ticket_id: str, most: int = 30) -> Case | None:
         """One ticket with all its parts, its flags and complaints, its place, and the meters around it.

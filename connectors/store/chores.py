@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Engine, select
+from sqlalchemy import ColumnElement, select
 
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.tables import tickets
 from streams.trade.tickets import Category, State
 
 _MOST = 200
 
 
-class Chores:
+class Chores(Part):
     """Questions of ``streams.trade.tend``. Part of ``Store``."""
-
-    _engine: Engine
 
     def overdue(self, now_ns: int) -> list[str]:
         """Open tickets of which something is due and was not done, the longest first; those not escalated yet."""

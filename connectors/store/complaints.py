@@ -6,16 +6,15 @@ once ``take_complaint`` has returned, the complaint is durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection, Engine, Select, select
+from sqlalchemy import ColumnElement, Connection, Select, select
 
-from connectors.sealing import Seal
 from connectors.store import audit, rows
-from connectors.store.book import WantedBy, lock, put, save, take_belongings
+from connectors.store.book import lock, put, save, take_belongings
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.people import forget_unused, move_person, put_person
 from connectors.store.tables import tickets
 from connectors.store.tables_trade import aliases, complaints, muted_flags, mutes, points
@@ -41,15 +40,8 @@ class Linker(Protocol):
         """Tell an unlinked complaint's service point."""
 
 
-class Complaints:
+class Complaints(Part):
     """The table of complaints. Part of ``Store``."""
-
-    _engine: Engine
-    _wanted_by: WantedBy
-    _seal: Seal
-
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
-        raise NotImplementedError
 
     def take_complaint(
         self, complaint: Complaint, person: Complainant, linker: Linker, now_ns: int

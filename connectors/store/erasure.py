@@ -6,16 +6,17 @@ What stays are codes, figures and instants under pseudonyms: the statistics coun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from connectors.sealing import Seal
 from connectors.store import audit as log
 from connectors.store.book import lock
+from connectors.store.part import Part
 from connectors.store.people import FIELDS, people_at
 from connectors.store.rows import entry_of
 from connectors.store.tables import dead_deliveries, outbox, steps, ticket_flags, ticket_history, tickets
@@ -58,14 +59,8 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     meters: tuple[str, ...]
 
 
-class Erasure:
+class Erasure(Part):
     """Export and erasure by service point. Part of ``Store``."""
-
-    _engine: Engine
-    _seal: Seal
-
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
-        raise NotImplementedError
 
     def export_point(self, service_point_id: str, actor: Actor, reason: str, now_ns: int) -> dict[str, Any]:
         """Everything that the store holds of a service point, in the clear; JSON types. It is logged."""

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, func, select
 
-from connectors.store.book import WantedBy, add, load_ticket, put, save
+from connectors.store.book import add, load_ticket, put, save
+from connectors.store.part import Part, WantedBy
 from connectors.store.tables import outbox, remote_refs, tickets
 from connectors.store.tables_trade import hook_events
 from streams.trade.book import Book
@@ -21,14 +22,8 @@ T = TypeVar("T")
 Verb = Callable[[Book, Ticket, RemoteChange], Ticket]
 
 
-class Hooks:
+class Hooks(Part):
     """Changes that came from desks. Part of ``Store``."""
-
-    _engine: Engine
-    _wanted_by: WantedBy
-
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
-        raise NotImplementedError
 
     def take_remote(self, change: RemoteChange, verb: Verb, now_ns: int) -> Heeded:
         """Let a verb (``streams.trade.heed``) do what a desk's change asks for, in one transaction.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Engine, select
+from sqlalchemy import ColumnElement, select
 
 from connectors.store import rows
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.tables import tickets
 from connectors.store.tables_trade import points
 from streams.trade.points import Point
@@ -17,10 +18,8 @@ from streams.trade.tickets import Ticket
 _CHUNK = 1000
 
 
-class MoneyStore:
+class MoneyStore(Part):
     """Meters, their neighbours, and those that are billed on a day. Part of ``Store``."""
-
-    _engine: Engine
 
     def point_of_meter(self, meter_id: str) -> Point | None:
         """What the registry says of a meter; None where it says nothing."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, select
 
 from connectors.store import audit, rows
-from connectors.store.book import WantedBy, load, put, save
+from connectors.store.book import load, put, save
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.tables_trade import muted_flags, mutes
 from streams.trade.book import Book
 from streams.trade.mutes import Mute, Muted
@@ -27,12 +27,8 @@ class Reconsider(Protocol):
         """Let it wait on, join or open a ticket."""
 
 
-class Mutes:
+class Mutes(Part):
     """The tables ``mutes`` and ``muted_flags``. Part of ``Store``."""
-
-    _engine: Engine
-    _transaction: Callable[[Callable[[Connection], Any]], Any]
-    _wanted_by: WantedBy
 
     def put_mute(self, mute: Mute, actor: Actor, now_ns: int) -> None:
         """Keep a new mute, or one whose end or notice has changed."""

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from connectors.store.book import put
 from connectors.store.engine import reading, writing
+from connectors.store.part import Part
 from connectors.store.rows import struct_of
 from connectors.store.tables import dead_deliveries, desks, outbox, remote_refs, tickets
 from streams.trade.deliveries import DeadDelivery, DisabledDesk, OutboxItem, Outcome, TicketEvent
@@ -21,10 +22,8 @@ _ERROR = 2000  # characters of a reason that are kept
 _STEP = 500  # rows buried in one transaction
 
 
-class Outbox:
+class Outbox(Part):
     """Claims, results and dead letters of deliveries. Part of ``Store``."""
-
-    _engine: Engine
 
     def outbox_claim(self, desk: str, limit: int, now_ns: int, lease_ns: int) -> list[OutboxItem]:
         """Take up to ``limit`` due events of a desk, emergencies and then the oldest first, for ``lease_ns``.

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Engine, func, select
+from sqlalchemy import ColumnElement, func, select
 
 from connectors.store import rows
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.tables import remote_refs, tickets
 from streams.trade.tickets import Ticket
 
 
-class Pages:
+class Pages(Part):
     """Tickets from an offset on, and how many there are. Part of ``Store``."""
-
-    _engine: Engine
 
     def page(
         self, offset: int, limit: int, *, states: Sequence[str] = (), ticket_id: str = "", number: str = ""

@@ -7,16 +7,17 @@ of the audit log in the same transaction: nobody is shown whose showing is not o
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from connectors.sealing import Seal
 from connectors.store import audit as log
 from connectors.store.book import add, lock
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.tables_trade import complaints, people
 from streams.trade.masks import mask_address, mask_email, mask_name, mask_phone, normal_email, normal_phone
 from streams.trade.roles import Actor
@@ -145,14 +146,8 @@ def people_at(connection: Connection, seal: Seal, service_point_id: str) -> list
     return [_person(row, seal) for row in connection.execute(query).mappings()]
 
 
-class People:
+class People(Part):
     """The table of people. Part of ``Store``. Raises SealError where a key is missing."""
-
-    _engine: Engine
-    _seal: Seal
-
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
-        raise NotImplementedError
 
     def person(self, person_id: str, actor: Actor, now_ns: int) -> Person | None:
         """Somebody, masked; the look is logged."""

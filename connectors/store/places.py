@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Engine
 
 from connectors.store.book import put
 from connectors.store.engine import writing
+from connectors.store.part import Part
 from connectors.store.tables_trade import points
 from streams.trade.points import Point
 
 
-class Places:
+class Places(Part):
     """The table ``points``. Part of ``Store``."""
-
-    _engine: Engine
 
     def keep_points(self, told: Sequence[Point]) -> None:
         """Put what the registry says now in the place of what was known of these meters."""

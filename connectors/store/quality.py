@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
 from connectors.store.book import put
 from connectors.store.engine import reading, writing
+from connectors.store.part import Part
 from connectors.store.tables import quality as table
 from streams.messages import Counts
 
 NAMES = Counts.__struct_fields__
 
 
-class Quality:
+class Quality(Part):
     """The table ``quality``. Part of ``Store``."""
-
-    _engine: Engine
 
     def keep_quality(self, counts: Sequence[Counts], now_ns: int) -> None:
         """Put the newest counts of meters and areas in the place of what was known of them."""

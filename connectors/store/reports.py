@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Engine, String, and_, cast, func, literal, or_, select
+from sqlalchemy import BigInteger, Connection, String, and_, cast, func, literal, or_, select
 
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.tables import quality, steps, ticket_flags, ticket_history, tickets
 from connectors.store.tables_trade import complaints, points, verdicts
 from streams.papers.report_facts import ComplaintFacts, OutageFacts, ReadFacts, TicketDetails, TicketFacts
@@ -30,10 +31,8 @@ class _Complaint(msgspec.Struct):
 _complaint = msgspec.json.Decoder(_Complaint)
 
 
-class Reports:
+class Reports(Part):
     """Facts for reports. Part of ``Store``."""
-
-    _engine: Engine
 
     def ticket_facts(self, start_ns: int, end_ns: int) -> Iterator[TicketFacts]:
         """Tickets that opened in [start, end), oldest first; a transaction a chunk."""

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, Select, Table, delete, func, or_, select, update
+from sqlalchemy import Connection, Select, Table, delete, func, or_, select, update
 
 from connectors.store import audit as log
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.people import FIELDS
 from connectors.store.tables import dead_deliveries, outbox, tickets
 from connectors.store.tables_trade import audit, complaints, muted_flags, mutes, people, verdicts
@@ -33,13 +34,8 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
     muted: float = 0.0  # after their end
 
 
-class Retention:
+class Retention(Part):
     """What goes with time. Part of ``Store``."""
-
-    _engine: Engine
-
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
-        raise NotImplementedError
 
     def due_to_go(self, keep: Keep, now_ns: int) -> dict[str, int]:
         """How much ``sweep`` would take, by kind."""

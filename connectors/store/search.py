@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, Engine, Select, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Select, select, tuple_
 
 from connectors.store import rows
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.tables import tickets
 from connectors.store.tables_trade import aliases
 from streams.trade.points import folded
@@ -45,10 +46,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     opened_to_ns: int | None = None
 
 
-class Search:
+class Search(Part):
     """Lists of tickets. Part of ``Store``."""
-
-    _engine: Engine
 
     def tickets(
         self,

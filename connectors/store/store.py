@@ -11,16 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import DBAPIError
 
-from connectors.sealing import Seal
 from connectors.store import audit, rows
 from connectors.store.audit import Audit
-from connectors.store.book import WantedBy, load, load_ticket, save
+from connectors.store.book import load, load_ticket, save
 from connectors.store.cases import Cases, filled
 from connectors.store.chores import Chores
 from connectors.store.complaints import Complaints
-from connectors.store.engine import collided, connect, reading, shown, writing
+from connectors.store.engine import reading, shown
 from connectors.store.erasure import Erasure
 from connectors.store.hooks import Hooks
 from connectors.store.money import MoneyStore
@@ -37,9 +35,7 @@ from connectors.store.tables import ticket_flags, tickets
 from connectors.store.verdicts import Verdicts
 from connectors.store.watch import Watch
 from streams.messages import Flag
-from streams.ports import Rejected, Unavailable
 from streams.trade.book import Book
-from streams.trade.deliveries import TicketEvent
 from streams.trade.roles import Actor
 from streams.trade.tickets import Episode, Ticket
 
@@ -82,11 +78,6 @@ class Store(
     wanted_by : names of the desks that are to be told of an event (none, unless given)
     seal      : how personal data is kept; None: as it is
     """
-
-    def __init__(self, url: str, wanted_by: WantedBy | None = None, seal: Seal | None = None) -> None:
-        self._engine = connect(url)
-        self._seal = seal or Seal()
-        self._wanted_by: WantedBy = wanted_by or _nobody
 
     @property
     def endpoint(self) -> str:
@@ -181,19 +172,3 @@ class Store(
         )
         with reading(self._engine) as connection:
             return [rows.episode_of(row) for row in connection.execute(query).mappings()]
-
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
-        """Run a transaction, again from its beginning where another writer has crossed it."""
-        for attempt in range(1, _TRIES + 1):
-            try:
-                with writing(self._engine) as connection:
-                    return work(connection)
-            except (Unavailable, Rejected) as error:
-                cause = error.__cause__
-                if attempt == _TRIES or not isinstance(cause, DBAPIError) or not collided(cause):
-                    raise
-        raise AssertionError("unreachable")
-
-
-def _nobody(_event: TicketEvent) -> Sequence[str]:
-    return ()

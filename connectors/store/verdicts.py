@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from connectors.store.bars import bars_in
-from connectors.store.book import WantedBy, add, load_ticket, lock, save
+from connectors.store.book import add, load_ticket, lock, save
 from connectors.store.cases import filled
 from connectors.store.engine import reading
+from connectors.store.part import Part
 from connectors.store.rows import struct_of
 from connectors.store.tables import flags_seen, ticket_flags
 from connectors.store.tables_trade import bars as bars_table
@@ -27,12 +28,8 @@ class Crossed(Exception):
     """The bar is not what the move goes from: somebody else was quicker."""
 
 
-class Verdicts:
+class Verdicts(Part):
     """The tables ``verdicts`` and ``bars``. Part of ``Store``."""
-
-    _engine: Engine
-    _wanted_by: WantedBy
-    _transaction: Callable[[Callable[[Connection], Any]], Any]
 
     def bars(self) -> dict[str, float]:
         """Kind of flag → score below which it opens no ticket; a kind that is not here: 1."""

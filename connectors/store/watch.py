@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, Engine, Table, delete, func, select
+from sqlalchemy import Column, Table, delete, func, select
 
 from connectors.store.book import put
 from connectors.store.engine import reading, writing
+from connectors.store.part import Part
 from connectors.store.rows import struct_of
 from connectors.store.tables import dead_deliveries, flags_seen, heartbeats, outbox, tickets
 from connectors.store.tables_trade import hook_events
@@ -18,10 +19,8 @@ from streams.trade.tickets import OPEN
 _STEP = 5000  # rows deleted in one transaction: nobody waits long for the database
 
 
-class Watch:
+class Watch(Part):
     """Heartbeats and counts. Part of ``Store``."""
-
-    _engine: Engine
 
     def heartbeat(self, process: str, figures: Mapping[str, Any], now_ns: int) -> None:
         """A process lives, and these are its figures (see ``selfwatch``)."""

@@ -13,6 +13,9 @@ from tests.services.mosquitto import Mosquitto
 from tests.services.postgres import Postgres
 from tests.services.process import Service
 
+# their asserts tell both sides, as those of the tests do
+pytest.register_assert_rewrite("tests.twins", "tests.scada_streams")
+
 NO_SKIP = "FORESTALL_NO_SKIP"
 
 S = TypeVar("S", bound=Service)

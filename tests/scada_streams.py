@@ -17,7 +17,7 @@ from streams.registry import Meter
 from streams.state.bank import STEP
 from tests import naive
 from tests.streams_of_readings import HOUR, MINUTE, NS, Row, Stream, instant
-from tests.test_detectors import expected, told, validated
+from tests.twins import expected, told, validated
 
 START = instant("2024-03-01")
 

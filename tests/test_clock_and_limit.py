@@ -29,7 +29,7 @@ from tests.streams_of_readings import (
     make_bank,
     streams,
 )
-from tests.test_detectors import assert_same, by_meter, named, run, validated
+from tests.twins import assert_same, by_meter, named, run, validated
 
 START = instant("2024-01-01")
 

@@ -12,7 +12,7 @@ from streams.messages import Flag
 from streams.registry import Meter
 from tests.naive.continuous_flow import continuous_flow
 from tests.streams_of_readings import DAY, HOUR, Row, Stream, examples, instant, streams
-from tests.test_detectors import assert_same, of_each_meter, run
+from tests.twins import assert_same, of_each_meter, run
 
 START = instant("2024-03-01")
 HOME = Meter(meter_id="h", commodity="water", unit="L", kind="register", digits=7, interval_s=3600)

@@ -20,7 +20,7 @@ from tests.naive import districts as twins
 from tests.naive.gas import Gas, Home
 from tests.scada_streams import START, alone, assert_agree, drive
 from tests.streams_of_readings import DAY, HOUR, NS, Row, Stream, examples, feed, instant, make_bank, streams
-from tests.test_detectors import validated
+from tests.twins import validated
 
 # -- the twins -------------------------------------------------------------------------------------
 

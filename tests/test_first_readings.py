@@ -12,7 +12,7 @@ from detectors.batch import SENTINEL, TRUE_UP
 from streams.messages import Mark
 from streams.registry import Meter
 from tests.streams_of_readings import DAY, Row, Stream, feed, instant, make_bank
-from tests.test_detectors import Tap, assert_same, named, validated
+from tests.twins import Tap, assert_same, named, validated
 
 START = instant("2024-01-01")
 

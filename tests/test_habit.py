@@ -43,7 +43,7 @@ from tests.streams_of_readings import (
     instant,
     make_bank,
 )
-from tests.test_detectors import validated
+from tests.twins import validated
 
 Seen = dict[tuple[str, int], NDArray[np.float32]]
 

@@ -35,7 +35,7 @@ from tests.streams_of_readings import (
     make_bank,
     streams,
 )  # fmt: skip
-from tests.test_detectors import assert_same, by_meter, named, of_each_meter, run, validated
+from tests.twins import assert_same, by_meter, named, of_each_meter, run, validated
 
 START = instant("2024-01-01")
 

@@ -14,8 +14,8 @@ from streams.messages import Flag, Mark
 from streams.registry import Meter
 from tests.naive.spike import spikes
 from tests.streams_of_readings import DAY, HOUR, Row, Stream, feed, instant, make_bank
-from tests.test_detectors import Tap, assert_same, high_low, of_each_meter, run
 from tests.test_habit import obvious, watch
+from tests.twins import Tap, assert_same, high_low, of_each_meter, run
 
 START = instant("2024-01-01")
 FIRST_READ = 449.0

@@ -16,7 +16,7 @@ from streams.state.bank import Outcome
 from tests.naive import points as naive_points
 from tests.scada_streams import START, alone, assert_agree, gauges, of_each, samples
 from tests.streams_of_readings import DAY, HOUR, MINUTE, NS, Row, Stream, examples, feed, instant, make_bank
-from tests.test_detectors import by_meter, named, validated
+from tests.twins import by_meter, named, validated
 
 PUMP = Meter(
     meter_id="p", commodity="scada", unit="kPa", kind="gauge", interval_s=10, limit_hh=600, limit_h=500,

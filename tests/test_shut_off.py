@@ -30,7 +30,7 @@ from tests.streams_of_readings import (
     make_bank,
     streams,
 )
-from tests.test_detectors import assert_same, by_meter, named, run, sizes, validated
+from tests.twins import assert_same, by_meter, named, run, sizes, validated
 
 START = instant("2024-01-01")
 METER = Meter(meter_id="m", kind="interval", interval_s=3600, commodity="water", unit="m3")

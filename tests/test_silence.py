@@ -16,7 +16,7 @@ from streams.registry import Meter
 from streams.state.bank import STEP, Bank, Outcome
 from tests.naive.silence import Heard, look_around
 from tests.streams_of_readings import DAY, HOUR, NS, Row, Stream, examples, feed, instant, make_bank, streams
-from tests.test_detectors import assert_same, run, validated
+from tests.twins import assert_same, run, validated
 
 START = instant("2024-01-01")
 

@@ -10,7 +10,7 @@ from detectors import Intervals
 from streams.messages import Flag
 from streams.registry import Meter
 from tests.streams_of_readings import DAY, HOUR, Row, feed, instant, make_bank
-from tests.test_detectors import Tap
+from tests.twins import Tap
 
 START = instant("2024-01-01")
 

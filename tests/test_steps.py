@@ -14,7 +14,7 @@ from streams.messages import Flag
 from streams.registry import Meter
 from tests.naive.steps import steps
 from tests.streams_of_readings import DAY, HOUR, Row, Stream, examples, feed, instant, make_bank
-from tests.test_detectors import assert_same, by_meter, named, run, validated
+from tests.twins import assert_same, by_meter, named, run, validated
 
 START = instant("2024-01-01")
 FACTORS = (10.0, 100.0, 1000.0, 35.3147, 0.1, 0.01, 0.001, 3.0, 20.0)

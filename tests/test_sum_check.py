@@ -30,7 +30,7 @@ from tests.streams_of_readings import (
     instant,
     make_bank,
 )
-from tests.test_detectors import assert_same, named, reading, sizes
+from tests.twins import assert_same, named, reading, sizes
 
 START = instant("2024-01-01")
 METER = Meter(meter_id="m", kind="interval", interval_s=3600, commodity="electricity", unit="kW.h")

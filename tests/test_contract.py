@@ -23,6 +23,7 @@ from streams.state.checkpoint import Ledger, restore
 from streams.state.dump import canonical
 from streams.state.intake import place, prepare
 from streams.state.sentinels import error_codes
+from tests.banks import dumped
 from tests.books import assert_book_scaled
 from tests.scada_streams import with_plant
 from tests.streams_of_readings import (
@@ -64,11 +65,6 @@ def make_bank(meters: Iterable[Meter], detectors: Sequence[Detector] | None = No
     """A bank of all detectors, those of ``SOON`` as they are there."""
     soon = {detector.name: detector for detector in SOON}
     return plain_bank(meters, detectors or [soon.get(detector.name, detector) for detector in shipped()])
-
-
-def dumped(bank: Bank) -> bytes:
-    """The canonical dump as text, in which NaN equals NaN."""
-    return msgspec.json.encode(list(canonical(bank)), order="deterministic")
 
 
 def play(bank: Bank, log: Sequence[Row | int], cuts: Iterable[int] = ()) -> list[Flag]:

@@ -6,15 +6,12 @@ import msgspec
 import numpy as np
 
 from streams.registry import Meter
-from streams.state.bank import Bank, Outcome
+from streams.state.bank import Outcome
 from streams.state.dump import canonical
+from tests.banks import dumped
 from tests.streams_of_readings import DAY, HOUR, Row, feed, instant, make_bank
 
 START = instant("2024-01-01")
-
-
-def dumped(bank: Bank) -> bytes:
-    return msgspec.json.encode(list(canonical(bank)), order="deterministic")
 
 
 def rows(count: int = 40) -> list[Row]:

@@ -7,8 +7,9 @@ from hypothesis import given
 from detectors.base import Selective
 from streams.registry import Meter
 from streams.state.handover import install, release
+from tests.banks import dumped
 from tests.streams_of_readings import HOUR, Row, examples, instant
-from tests.test_contract import Log, dumped, logs, make_bank, play
+from tests.test_contract import Log, logs, make_bank, play
 
 START = instant("2024-01-01")
 HOME = Meter(meter_id="home", commodity="water", unit="m3", kind="interval", interval_s=3600.0, area="a")

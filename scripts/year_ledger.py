@@ -55,7 +55,7 @@ class Ticket:
         self.call_due: int | None = None
         self.called: int | None = None
         self.answer = ""
-        self.reopened = self.relapsed = False
+        self.reopened: set[str] = set()  # by staff, by a complaint, relapsed
 
     @property
     def open(self) -> bool:
@@ -132,7 +132,7 @@ class Ledger:
             return found
         if found.state in DONE or not found.open:
             found.again(at)
-            found.relapsed = True
+            found.reopened.add("relapsed")
         if safety:
             found.category = "safety"
         found.updated = at
@@ -203,6 +203,7 @@ class Ledger:
             others = (t for t in self.at_point[ticket.point] if t is not ticket and t.open)
             if ticket.open or not any(t.family == ticket.family for t in others):
                 ticket.again(line["wall"])
+                ticket.reopened.add("reopened_by_complaint")
         ticket.updated = at or line["wall"]
 
     def _fold(self, ticket: Ticket, into: Ticket, at: int) -> None:
@@ -235,7 +236,7 @@ class Ledger:
         elif act == "reopen":
             self._legal(ticket, act, ticket.state in (*DONE, "closed", "false_alarm"))
             ticket.again(at)
-            ticket.reopened = True
+            ticket.reopened.add("reopened_by_staff")
         elif act == "merge":
             self._fold(ticket, self.tickets[line["into"]], at)
         elif act == "one_flag":
@@ -296,9 +297,10 @@ class Ledger:
             "headline lead_90_h": quantile(leads, 0.9),
             "headline tickets": len(tickets),
             "apart drill": len(self.drills),
-            "work reopened": sum(one.reopened for one in tickets),
-            "work relapsed": sum(one.relapsed for one in tickets),
+            "work reopened": sum(bool(one.reopened) for one in tickets),
         }
+        for how in ("reopened_by_staff", "reopened_by_complaint", "relapsed"):
+            out[f"work {how}"] = sum(how in one.reopened for one in tickets)
         out |= counted("complaints_by_category", (one["category"] for one in calls))
         out |= counted("complaints_by_subject", (one["subject"] for one in calls))
         out |= counted("complaints_by_channel", (one["channel"] for one in calls))

@@ -71,6 +71,7 @@ class Reports(Part):
                     found=found.get(row[0], ""),
                     resolved_ns=done.get(row[0], row[10]),
                     reopened=again.get((row[0], "moved"), 0),
+                    doubted=again.get((row[0], "complained"), 0),
                     relapsed=again.get((row[0], "relapsed"), 0),
                 )
             if len(rows) < CHUNK:
@@ -199,23 +200,26 @@ def _found(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
 
 
 def _moves(connection: Connection, ids: Sequence[str]) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
-    """Ticket → when its work was done last; (ticket, how it was reopened) → how often."""
+    """Ticket → when its work was done last; (ticket, how it was reopened) → how often.
+
+    Work from before a reopening is not done: it begins anew, and so does its time.
+    """
     h = ticket_history.c
     query = (
-        select(h.ticket_id, h.action, h.after, func.max(h.at_ns), func.count())
+        select(h.ticket_id, h.action, h.after, h.at_ns)
         .where(h.ticket_id.in_(ids), h.after.in_((*_DONE, State.REOPENED)), h.before != h.after)
-        .group_by(h.ticket_id, h.action, h.after)
+        .order_by(h.ticket_id, h.seq)
     )
-    done: dict[str, int] = {}
     again: dict[tuple[str, str], int] = {}
     rows: Any = connection.execute(query) if ids else ()
+    ended: dict[str, int] = {}
     implemented: dict[str, int] = {}
-    for ticket, action, after, at_ns, count in rows:
+    for ticket, action, after, at_ns in rows:
         if after == State.REOPENED:
-            again[ticket, action] = again.get((ticket, action), 0) + count
-        elif after == State.IMPLEMENTED:
-            implemented[ticket] = at_ns
+            again[ticket, action] = again.get((ticket, action), 0) + 1
+            ended.pop(ticket, None)
+            implemented.pop(ticket, None)
         else:
-            done[ticket] = max(at_ns, done.get(ticket, at_ns))
+            (implemented if after == State.IMPLEMENTED else ended)[ticket] = at_ns
     # the work is done before the callback and the closing; a ticket may also end without either
-    return {**done, **implemented}, again
+    return {**ended, **implemented}, again

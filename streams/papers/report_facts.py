@@ -30,7 +30,8 @@ class TicketFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One ticket that opened within the span, as it stands.
 
     found       : the cause that a check has found; empty: none has
-    resolved_ns : when its work was done last, or it ended; None: not yet
+    resolved_ns : when its work was done last, or it ended; None: not yet, or it has been reopened since
+    reopened    : how often by people, doubted by a customer's complaint, relapsed by a flag that came back
     """
 
     id: str
@@ -47,6 +48,7 @@ class TicketFacts(msgspec.Struct, frozen=True, kw_only=True):
     found: str = ""
     resolved_ns: int | None = None
     reopened: int = 0
+    doubted: int = 0
     relapsed: int = 0
 
 

@@ -31,6 +31,8 @@ PRIORITIES = ("P1", "P2", "P3", "P4")
 RECORD = ("complaint", "tracking", "strategy", "control")
 _OWN = "operations"  # the family of tickets about Forestall itself
 _CASES = 10
+#: tickets that were reopened: at all, by people, by a complaint after the work, by a flag that came back
+_AGAIN = ("reopened", "reopened_by_staff", "reopened_by_complaint", "relapsed")
 
 
 class Figures:
@@ -50,7 +52,8 @@ class Figures:
         self._tickets: dict[str, Counter[str]] = {
             name: Counter() for name in ("kind", "priority", "state", "category", "area")
         }
-        self._sla: dict[tuple[str, str], list[int]] = {}
+        self._sla: dict[tuple[str, str], list[int]] = {}  # deadline, department
+        self._sla_of: dict[tuple[str, str], list[int]] = {}  # deadline, priority
         self._hand_offs: list[int] = [0, 0, 0]  # tickets, sum, most
         self._again: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -95,7 +98,9 @@ class Figures:
         self._hand_offs[0] += 1
         self._hand_offs[1] += details.hand_offs
         self._hand_offs[2] = max(self._hand_offs[2], details.hand_offs)
-        self._again["reopened"] += bool(one.reopened)
+        self._again["reopened"] += bool(one.reopened or one.doubted or one.relapsed)
+        self._again["reopened_by_staff"] += bool(one.reopened)
+        self._again["reopened_by_complaint"] += bool(one.doubted)
         self._again["relapsed"] += bool(one.relapsed)
         if details.verdict == Verdict.FALSE_ALARM:
             self._reasons[details.verdict_reason or UNKNOWN] += 1
@@ -122,12 +127,11 @@ class Figures:
         ):
             if due is None or (what == "callback" and callback.none_because):
                 continue
-            row = self._sla.setdefault((what, one.department or UNKNOWN), [0, 0, 0])
-            if done is None and due > self._now:
-                row[2] += 1  # nobody can tell yet
-            else:
-                row[0] += 1
-                row[1] += done is not None and done <= due
+            pending = done is None and due > self._now  # nobody can tell yet
+            told = (not pending, done is not None and done <= due, pending)
+            for rows, key in ((self._sla, one.department or UNKNOWN), (self._sla_of, one.priority)):
+                row = rows.setdefault((what, key), [0, 0, 0])
+                row[:] = [n + more for n, more in zip(row, told, strict=True)]
 
     def _count_callback(self, one: TicketFacts) -> None:
         callback = one.details.callback
@@ -171,7 +175,9 @@ class Figures:
             precision_table("precision_by_detector", "detector", rows),
             precision_table("precision_by_kind", "kind", rows),
             precision_table("precision_by_area", "area", rows),
+            precision_table("precision_by_month", "month", rows),
             self._kept(),
+            _kept_table("sla_by_priority", "priority", sorted(self._sla_of.items())),
             self._work(),
             pareto("false_alarm_reasons", "reason", self._reasons),
             Table(
@@ -243,14 +249,7 @@ class Figures:
             for n, value in enumerate(row):
                 sums[n] += value
         lines = [((what, ""), row) for what, row in sorted(total.items())] + sorted(self._sla.items())
-        return Table(
-            code="sla",
-            columns=("deadline", "department", "due", "kept", "kept_share", "pending"),
-            rows=tuple(
-                (what, department, due, kept, kept / due if due else None, pending)
-                for (what, department), (due, kept, pending) in lines
-            ),
-        )
+        return _kept_table("sla", "department", lines)
 
     def _work(self) -> Table:
         of, total, most = self._hand_offs
@@ -260,8 +259,7 @@ class Figures:
             rows=(
                 ("hand_offs_mean", total / of if of else None),
                 ("hand_offs_most", most),
-                ("reopened", self._again["reopened"]),
-                ("relapsed", self._again["relapsed"]),
+                *((how, self._again[how]) for how in _AGAIN),
                 ("false_alarms", sum(self._reasons.values())),
             ),
         )
@@ -308,3 +306,15 @@ class Figures:
             columns=("ticket", "category", "kind", "cause", "alike", "complaints", "resolution", "amount"),
             rows=tuple(rows),
         )
+
+
+def _kept_table(code: str, name: str, lines: Iterable[tuple[tuple[str, str], list[int]]]) -> Table:
+    """Deadlines: what was due, what was kept, what is not due yet."""
+    return Table(
+        code=code,
+        columns=("deadline", name, "due", "kept", "kept_share", "pending"),
+        rows=tuple(
+            (what, value, due, kept, kept / due if due else None, pending)
+            for (what, value), (due, kept, pending) in lines
+        ),
+    )

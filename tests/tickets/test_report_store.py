@@ -25,6 +25,7 @@ from connectors.store.rows import complaint_row
 from connectors.store.tables_trade import complaints, points
 from streams.messages import Counts
 from streams.papers.spans import month
+from streams.programs.complaints import make_reception
 from streams.programs.reports import ReportDesk
 from streams.settings import Settings
 from streams.ticket_sections import TicketsSettings
@@ -38,6 +39,7 @@ from streams.trade.tickets import State
 from streams.trade.verdicts import judge
 from tests.faults.site import Site
 from tests.services.process import LOOPBACK, wait_until
+from tests.tickets.complaint_tools import form
 from tests.tickets.tools import DAY, HOUR, NOON, Turned, flag
 
 ZONE = "Asia/Shanghai"
@@ -138,6 +140,39 @@ def test_the_month_of_a_store(store_url: str) -> None:
     assert resolve[0]["kept"] == 1
     july = json.loads(desk.made(month("2026-07", ZONE), "json", "zh")[0])["tables"]
     assert july["complaints_by_category"] == []
+    store.close()
+
+
+def test_work_from_before_a_reopening_is_not_done(store_url: str) -> None:
+    upgrade(store_url)
+    store = Store(store_url)
+    flags = [
+        flag("spike", id=f"f{n}", service_point_id=f"p{n}", meter_id=f"m{n}", commodity="water")
+        for n in range(4)
+    ]
+    store.apply_flags(flags, NOON, Rules())
+    store.keep_points([Point(meter_id="m1", service_point_id="p1", commodity="water", unit="m3")])
+    found = {one.lead_flag_id: one.id for one in store.tickets(limit=50)}
+    for ticket in found.values():
+        bring(store, ticket, State.INVESTIGATING)
+        bring(store, ticket, State.IMPLEMENTED)
+    # people, a customer and the meter say that it was not done; the fourth stays as it is
+    wish = Move(to=State.REOPENED, actor="li")
+    store.change(found["f0"], lambda b, t: move(b, t, wish, Targets(), NOON + DAY), NOON + DAY)
+    settings, clock = Settings(tickets=TicketsSettings(time_zone=ZONE)), Turned(NOON + DAY)
+    make_reception(settings, store, clock).take(form(NOON + DAY, service_point="p1", reference="1"), "crm")
+    store.apply_flags([flag("spike", id="f5", service_point_id="p2", meter_id="m2")], NOON + DAY, Rules())
+    assert [store.ticket(found[f"f{n}"]).state for n in range(4)] == ["reopened"] * 3 + ["implemented"]  # type: ignore[union-attr]
+
+    clock.now = NOON + 30 * DAY
+    tables = json.loads(ReportDesk(settings, store, clock).made(month("2026-06", ZONE), "json", "zh")[0])[
+        "tables"
+    ]
+    work = by(tables["work"], "what")
+    ways = ("reopened", "reopened_by_staff", "reopened_by_complaint", "relapsed")
+    assert [work[way]["value"] for way in ways] == [3, 1, 1, 1]
+    [resolve] = [row for row in tables["sla_by_priority"] if row["deadline"] == "resolve"]
+    assert (resolve["priority"], resolve["due"], resolve["kept"]) == ("P3", 4, 1)
     store.close()
 
 

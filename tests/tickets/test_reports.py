@@ -131,6 +131,8 @@ TICKETS = st.lists(
         state=st.sampled_from(["new", "closed", "merged"]),
         resolved_ns=st.none() | st.integers(NOON, NOON + 60 * DAY),
         reopened=st.integers(0, 2),
+        doubted=st.integers(0, 1),
+        relapsed=st.integers(0, 1),
         details=st.builds(
             TicketDetails,
             hand_offs=st.integers(0, 9),
@@ -178,7 +180,15 @@ def test_tickets_are_counted_as_a_loop_counts_them(tickets: list[TicketFacts]) -
     assert found == ([(due, kept, pending)] if due or pending else [])
     work = tables["work"]
     assert line(work, "hand_offs_most") == max((t.details.hand_offs for t in real), default=0)
-    assert line(work, "reopened") == sum(bool(t.reopened) for t in real)
+    assert line(work, "reopened_by_staff") == sum(bool(t.reopened) for t in real)
+    assert line(work, "reopened_by_complaint") == sum(bool(t.doubted) for t in real)
+    assert line(work, "relapsed") == sum(bool(t.relapsed) for t in real)
+    assert line(work, "reopened") == sum(bool(t.reopened + t.doubted + t.relapsed) for t in real)
+    for name in ("due", "kept", "pending"):
+        # each department and each priority add up to the same
+        whole = [row[name] for row in tables["sla"] if not row["department"]]
+        for table in ([row for row in tables["sla"] if row["department"]], tables["sla_by_priority"]):
+            assert sum(row[name] for row in table) == sum(whole)
     reasons = Counter(t.details.verdict_reason for t in real if t.details.verdict == "false_alarm")
     assert {row["reason"]: row["count"] for row in tables["false_alarm_reasons"]} == reasons
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import SecretStr
 
 from connectors.desks.alertmanager import Alertmanager, AlertmanagerConfig
 from connectors.desks.email import Email, EmailConfig
@@ -17,8 +19,15 @@ from connectors.desks.zammad import Zammad, ZammadConfig
 from connectors.store import Store
 from streams.clock import Clock
 from streams.deliver import LogDesk
-from streams.desk_sections import DesksSettings
+from streams.desk_sections import (
+    AlertmanagerSettings,
+    DesksSettings,
+    MessageSettings,
+    Tmf621Settings,
+    ZammadSettings,
+)
 from streams.ports import Desk, Log
+from streams.section import Section
 from streams.settings import ConfigError, Settings
 from streams.trade.book import Book
 from streams.trade.heed import heed
@@ -28,6 +37,9 @@ from streams.trade.tickets import Ticket
 
 if TYPE_CHECKING:
     from connectors.web.inbox import Inbox
+
+C = TypeVar("C")
+_Reachable = ZammadSettings | Tmf621Settings | AlertmanagerSettings | MessageSettings
 
 
 def make_desks(settings: Settings, log: Log) -> list[Desk]:
@@ -76,99 +88,38 @@ def _hooks(own: DesksSettings) -> Iterator[Hook]:
 
 def _configured(own: DesksSettings) -> Iterator[Desk]:
     if own.webhook.url:
-        yield Webhook(
-            WebhookConfig(
-                name="webhook",
-                url=own.webhook.url,
-                secrets=tuple(secret.get_secret_value() for secret in own.webhook.secrets),
-                lookup_url=own.webhook.lookup_url,
-                allow_private=own.webhook.allow_private,
-            )
-        )
+        yield Webhook(_config(WebhookConfig, own.webhook, "hook_secrets", name="webhook"))
     if own.email.host:
-        yield _email(own)
+        languages = ("zh", "en") if own.email.language == "zh" else ("en", "zh")
+        yield Email(_config(EmailConfig, own.email, "language", languages=languages))
     if own.zammad.url:
-        zammad = own.zammad
-        yield Zammad(
-            ZammadConfig(
-                url=zammad.url,
-                token=zammad.token.get_secret_value(),
-                customer=zammad.customer,
-                group=zammad.group,
-                internal=zammad.internal,
-                language=zammad.language,
-                pending_days=zammad.pending_days,
-                types=zammad.types,
-                drills=zammad.drills,
-                call=replace(LONG, allow_private=zammad.allow_private),
-            )
-        )
+        yield Zammad(_called(ZammadConfig, own.zammad, LONG, "hook_secret"))
     if own.tmf621.url:
-        tmf621 = own.tmf621
-        yield Tmf621(
-            Tmf621Config(
-                url=tmf621.url,
-                token=tmf621.token.get_secret_value(),
-                language=tmf621.language,
-                types=tmf621.types,
-                drills=tmf621.drills,
-                call=replace(LONG, allow_private=tmf621.allow_private),
-            )
-        )
+        yield Tmf621(_called(Tmf621Config, own.tmf621, LONG, "hook_token"))
     if own.alertmanager.url:
-        yield _alertmanager(own)
-    yield from _messages(own)
-
-
-def _email(own: DesksSettings) -> Email:
-    email = own.email
-    return Email(
-        EmailConfig(
-            host=email.host,
-            sender=email.sender,
-            recipients=email.recipients,
-            port=email.port,
-            security=email.security,
-            username=email.username,
-            password=email.password.get_secret_value(),
-            languages=("zh", "en") if email.language == "zh" else ("en", "zh"),
-        )
-    )
-
-
-def _alertmanager(own: DesksSettings) -> Alertmanager:
-    alerts = own.alertmanager
-    return Alertmanager(
-        AlertmanagerConfig(
-            url=alerts.url,
-            token=alerts.token.get_secret_value(),
-            receiver=alerts.receiver,
-            external_url=alerts.external_url,
-            language=alerts.language,
-            types=alerts.types,
-            urgencies=alerts.urgencies,
-            drills=alerts.drills,
-            call=CallConfig(allow_private=alerts.allow_private),
-        )
-    )
-
-
-def _messages(own: DesksSettings) -> Iterator[Message]:
+        yield Alertmanager(_called(AlertmanagerConfig, own.alertmanager, CallConfig()))
     for name, message in sorted(own.messages.items()):
-        yield Message(
-            MessageConfig(
-                name=f"message-{name}",
-                url=message.url.get_secret_value(),
-                kind=message.kind,
-                method=message.method,
-                headers=message.headers,
-                body=message.body,
-                secret=message.secret.get_secret_value(),
-                language=message.language,
-                urgencies=message.urgencies,
-                types=message.types,
-                always=message.always,
-                drills=message.drills,
-                call=CallConfig(allow_private=message.allow_private),
-            )
-        )
+        yield Message(_called(MessageConfig, message, CallConfig(), name=f"message-{name}"))
+
+
+def _config(kind: Callable[..., C], own: Section, *otherwise: str, **more: object) -> C:
+    """A desk's configuration: each setting is the field of its name, a secret in the clear.
+
+    Any setting without such a field is a TypeError, but those of ``otherwise``: nothing that a file says
+    is left out in silence. ``more`` are fields that are no settings.
+    """
+    return kind(**{name: _opened(value) for name, value in own if name not in otherwise}, **more)
+
+
+def _called(kind: Callable[..., C], own: _Reachable, call: CallConfig, *otherwise: str, **more: object) -> C:
+    """The same of a desk that is called over HTTP, in one's own network only where it is allowed."""
+    call = replace(call, allow_private=own.allow_private)
+    return _config(kind, own, "allow_private", *otherwise, call=call, **more)
+
+
+def _opened(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return tuple(_opened(one) for one in value)
+    return value

@@ -17,11 +17,13 @@ _MOST = 200
 class Chores(Part):
     """Questions of ``streams.trade.tend``. Part of ``Store``."""
 
-    def overdue(self, now_ns: int) -> list[str]:
-        """Open tickets of which something is due and was not done, the longest first; those not escalated yet."""
-        return self._ids(
-            (tickets.c.due_ns < now_ns) & tickets.c.open & ~tickets.c.escalated, tickets.c.due_ns
-        )
+    def overdue(self, now_ns: int, priorities: Sequence[str]) -> list[str]:
+        """Open tickets of which something is due and was not done, the longest first; those not escalated yet.
+
+        priorities : of these alone: what is never escalated would stand before all others for good
+        """
+        asked = tickets.c.priority.in_(list(priorities)) & ~tickets.c.escalated
+        return self._ids((tickets.c.due_ns < now_ns) & tickets.c.open & asked, tickets.c.due_ns)
 
     def to_archive(self, closed_before_ns: int) -> list[str]:
         """Tickets that ended so long ago that nobody will reopen them, the oldest first."""

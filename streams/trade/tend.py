@@ -37,7 +37,7 @@ class TendStore(Protocol):
 
     def reconsider(self, now_ns: int, rules: Rules, limit: int = 200) -> list[Ticket]: ...
 
-    def overdue(self, now_ns: int) -> list[str]: ...
+    def overdue(self, now_ns: int, priorities: Sequence[str]) -> list[str]: ...
 
     def to_archive(self, closed_before_ns: int) -> list[str]: ...
 
@@ -90,7 +90,7 @@ class Tend:
         while changed := self._store.reconsider(now, self._rules):
             self.done["unmuted"] += len(changed)
         if self._config.escalate:
-            for ticket_id in self._store.overdue(now):
+            for ticket_id in self._store.overdue(now, ESCALATED):
                 self._do("overdue", ticket_id, lambda book, ticket: overdue(book, ticket, now), now)
         for ticket_id in self._store.billed_on(self._days(now)):
             self._do(

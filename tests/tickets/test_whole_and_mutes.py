@@ -279,6 +279,18 @@ def test_overdue_is_escalated_once_and_bills_come_near(store: Store, clock: Turn
     assert not patient.escalated
 
 
+def test_what_is_never_escalated_keeps_nothing_from_being(store: Store, clock: Turned) -> None:
+    waiting = [silent(n) for n in range(201)]
+    store.apply_flags(waiting, NOON, RULES)
+    clock.advance(3 * DAY)
+    (urgent,) = take(store, flag("continuous_flow", id="l"), now_ns=clock.now)
+    clock.advance(6 * MINUTE)
+    tend = Tend(store, RULES, clock, TendConfig(archive_days=0))
+    tend.tick()
+    assert tend.done["overdue"] == 1
+    assert store.ticket(urgent.id).escalated  # type: ignore[union-attr]
+
+
 def test_what_has_ended_goes_into_the_archive(store: Store, clock: Turned) -> None:
     (ticket,) = take(store, golden())
     close(store, ticket, NOON)

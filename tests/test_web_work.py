@@ -225,3 +225,36 @@ def test_a_credit_is_proposed_by_one_and_approved_by_another(
     assert found is not None
     assert found.credit is not None
     assert (found.credit.state, found.credit.decided_by, found.bill_hold) == ("approved", "admin-1", True)
+
+
+def test_a_further_credit_is_for_a_period_that_staff_name(browser: Browser, web: str, place: Place) -> None:
+    now = time.time_ns()
+    [ticket] = place.flags(golden_flags("wei-7"), now)
+    place.readings(columns(golden_readings("wei-7")))
+    with as_role(browser, f"{web}/tickets/{ticket}", Role.BILLING) as page:
+        page.locator("[data-act='estimates']").click()
+        form = page.locator(".money form.form")
+        form.locator("[name=reason]").fill("the test report is missing")
+        send(form)
+        card = page.locator(".card.credit-proposed")
+        expect(card).to_contain_text("For the period: 2012-04-10 to 2012-06-10")
+        card.get_by_role("button", name="Withdraw").click()
+        form = page.locator(".money form.form")
+        form.locator("[name=reason]").fill("not yet")
+        send(form)
+        expect(page.locator(".card.credit-refused")).to_have_count(1)
+        page.locator("[data-act='period']").click()
+        form = page.locator(".money form.form")
+        form.locator("[name=start]").fill("2011-05-01T00:00")
+        form.locator("[name=end]").fill("2011-07-01T00:00")
+        form.locator("button[type=submit]").click()  # the form to propose takes its place
+        form = page.locator(".money form.form")
+        form.locator("[name=method]").select_option("own")
+        form.locator("[name=quantity]").fill("10")
+        form.locator("[name=reason]").fill("agreed")
+        send(form)
+        # both are there; what was refused counts for nothing
+        expect(page.locator(".money .card")).to_have_count(2)
+        expect(page.locator(".card.credit-proposed")).to_contain_text("2011-05-01 to 2011-07-01")
+        expect(page.locator(".credit-sum")).to_have_text("Credits approved and booked, in sum: –")
+        expect(page.locator(".card.credit-refused").get_by_role("button")).to_have_count(0)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from connectors.sqlite_history.reader import Latest, Series
 from streams.messages import NS, Counts, Flag, Kind, Mark, Quality
 from streams.papers.written import instant
+from streams.trade.settlement import sums
 from streams.trade.tickets import Episode, Ticket, iso
 
 _KINDS = {int(kind): kind.name.lower() for kind in Kind}
@@ -177,7 +178,13 @@ class TicketOut(BaseModel):
     estimates: list[dict[str, Any]] = Field(
         description="methods side by side, as staff saw them when they chose"
     )
-    credit: dict[str, Any] | None
+    credit: dict[str, Any] | None = Field(description="the newest")
+    earlier_credits: list[dict[str, Any]] = Field(
+        description="booked or refused before it, oldest first; each is for a period of its own"
+    )
+    credit_sums: list[dict[str, Any]] = Field(
+        description="what the approved and booked ones come to, by currency, or by unit where given in kind"
+    )
     bill_hold: bool = Field(description="the bill is disputed and waits")
     notices: list[dict[str, Any]] = Field(description="messages to the customer")
     first_owner: str
@@ -312,6 +319,7 @@ def ticket(found: Ticket) -> dict[str, Any]:
     fields["flag_ids"] = list(found.flag_ids[-_FLAGS:])
     fields["complaints"] = len(found.complaint_ids)
     fields["complaint_ids"] = list(found.complaint_ids[-_FLAGS:])
+    fields["credit_sums"] = msgspec.to_builtins(sums(found.credits))
     return _dated(fields)
 
 
@@ -327,7 +335,7 @@ def detail(found: Ticket, episodes: list[Episode]) -> dict[str, Any]:
 
 
 #: parts of a ticket that have instants of their own
-_DATED = frozenset({"sla", "callback", "swap", "credit", "notices"})
+_DATED = frozenset({"sla", "callback", "swap", "credit", "earlier_credits", "notices"})
 
 
 def _dated(fields: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from streams.papers.exhibits import Exhibits, window
 from streams.papers.pack_words import WORDS, Say
 from streams.papers.written import Local, amount, number, parse_ns
 from streams.trade.masks import mask_email, mask_phone
+from streams.trade.settlement import Credit
 from streams.trade.states import label
 from streams.trade.tickets import Ticket
 from streams.trade.wording import kind_label
@@ -75,7 +76,7 @@ class Telling:
 
 def without_contacts(ticket: Ticket) -> Ticket:
     """The ticket with the telephone numbers and e-mail addresses masked that staff have written into it."""
-    credit = ticket.credit
+    credit = ticket.credit and _credit(ticket.credit)
     return replace(
         ticket,
         steps=tuple(replace(step, result=_masked(step.result)) for step in ticket.steps),
@@ -83,8 +84,13 @@ def without_contacts(ticket: Ticket) -> Ticket:
         record={part: _masked(text) for part, text in ticket.record.items()},
         verdict_reason=_masked(ticket.verdict_reason),
         callback=replace(ticket.callback, none_because=_masked(ticket.callback.none_because)),
-        credit=credit and replace(credit, reason=_masked(credit.reason), decision=_masked(credit.decision)),
+        credit=credit,
+        earlier_credits=tuple(map(_credit, ticket.earlier_credits)),
     )
+
+
+def _credit(credit: Credit) -> Credit:
+    return replace(credit, reason=_masked(credit.reason), decision=_masked(credit.decision))
 
 
 def _masked(text: str) -> str:

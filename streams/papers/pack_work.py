@@ -10,6 +10,7 @@ from streams.papers.pack_telling import MOST, Telling
 from streams.papers.written import amount, instant, number, parse_ns
 from streams.trade.causes import CHECKS, NEGATIVE, POSITIVE, UNCLEAR, cause_label, check_label
 from streams.trade.money_words import amount_word, money_word
+from streams.trade.settlement import Credit, CreditSum, sums
 from streams.trade.states import label
 from streams.trade.tickets import Alternative, Estimate, HistoryEntry, Step
 from streams.trade.wording import ACTIONS, ESTIMATE
@@ -107,7 +108,7 @@ class Work:
             *(Column(say(key), "right") for key in figures),
             Column(say("assumptions")),
         )
-        return [Table(columns=columns, rows=tuple(rows), empty=say("no_estimate")), *self._credit()]
+        return [Table(columns=columns, rows=tuple(rows), empty=say("no_estimate")), *self._credits()]
 
     def _alternative(self, found: Alternative) -> tuple[str, ...]:
         tell = self._tell
@@ -136,11 +137,24 @@ class Work:
         sign = "−" if value < 0 else ""
         return sign + amount_word(value, currency, self._tell.language)
 
-    def _credit(self) -> list[Block]:
-        tell = self._tell
-        say, credit = tell.say, tell.ticket.credit
-        if credit is None:
+    def _credits(self) -> list[Block]:
+        """Each credit, and what they come to where there are several."""
+        say, all_of_them = self._tell.say, self._tell.ticket.credits
+        if not all_of_them:
             return [Paragraph(say("no_credit"), "small")]
+        found: list[Block] = [self._credit(one) for one in all_of_them]
+        if len(all_of_them) > 1:
+            found.append(Facts(tuple((say("credit_sum"), self._sum(one)) for one in sums(all_of_them))))
+        return found
+
+    def _sum(self, one: CreditSum) -> str:
+        if one.amount is not None:
+            return self._money(one.amount, one.currency)
+        return amount(one.quantity or 0.0, one.unit)
+
+    def _credit(self, credit: Credit) -> Facts:
+        tell = self._tell
+        say = tell.say
 
         def who(name: str, at_ns: int | None) -> str:
             return say("who_when", who=name, when=tell.at(at_ns)) if name else ""
@@ -148,7 +162,10 @@ class Work:
         state = money_word(credit.state, tell.language)
         method = say("own") if credit.method == "own" else tell.of(ESTIMATE, credit.method)
         decided = who(credit.decided_by, credit.decided_ns)
+        days = [tell.local.date(at) for at in (credit.start_ns, credit.end_ns) if at is not None]
+        period = say("span", start=days[0], end=days[1]) if len(days) == 2 else ""
         pairs = (
+            ("credit_period", period),
             ("credit", f"{state}{say('list')}{say('second_person')}" if credit.second_person else state),
             ("method", method),
             ("quantity", "" if credit.quantity is None else amount(credit.quantity, credit.unit)),
@@ -161,7 +178,7 @@ class Work:
                 say("and").join(filter(None, (who(credit.booked_by, credit.booked_ns), credit.reference))),
             ),
         )
-        return [Facts(tuple((say(key), value) for key, value in pairs if value))]
+        return Facts(tuple((say(key), value) for key, value in pairs if value))
 
     def _note(self, line: HistoryEntry) -> str:
         """A check's line names check and finding by their codes: here by their words."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from streams.trade.settlement import Credit
+from streams.trade.settlement import Credit, CreditState
 from streams.trade.tickets import Callback, Hypothesis, Sla
 
 
@@ -21,9 +22,24 @@ class TicketDetails(msgspec.Struct, frozen=True, kw_only=True):
     resolution: str = ""
     callback: Callback = Callback()
     credit: Credit | None = None
+    earlier_credits: tuple[Credit, ...] = ()
     record: dict[str, str] = {}
     hypotheses: tuple[Hypothesis, ...] = ()
     complaint_ids: tuple[str, ...] = ()
+
+    @property
+    def credits(self) -> tuple[Credit, ...]:
+        """All credits of the ticket, oldest first."""
+        return self.earlier_credits if self.credit is None else (*self.earlier_credits, self.credit)
+
+    @property
+    def amount(self) -> Decimal | None:
+        """What its credits come to that were not refused, in the currency of the newest of them; None: no money."""
+        some = [
+            one for one in self.credits if one.amount is not None and one.state is not CreditState.REFUSED
+        ]
+        same = [one.amount for one in some if one.currency == some[-1].currency and one.amount is not None]
+        return sum(same, Decimal(0)) if same else None
 
 
 class TicketFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -104,8 +104,7 @@ class Figures:
         self._again["relapsed"] += bool(one.relapsed)
         if details.verdict == Verdict.FALSE_ALARM:
             self._reasons[details.verdict_reason or UNKNOWN] += 1
-        if details.credit is not None:
-            credit = details.credit
+        for credit in details.credits:
             key = (str(credit.state), credit.currency, "" if credit.amount is not None else credit.unit)
             row = self._credits.setdefault(key, [0, Decimal(0), 0.0])
             row[0] += 1
@@ -149,8 +148,7 @@ class Figures:
         if details.verdict != Verdict.CONFIRMED:
             return
         cause = one.found or details.resolution or UNKNOWN
-        amount = details.credit.amount if details.credit is not None else None
-        rank = (len(details.complaint_ids), abs(amount or Decimal(0)), -one.opened_ns, one.id)
+        rank = (len(details.complaint_ids), abs(details.amount or Decimal(0)), -one.opened_ns, one.id)
         row = self._cases.setdefault((one.category, cause), [0, rank, one])
         row[0] += 1
         if rank > row[1]:
@@ -287,8 +285,7 @@ class Figures:
         groups = sorted(self._cases.items(), key=lambda item: (-item[1][0], item[0]))[:_CASES]
         rows = []
         for (category, cause), (count, _, one) in groups:
-            credit = one.details.credit
-            amount = None if credit is None or credit.amount is None else str(credit.amount)
+            amount = one.details.amount
             rows.append(
                 (
                     one.id,
@@ -298,7 +295,7 @@ class Figures:
                     count,
                     len(one.details.complaint_ids),
                     one.details.resolution,
-                    amount,
+                    None if amount is None else str(amount),
                 )
             )
         return Table(

@@ -29,12 +29,13 @@ def advise(ticket: Ticket) -> tuple[Advice, str]:
     estimate = ticket.estimate
     excess = estimate is not None and estimate.excess > 0
     credit = None if ticket.credit is None else ticket.credit.state
+    settled = any(one.state in (CreditState.APPROVED, CreditState.BOOKED) for one in ticket.credits)
     explained = ticket.purpose is Purpose.EXPLAIN or ticket.verdict == Verdict.EXPLAINED
     told = any(notice.state is NoticeState.SENT for notice in ticket.notices)
     rules = (
         (ticket.bill_hold, Advice.HOLD, "held"),
         (credit is CreditState.PROPOSED, Advice.HOLD, "credit_pending"),
-        (credit in (CreditState.APPROVED, CreditState.BOOKED), Advice.SEND, "credit_settled"),
+        (settled, Advice.SEND, "credit_settled"),
         (explained and told, Advice.SEND, "customer_told"),
         (explained, Advice.SEND, "tell_first"),
         (ticket.state in RESOLVED, Advice.SEND, "work_done"),

@@ -1,13 +1,16 @@
 """Credits (退补): proposed with a reason, approved by a second person above a limit, booked; bills on hold.
 
+One at a time is under way on a ticket; after one is booked or refused another may follow, for another period.
+
 Verbs on the book of one transaction, as in ``lifecycle``: each writes a line of history and raises
 ``Refused`` where the trade forbids it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -21,6 +24,7 @@ from streams.trade.states import State
 from streams.trade.tickets import Ticket
 
 OWN = "own"
+_MOST = 50  # credits of a ticket: it travels with each of its events
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,21 @@ class Limits:
 
     alone: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
 
-    def second_person(self, amount: Decimal | None, currency: str) -> bool:
-        """Tell whether somebody else has to approve a credit; what has no price always needs it."""
+    def second_person(self, amount: Decimal | None, currency: str, earlier: Iterable[Credit] = ()) -> bool:
+        """Tell whether somebody else has to approve a credit; what has no price always needs it.
+
+        earlier : credits of the same ticket: what was booked counts with it, whatever its sign, so that nobody
+            divides a credit to stay below the limit; beside money of another currency nobody can add up
+        """
         if amount is None or currency not in self.alone:
             return True
-        return abs(amount) > self.alone[currency]
+        moved = abs(amount)
+        for one in earlier:
+            if one.state is CreditState.BOOKED and one.amount is not None:
+                if one.currency != currency:
+                    return True
+                moved += abs(one.amount)
+        return moved > self.alone[currency]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,7 @@ class Proposal:
     seen          : the revision of the credit that the proposer saw, 0 for none; None: whatever it is
     alternatives  : the methods side by side, as they were when the choice was made
     estimate      : the one that was chosen
+    period        : that it is for, from and to [ns]; None: not known
     """
 
     method: str
@@ -60,27 +75,29 @@ class Proposal:
     seen: int | None = None
     alternatives: tuple[Alternative, ...] = ()
     estimate: Estimate | None = None
+    period: tuple[int, int] | None = None
 
 
 def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: Actor, now_ns: int) -> Ticket:
-    """Propose a credit, or another in place of one that is not booked yet.
+    """Propose a credit, another in place of one that is under way, or a further one after one was settled.
 
-    A changed proposal has to be approved again. Within the limit the proposer's word is enough, and
-    the credit is approved at once. Raises Refused.
+    A changed proposal has to be approved again. Within the limit, all that was booked on the ticket counted, the
+    proposer's word is enough, and the credit is approved at once. A credit after one that was booked is
+    for another period. Raises Refused.
     """
     _allowed(ticket, actor)
     before = ticket.credit
     if not ticket.open:
         raise Refused(f"expected an open ticket, got one that is {ticket.state}: reopen it first")
-    if before is not None and before.state is CreditState.BOOKED:
-        raise Refused(
-            f"expected a credit that is not booked yet, got one booked as {before.reference}: "
-            "correct it in the billing system"
-        )
     revision = 0 if before is None else before.revision
     if wish.seen is not None and wish.seen != revision:
         raise Refused(f"expected revision {wish.seen} of the credit, got {revision}: look at it again")
     _sound(wish)
+    earlier = ticket.credits if before is not None and before.settled else ticket.earlier_credits
+    if len(earlier) >= _MOST:
+        raise Refused(f"expected fewer than {_MOST} credits on a ticket, got {len(earlier)}: open another")
+    _another_period(wish, earlier)
+    start_ns, end_ns = wish.period or (None, None)
     credit = Credit(
         revision=revision + 1,
         state=CreditState.PROPOSED,
@@ -92,14 +109,19 @@ def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: A
         reason=wish.reason.strip(),
         proposed_by=actor.name,
         proposed_ns=now_ns,
-        second_person=limits.second_person(wish.amount, wish.currency),
+        second_person=limits.second_person(wish.amount, wish.currency, earlier),
+        start_ns=start_ns,
+        end_ns=end_ns,
+        estimate=wish.estimate,
     )
-    changed = replace(
-        ticket,
-        credit=credit,
-        estimates=wish.alternatives or ticket.estimates,
-        estimate=wish.estimate or ticket.estimate,
-    )
+    changed = replace(ticket, credit=credit, earlier_credits=earlier)
+    if not any(one.state is CreditState.BOOKED for one in earlier):
+        # those of the period that the ticket is about; further credits have their own
+        changed = replace(
+            changed,
+            estimates=wish.alternatives or ticket.estimates,
+            estimate=wish.estimate or ticket.estimate,
+        )
     note = f"{figures(credit)} · {credit.method} · {credit.reason}"
     changed = record(book, changed, now_ns, "credit_proposed", actor.name, note=note)
     if credit.second_person:
@@ -169,6 +191,32 @@ def figures(credit: Credit) -> str:
     if credit.amount is not None:
         parts.append(f"{credit.amount} {credit.currency}")
     return " · ".join(parts)
+
+
+def _another_period(wish: Proposal, earlier: Iterable[Credit]) -> None:
+    """Refuse a credit for days that are credited already."""
+    for one in earlier:
+        if one.state is not CreditState.BOOKED:
+            continue
+        if wish.period is None:
+            raise Refused(
+                f"expected the period that the further credit is for, got none: a credit is booked as {one.reference}, "
+                "state start and end"
+            )
+        if one.start_ns is None or one.end_ns is None:
+            continue
+        if wish.period[0] < one.end_ns and one.start_ns < wish.period[1]:
+            raise Refused(
+                f"expected a period beside the one that is booked as {one.reference}, got {_days(*wish.period)}, "
+                f"which shares days with {_days(one.start_ns, one.end_ns)}: state another, or correct the booking "
+                "in the billing system"
+            )
+
+
+def _days(start_ns: int, end_ns: int) -> str:
+    return " to ".join(
+        datetime.fromtimestamp(at // 1_000_000_000, UTC).strftime("%Y-%m-%d") for at in (start_ns, end_ns)
+    )
 
 
 def _decide(book: Book, ticket: Ticket, state: CreditState, actor: Actor, note: str, now_ns: int) -> Ticket:

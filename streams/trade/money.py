@@ -248,6 +248,7 @@ class MoneyDesk:
             billed=(found.billed, found.billed_money if currency == found.currency else None),
             seen=choice.seen,
             alternatives=found.alternatives,
+            period=_period(found),
         )
 
     def _of_estimate(self, estimate: Estimate, found: SideBySide, choice: Choice) -> Proposal:
@@ -264,6 +265,7 @@ class MoneyDesk:
             seen=choice.seen,
             alternatives=found.alternatives,
             estimate=estimate,
+            period=_period(found),
         )
 
     def _priced(self, estimate: Estimate, point: Point, found: SideBySide) -> Estimate:
@@ -271,3 +273,7 @@ class MoneyDesk:
         if tariffs is None or found.use is None:
             return estimate
         return tariffs.priced(estimate, point.tariff, found.use)[0]
+
+
+def _period(found: SideBySide) -> tuple[int, int] | None:
+    return None if found.window is None else (found.window.start_ns, found.window.end_ns)

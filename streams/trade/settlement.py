@@ -6,6 +6,7 @@ Money is a Decimal in whole smallest coins, written as text ("731.10"), never a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 
@@ -69,6 +70,8 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     is to be charged. ``amount`` None: given in kind (补气), no tariff being there to price it.
     """
 
+    # what a later program adds below has a default: a credit that was kept before is still read
+
     revision: int  # counts the proposals; an approval names the one that it saw
     state: CreditState
     method: str  # of an estimate, or ``own``
@@ -86,6 +89,47 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     booked_by: str = ""
     booked_ns: int | None = None
     reference: str = ""  # of the booking in the billing system
+    start_ns: int | None = None  # the period that it is for; None: not known
+    end_ns: int | None = None
+    estimate: Estimate | None = None  # the one that was chosen
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more becomes of it: another proposal is another credit."""
+        return self.state in (CreditState.REFUSED, CreditState.BOOKED)
+
+
+class CreditSum(msgspec.Struct, frozen=True, kw_only=True):
+    """What the approved and booked credits of a ticket come to, in one currency or, in kind, in one unit."""
+
+    count: int
+    amount: Decimal | None = None  # None: in kind
+    currency: str = ""
+    quantity: float | None = None  # of those in kind
+    unit: str = ""
+
+
+def sums(some: Iterable[Credit]) -> tuple[CreditSum, ...]:
+    """What credits come to that were approved or booked, money first; those proposed or refused are not counted."""
+    money: dict[str, list[Decimal]] = {}
+    kind: dict[str, list[float]] = {}
+    for one in some:
+        if one.state not in (CreditState.APPROVED, CreditState.BOOKED):
+            continue
+        if one.amount is not None:
+            money.setdefault(one.currency, []).append(one.amount)
+        elif one.quantity is not None:
+            kind.setdefault(one.unit, []).append(one.quantity)
+    in_money = [
+        CreditSum(count=len(each), amount=sum(each, Decimal(0)), currency=currency)
+        for currency, each in sorted(money.items())
+    ]
+    in_kind = [
+        # to the digits that the quantities have: floats add up to 365.40000000000003
+        CreditSum(count=len(each), quantity=round(sum(each), 6), unit=unit)
+        for unit, each in sorted(kind.items())
+    ]
+    return (*in_money, *in_kind)
 
 
 class NoticeState(StrEnum):

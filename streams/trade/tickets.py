@@ -192,7 +192,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any] = {}
     estimate: Estimate | None = None
     estimates: tuple[Alternative, ...] = ()  # side by side, as staff saw them when they chose
-    credit: Credit | None = None
+    credit: Credit | None = None  # the newest
+    earlier_credits: tuple[Credit, ...] = ()  # booked or refused before it, oldest first
     notices: tuple[Notice, ...] = ()  # messages to the customer, the first 100
     first_owner: str = ""  # 首问责任: kept on every transfer
     owner: str = ""  # who has it now
@@ -245,6 +246,11 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
         if self.state in RESOLVED and self.callback.done_ns is None and not self.callback.none_because:
             due.append(sla.callback_due_ns)
         return min((one for one in due if one is not None), default=None)
+
+    @property
+    def credits(self) -> tuple[Credit, ...]:
+        """All its credits, oldest first."""
+        return self.earlier_credits if self.credit is None else (*self.earlier_credits, self.credit)
 
     @property
     def opened_at(self) -> str:

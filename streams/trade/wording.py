@@ -13,6 +13,7 @@ from streams.messages import NS
 from streams.trade.causes import cause_label, check_label
 from streams.trade.deliveries import TicketEvent
 from streams.trade.routing import department_label
+from streams.trade.settlement import sums
 from streams.trade.subjects import SUBJECTS
 from streams.trade.tickets import Estimate, HistoryEntry, Ticket, Urgency, iso, label
 
@@ -264,6 +265,7 @@ def public(ticket: Ticket) -> dict[str, Any]:
     fields["flag_ids"] = ticket.flag_ids[-_FLAGS:]
     fields["complaints"] = len(ticket.complaint_ids)
     fields["complaint_ids"] = ticket.complaint_ids[-_COMPLAINTS:]
+    fields["credit_sums"] = msgspec.to_builtins(sums(ticket.credits))
     return {_outer(name): _value(name, value) for name, value in fields.items()}
 
 
@@ -310,8 +312,8 @@ def _outer(name: str) -> str:
 def _value(name: str, value: Any) -> Any:
     if name in ("sla", "callback", "swap", "credit") and value is not None:
         return {_outer(inner): _value(inner, cell) for inner, cell in value.items()}
-    if name == "notices":
-        return [{_outer(inner): _value(inner, cell) for inner, cell in notice.items()} for notice in value]
+    if name in ("notices", "earlier_credits"):
+        return [{_outer(inner): _value(inner, cell) for inner, cell in one.items()} for one in value]
     if name == "paused_ns":
         return value / NS
     return iso(value) if name.endswith("_ns") and isinstance(value, int) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from streams.papers.document import Document, Facts, Figure, Language, Notice, T
 from streams.papers.exhibits import Window
 from streams.papers.pack import build
 from streams.papers.pack_words import WORDS
+from streams.trade.settlement import CreditState
 from streams.trade.states import State
 from streams.trade.tickets import Sla, Swap, Ticket, Verdict
 from tests.documents.pack_tools import (
@@ -130,6 +132,7 @@ def test_telephone_numbers_and_addresses_that_staff_wrote_down_are_masked() -> N
         verdict=Verdict.FALSE_ALARM,
         verdict_reason=written,
         credit=replace(plain.credit, reason=written, decision=written),
+        earlier_credits=(replace(plain.credit, reason=f"earlier {written}", decision=written),),
     )
     for language in LANGUAGES:
         text = told(build(exhibits(ticket), language))
@@ -137,6 +140,24 @@ def test_telephone_numbers_and_addresses_that_staff_wrote_down_are_masked() -> N
         assert "13812345678" not in text
         assert "anna@" not in text
         assert "JD-2026-118，表底 449" in text
+
+
+def test_every_credit_is_shown_with_its_period_and_what_they_come_to() -> None:
+    ticket = settled()
+    assert ticket.credit is not None
+    april, june = 1_333_987_200 * NS, 1_339_257_600 * NS  # 2012-04-10 and 2012-06-10, both in Shanghai
+    first = replace(
+        ticket.credit, state=CreditState.BOOKED, start_ns=april, end_ns=june, booked_by="u-12", booked_ns=NOW,
+        reference="CIS-1",
+    )  # fmt: skip
+    further = replace(ticket.credit, revision=2, amount=Decimal(100), start_ns=june, end_ns=june + 61 * DAY)
+    facts = told(build(exhibits(replace(ticket, earlier_credits=(first,), credit=further)), "en"))
+    assert "2012-04-10 to 2012-06-10" in facts
+    assert "2012-06-10 to 2012-08-10" in facts
+    assert "CIS-1" in facts
+    assert "CNY 746.81" in facts
+    assert "退补合计" in told(build(exhibits(replace(ticket, earlier_credits=(first,))), "zh"))
+    assert "退补合计" not in told(build(exhibits(ticket), "zh"))
 
 
 def test_the_plot_shows_the_meter_its_area_and_the_flagged_span() -> None:

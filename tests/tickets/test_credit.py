@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from streams.messages import NS
+from streams.trade.bill_run import advise
 from streams.trade.book import Book, Refused
 from streams.trade.credit import Limits, Proposal, approve, booked, hold_bill, propose, refuse
+from streams.trade.decisions import Advice
 from streams.trade.roles import Actor, Role
-from streams.trade.settlement import CreditState
+from streams.trade.settlement import CreditState, CreditSum, Estimate, sums
 from streams.trade.tickets import State, Ticket
 from tests.tickets.tools import NOON, MemoryStore, golden
 
+APRIL = (1_334_016_000 * NS, 1_339_286_400 * NS)  # 2012-04-10 to 2012-06-10
+JUNE = (1_339_286_400 * NS, 1_344_556_800 * NS)  # to 2012-08-10
 ANN, BOB = Actor("ann", Role.BILLING), Actor("bob", Role.BILLING)
 LIMITS = Limits({"CNY": Decimal(500)})
 GOLDEN = Proposal(
@@ -47,6 +53,10 @@ def opened(**fields: object) -> tuple[Book, Ticket]:
 
 def changed(wish: Proposal, **fields: object) -> Proposal:
     return Proposal(**({name: getattr(wish, name) for name in Proposal.__slots__} | fields))
+
+
+def golden_estimate() -> Estimate | None:
+    return MemoryStore().take(golden())[0].estimate
 
 
 def state_of(ticket: Ticket) -> CreditState:
@@ -139,12 +149,123 @@ def test_what_is_booked_stays() -> None:
     ticket = booked(book, ticket, 1, "CIS-1", ANN, NOON)
     again: Callable[[], Ticket]
     for again in (
-        lambda: propose(book, ticket, SMALL, LIMITS, ANN, NOON),
+        lambda: propose(book, ticket, SMALL, LIMITS, ANN, NOON),  # for which period, nobody knows
         lambda: booked(book, ticket, 1, "CIS-2", ANN, NOON),
         lambda: refuse(book, ticket, 1, BOB, "late", NOON),
     ):
         with pytest.raises(Refused):
             again()
+
+
+def test_a_further_credit_is_for_another_period() -> None:
+    book, ticket = opened()
+    ticket = propose(book, ticket, changed(GOLDEN, period=APRIL), LIMITS, ANN, NOON)
+    ticket = booked(book, approve(book, ticket, 1, BOB, "", NOON), 1, "CIS-1", ANN, NOON)
+    first = ticket.credit
+    for period, told in (
+        (None, "expected the period that the further credit is for, got none: a credit is booked as CIS-1"),
+        (
+            APRIL,
+            "a period beside the one that is booked as CIS-1, got 2012-04-10 to 2012-06-10, which shares days",
+        ),
+        ((APRIL[1] - 1, JUNE[1]), "which shares days with 2012-04-10 to 2012-06-10"),
+    ):
+        with pytest.raises(Refused, match=told):
+            propose(book, ticket, changed(GOLDEN, period=period), LIMITS, ANN, NOON)
+    estimate = Estimate(expected=30.0, billed=130.0, excess=100.0, unit="m3", method="history_mean_days")
+    ticket = propose(
+        book,
+        ticket,
+        changed(GOLDEN, period=JUNE, quantity=100.0, amount=Decimal(263), estimate=estimate, seen=1),
+        LIMITS,
+        ANN,
+        NOON + 1,
+    )
+    assert ticket.credit is not None
+    assert (ticket.earlier_credits, ticket.credit.revision, ticket.credit.estimate) == ((first,), 2, estimate)
+    assert ticket.estimate == golden_estimate()  # the ticket's own is of its own period
+    with pytest.raises(Refused, match="expected revision 2 of the credit, got 1"):
+        approve(book, ticket, 1, BOB, "", NOON)
+    with pytest.raises(Refused, match="somebody other than ann"):
+        approve(book, ticket, 2, ANN, "", NOON)
+    ticket = approve(book, ticket, 2, BOB, "", NOON + 2)
+    ticket = booked(book, ticket, 2, "CIS-2", ANN, NOON + 3)
+    assert [(one.revision, one.reference) for one in ticket.credits] == [(1, "CIS-1"), (2, "CIS-2")]
+    assert sums(ticket.credits) == (CreditSum(count=2, amount=Decimal("909.81"), currency="CNY"),)
+    told = book.events[-1].data["ticket"]
+    assert [one["reference"] for one in told["earlier_credits"]] == ["CIS-1"]
+    assert told["earlier_credits"][0]["start_at"] == "2012-04-10T00:00:00.000Z"
+    assert told["credit_sums"][0]["amount"] == "909.81"
+    assert advise(ticket) == (Advice.SEND, "credit_settled")
+
+
+def test_a_credit_is_not_divided_to_stay_below_the_limit() -> None:
+    book, ticket = opened()
+    part = changed(SMALL, amount=Decimal(300), period=APRIL)
+    ticket = booked(book, propose(book, ticket, part, LIMITS, ANN, NOON), 1, "CIS-1", ANN, NOON)
+    for amount, currency, state in (
+        ("200.00", "CNY", CreditState.APPROVED),
+        ("200.01", "CNY", CreditState.PROPOSED),
+        ("-200.01", "CNY", CreditState.PROPOSED),  # back and forth moves money as well
+        ("1", "HKD", CreditState.PROPOSED),  # what cannot be added up
+    ):
+        more = changed(SMALL, amount=Decimal(amount), currency=currency, billed=(None, None), period=JUNE)
+        limits = Limits({"CNY": Decimal(500), "HKD": Decimal(500)})
+        assert state_of(propose(book, ticket, more, limits, ANN, NOON)) is state
+    with pytest.raises(Refused, match="somebody other than ann"):
+        more = changed(SMALL, amount=Decimal(201), period=JUNE)
+        approve(book, propose(book, ticket, more, LIMITS, ANN, NOON), 2, ANN, "", NOON)
+
+
+def test_what_was_refused_stays_and_counts_for_nothing() -> None:
+    book, ticket = opened()
+    ticket = propose(book, ticket, changed(GOLDEN, period=APRIL), LIMITS, ANN, NOON)
+    ticket = refuse(book, ticket, 1, BOB, "test report missing", NOON)
+    ticket = propose(
+        book, ticket, changed(SMALL, period=APRIL), LIMITS, ANN, NOON
+    )  # the same period, within the limit
+    assert [(one.state, one.decision) for one in ticket.credits] == [
+        ("refused", "test report missing"),
+        ("approved", ""),
+    ]
+    assert sums(ticket.credits) == (CreditSum(count=1, amount=Decimal("499.99"), currency="CNY"),)
+    assert advise(refuse_all(book, ticket)) == (Advice.HOLD, "excess_open")
+
+
+def refuse_all(book: Book, ticket: Ticket) -> Ticket:
+    """The ticket with nothing but refused credits."""
+    ticket = propose(book, ticket, changed(GOLDEN, period=APRIL), LIMITS, ANN, NOON)
+    return refuse(book, ticket, ticket.credits[-1].revision, BOB, "no", NOON)
+
+
+def test_credits_in_kind_are_summed_by_their_unit() -> None:
+    one = changed(GOLDEN, amount=None, currency="", billed=(None, None), quantity=0.1)
+    book, ticket = opened()
+    for n, period in enumerate((APRIL, JUNE, (JUNE[1], JUNE[1] + 1)), 1):
+        ticket = propose(book, ticket, changed(one, period=period), LIMITS, ANN, NOON)
+        ticket = booked(book, approve(book, ticket, n, BOB, "", NOON), n, f"CIS-{n}", ANN, NOON)
+    assert sums(ticket.credits) == (CreditSum(count=3, quantity=0.3, unit="m3"),)
+
+
+def test_a_ticket_does_not_grow_without_end() -> None:
+    book, ticket = opened()
+    for n in range(1, 51):
+        ticket = propose(book, ticket, GOLDEN, LIMITS, ANN, NOON)
+        ticket = refuse(book, ticket, n, BOB, "no", NOON)
+    with pytest.raises(Refused, match="fewer than 50 credits on a ticket, got 50"):
+        propose(book, ticket, GOLDEN, LIMITS, ANN, NOON)
+
+
+def test_a_credit_that_was_kept_before_is_still_read() -> None:
+    book, ticket = opened()
+    kept = msgspec.to_builtins(propose(book, ticket, GOLDEN, LIMITS, ANN, NOON))
+    del kept["earlier_credits"]
+    for name in ("start_ns", "end_ns", "estimate"):
+        del kept["credit"][name]
+    read = msgspec.convert(kept, Ticket)
+    assert read.credits == (read.credit,)
+    assert read.credit is not None
+    assert (read.credit.amount, read.credit.start_ns) == (Decimal("646.81"), None)
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.COMPLAINTS, Role.AUDITOR])
@@ -226,18 +347,20 @@ steps = st.tuples(
     st.sampled_from([ANN, BOB, Actor("eve", Role.OPERATOR)]),
     st.integers(1, 4),
     st.decimals(-2000, 2000, places=2),
+    st.integers(0, 3),
 )
 
 
 @given(st.lists(steps, max_size=12))
 def test_nothing_above_the_limit_is_booked_by_one_person(
-    moves: list[tuple[str, Actor, int, Decimal]],
+    moves: list[tuple[str, Actor, int, Decimal, int]],
 ) -> None:
     book, ticket = opened()
-    for verb, actor, revision, amount in moves:
+    for verb, actor, revision, amount, month in moves:
         try:
             if verb == "propose":
-                wish = Proposal(method="own", reason="r", amount=amount, currency="CNY")
+                period = (month * 100, month * 100 + 100)
+                wish = Proposal(method="own", reason="r", amount=amount, currency="CNY", period=period)
                 ticket = propose(book, ticket, wish, LIMITS, actor, NOON)
             elif verb == "approve":
                 ticket = approve(book, ticket, revision, actor, "", NOON)
@@ -252,7 +375,10 @@ def test_nothing_above_the_limit_is_booked_by_one_person(
         assert credit.amount is not None
         assert "eve" not in (credit.proposed_by, credit.decided_by, credit.booked_by)
         if credit.state in (CreditState.APPROVED, CreditState.BOOKED):
-            assert abs(credit.amount) <= 500 or credit.decided_by != credit.proposed_by
+            done = [one for one in ticket.credits if one.state in (CreditState.APPROVED, CreditState.BOOKED)]
+            moved = sum(abs(one.amount) for one in done if one.amount is not None)
+            assert moved <= 500 or credit.decided_by != credit.proposed_by
+            assert len({one.start_ns for one in done}) == len(done)  # no period twice
     # every change is a line of history with a name
     assert [line.seq for _, line in book.history] == list(range(2, len(book.history) + 2))
     assert all(line.actor in ("ann", "bob") for _, line in book.history)

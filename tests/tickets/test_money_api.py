@@ -238,6 +238,40 @@ def test_a_refused_credit_and_a_bill_on_hold(money_store: Store, tmp_path: Path)
     talking(money_store, tmp_path, talk)
 
 
+def test_a_further_credit_is_for_another_period_and_counts_with_the_first(
+    money_store: Store, tmp_path: Path
+) -> None:
+    before = {"start": "2012-01-01T00:00:00Z", "end": "2012-04-10T00:00:00Z"}
+
+    async def talk(api: Client) -> None:
+        await api.post("credit", method="own", amount="400", currency="CNY", reason="首期")
+        await api.post("credit/booked", revision=1, reference="CIS-1")
+        own = {"method": "own", "currency": "CNY", "reason": "r"}
+        again = await api.post("credit", amount="1", **own)
+        assert again.status_code == 409
+        assert "2012-04-10 to 2012-06-10" in again.json()["got"]
+        second = (await api.post("credit", amount="100.01", **own, **before)).json()
+        assert (second["credit"]["state"], second["credit"]["second_person"]) == ("proposed", True)
+        assert (await api.post("credit/approve", revision=2)).status_code == 409
+        assert (await api.post("credit/approve", "bob", revision=1)).status_code == 409
+        assert (await api.post("credit/approve", "bob", revision=2)).status_code == 200
+        booked = (await api.post("credit/booked", revision=2, reference="CIS-2")).json()
+        assert booked["credit"]["reference"] == "CIS-2"
+        (first,) = booked["earlier_credits"]
+        assert (first["reference"], first["start_at"]) == ("CIS-1", "2012-04-10T00:00:00.000Z")
+        assert booked["credit_sums"] == [
+            {"count": 2, "amount": "500.01", "currency": "CNY", "quantity": None, "unit": ""}
+        ]
+        # the ticket's own estimate is of its own period still
+        assert booked["estimate"]["excess"] == 243.7
+
+    talking(money_store, tmp_path, talk)
+    assert [row.action for row in money_store.audit_log()] == [
+        "ticket.book_credit", "ticket.approve_credit", "ticket.propose_credit",
+        "ticket.book_credit", "ticket.propose_credit",
+    ]  # fmt: skip
+
+
 def test_staff_may_name_the_period(money_store: Store, tmp_path: Path) -> None:
     async def talk(api: Client) -> None:
         found = await api.get("estimates", start="2011-05-01T00:00:00Z", end="2011-07-01T00:00:00Z")

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from streams.papers.document import digest
 from streams.papers.report_document import as_json, document, sheet, sheets
@@ -203,8 +204,11 @@ def test_credits_callbacks_reads_and_cases() -> None:
         revision=1, state=CreditState.BOOKED, method="history", quantity=243.7, unit="m3", amount=Decimal("731.10"),
         currency="CNY", reason="", proposed_by="wang", proposed_ns=NOON, second_person=False,
     )  # fmt: skip
+    earlier = replace(credit, amount=Decimal("100.00"))
+    undone = replace(credit, state=CreditState.REFUSED, amount=Decimal("5000.00"))
     details = TicketDetails(
-        verdict="confirmed", resolution="replacement", credit=credit, complaint_ids=("c",),
+        verdict="confirmed", resolution="replacement", credit=credit, earlier_credits=(undone, earlier),
+        complaint_ids=("c",),
         callback=Callback(done_ns=NOON + DAY, satisfied=True, rating=4), sla=Sla(callback_due_ns=NOON + DAY),
     )  # fmt: skip
     plain = TicketDetails(
@@ -260,10 +264,18 @@ def test_credits_callbacks_reads_and_cases() -> None:
             "credit_state": "booked",
             "currency": "CNY",
             "unit": "",
-            "count": 1,
-            "amount": "731.10",
+            "count": 2,
+            "amount": "831.10",
             "quantity": 0.0,
-        }
+        },
+        {
+            "credit_state": "refused",
+            "currency": "CNY",
+            "unit": "",
+            "count": 1,
+            "amount": "5000.00",
+            "quantity": 0.0,
+        },
     ]
     assert (line(tables["callbacks"], "satisfied_share"), line(tables["callbacks"], "rating_mean")) == (
         1.0,
@@ -281,7 +293,7 @@ def test_credits_callbacks_reads_and_cases() -> None:
         "FS-2",
         2,
         "meter_fault",
-        "731.10",
+        "831.10",
     )
     assert tables["held_back"] == [{"kind": "spike", "flags": 3}]
     assert tables["bar_moves"][0]["why"] == "person"

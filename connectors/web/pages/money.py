@@ -8,10 +8,11 @@ import msgspec
 
 from connectors.web.format import amount
 from connectors.web.pages.acts import figure, plain, route
+from connectors.web.pages.door import Answer
 from connectors.web.pages.forms import Field, Values, text
 from connectors.web.pages.parts import Tag, table
 from connectors.web.pages.slot import Slot
-from streams.trade.settlement import Alternative, Credit, CreditState
+from streams.trade.settlement import Alternative, Credit, CreditState, CreditSum, sums
 from streams.trade.tickets import Ticket
 
 OWN = "own"
@@ -32,7 +33,7 @@ class Money(Slot):
         if ticket.estimate is None and ticket.credit is None and not ticket.open:
             return
         Tag("h3", say("money"))
-        self._credit(ticket, ticket.credit, may)
+        self._credits(ticket, may)
         self._bill(ticket, may)
         if ticket.estimates:
             Tag("p", say("as_chosen"), "sub")
@@ -40,15 +41,33 @@ class Money(Slot):
         if may and ticket.estimate is not None:
             with Tag("div", look="row"):
                 button = Tag("button", say("compute"), "act", type="button", data_act="estimates")
+                other = Tag("button", say("other_period"), "act", type="button", data_act="period")
                 Tag("span", say("side_by_side"), "sub")
             place = Tag("div", look="place")
-            button.on("click", lambda: self._compute(ticket, place))
+            button.on("click", lambda: self._compute(ticket, place, {}))
+            other.on("click", lambda: self._ask_period(ticket, place))
 
-    def _credit(self, ticket: Ticket, credit: Credit | None, may: bool) -> None:
-        view, say = self._view, self._view.say
-        if credit is None:
+    def _credits(self, ticket: Ticket, may: bool) -> None:
+        """All of them, oldest first; decided is on the newest alone."""
+        say = self._view.say
+        if not ticket.credits:
             Tag("p", say("no_credit"), "sub")
-            return
+        for credit in ticket.credits:
+            self._credit(ticket, credit, may and credit is ticket.credit)
+        if len(ticket.credits) > 1:
+            told = " · ".join(self._sum(one) for one in sums(ticket.credits))
+            Tag("p", f"{say('credit_sum')}{say('colon')}{told or '–'}", "credit-sum")
+
+    def _sum(self, one: CreditSum) -> str:
+        if one.amount is not None:
+            return f"{one.amount:,} {one.currency}"
+        quantity = one.quantity or 0.0
+        return (
+            f"{amount(quantity, one.unit, 1 if abs(quantity) >= 10 else 3)} · {self._view.say('in_kind_yes')}"
+        )
+
+    def _credit(self, ticket: Ticket, credit: Credit, may: bool) -> None:
+        view, say = self._view, self._view.say
         with Tag("div", look=f"card credit-{credit.state}"):
             with Tag("div", look="head"):
                 Tag("strong", self._figures(credit))
@@ -58,6 +77,9 @@ class Money(Slot):
             method = say.of(view.vocabulary.estimates, credit.method)
             Tag("p", f"{method}{say('colon')}{credit.reason}")
             local = view.local
+            if credit.start_ns is not None and credit.end_ns is not None:
+                span = say("span", start=local.date(credit.start_ns), end=local.date(credit.end_ns))
+                Tag("p", f"{say('credit_period')}{say('colon')}{span}", "sub")
             told = [say("proposed_by", who=credit.proposed_by, when=local.plain(credit.proposed_ns))]
             if credit.decided_ns is not None:
                 told.append(say("decided_by", who=credit.decided_by, when=local.plain(credit.decided_ns)))
@@ -155,11 +177,35 @@ class Money(Slot):
         )
         table(say("side_by_side"), [(say(key), look) for key, look in columns], rows)
 
-    async def _compute(self, ticket: Ticket, place: Tag) -> None:
-        """The methods as they are now, and the form to propose one of them."""
+    def _ask_period(self, ticket: Ticket, place: Tag) -> None:
+        """Which period the methods are to be computed for: a further credit is for one of its own."""
         view, say = self._view, self._view.say
-        answer = await view.door.get(route(ticket.id, "estimates"))
+
+        async def send(values: Values) -> str:
+            period = {name: view.instant(text(values, name)) for name in ("start", "end")}
+            answer = await view.door.get(route(ticket.id, "estimates"), **period)
+            why = self.refused(answer)
+            if not why:
+                self._offer(ticket, place, answer, period)
+            return why
+
+        fields = (
+            Field("start", say("period_start"), "when", required=True),
+            Field("end", say("period_end"), "when", required=True),
+        )
+        self.form(place, say("other_period"), fields, send)
+
+    async def _compute(self, ticket: Ticket, place: Tag, period: dict[str, str]) -> None:
+        """The methods as they are now."""
+        answer = await self._view.door.get(route(ticket.id, "estimates"), **period)
+        self._offer(ticket, place, answer, period)
+
+    def _offer(self, ticket: Ticket, place: Tag, answer: Answer, period: dict[str, str]) -> None:
+        """The methods, and the form to propose one of them."""
+        view, say = self._view, self._view.say
         place.clear()
+        if self._typing is place:
+            self._typing = None  # the form for the period has been sent
         if why := self.refused(answer):
             with place:
                 Tag("p", why, "refusal", role="alert")
@@ -190,6 +236,7 @@ class Money(Slot):
                 **plain(values),
                 "seen": seen,
                 "in_kind": text(values, "in_kind") == "yes",
+                **period,
             }
             if sent["method"] != OWN:
                 sent.pop("currency", None)

@@ -48,6 +48,12 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     (r"the approval of somebody other than (.+?),.+", "须由 {1} 以外的另一人审批。"),
     (r"a credit that waits for approval, got .+", "没有待审批的退补。"),
     (r"an approved credit, got .+", "退补尚未审批通过。"),
+    (r"the period that the further credit is for, .+", "再次退补须注明所属时段，请先按时段测算。"),
+    (
+        r"a period beside the one that is booked as (.+?), got .+",
+        "该时段与已入账（凭证号 {1}）的退补时段重叠，请另选时段，或在计费系统中更正原账。",
+    ),
+    (r"fewer than \d+ credits on a ticket.+", "该工单的退补次数已达上限，请另建工单办理。"),
     (r"revision \d+ of the credit, got .+", "退补内容已变更，请重新查看后再办理。"),
     (r"at most the (.+) that were billed, got (.+)", "不能超过已计的 {1}。"),
     (r"a bill that is .*on hold, got one that is.*", "账单状态已变更，请重新查看。"),

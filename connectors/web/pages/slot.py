@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from connectors.web.pages.door import Answer
-from connectors.web.pages.forms import Field, Form, Look, Values
+from connectors.web.pages.forms import Field, Form, Look, Send, Values
 from connectors.web.pages.parts import Tag
 from connectors.web.pages.refusals import refusal
 from connectors.web.pages.view import View
@@ -71,6 +71,12 @@ class Slot(ABC):
                     self.draw()
             return why
 
+        self.form(where, name, fields, send, grave=grave)
+
+    def form(
+        self, where: Tag, name: str, fields: Sequence[Field], send: Send, *, grave: bool = False
+    ) -> None:
+        """Open a form that does what ``send`` does."""
         if self._typing is not None and self._typing is not where:
             self._typing.clear()  # one at a time
         self._typing = where

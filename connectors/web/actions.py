@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from connectors.web import action_bodies as bodies
 from connectors.web import shapes
 from connectors.web.guard import needs
-from connectors.web.instants import instant_of
+from connectors.web.instants import instant_if, instant_of
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.papers.written import instant
@@ -246,7 +246,7 @@ def _mutes(api: APIRouter, staff: Staff, do: Callable[..., Any]) -> None:
     @api.post("/mutes", summary="Let the flags of a place wait", status_code=201, response_model=MuteOut)
     async def add(body: bodies.MuteIn, actor: Worker) -> dict[str, Any]:
         """Emergencies never wait. What waits is kept, and becomes a ticket after the end unless it has ended too."""
-        start = instant_of("start", body.start) if body.start else None
+        start = instant_if("start", body.start)
         end = instant_of("end", body.end)
         return _mute(
             await do(lambda: staff.quiet(actor, body.kind, body.place, body.kinds, start, end, body.reason))
@@ -258,7 +258,7 @@ def _mutes(api: APIRouter, staff: Staff, do: Callable[..., Any]) -> None:
 
     @api.post("/mutes/{mute_id}/notice", summary="Customers have been told", response_model=MuteOut)
     async def notice(mute_id: str, body: bodies.NoticeIn, actor: Worker) -> dict[str, Any]:
-        at = instant_of("at", body.at) if body.at else None
+        at = instant_if("at", body.at)
         return _mute(await do(lambda: staff.notice_given(actor, mute_id, at)))
 
     @api.get("/muted-flags", summary="Flags that wait", response_model=MutedsOut)

@@ -13,6 +13,7 @@ from connectors.web import shapes
 from connectors.web.feed import PATIENCE_S, Feed, Snapshot
 from connectors.web.guard import needs
 from connectors.web.instants import instant_of
+from connectors.web.paging import NO_NUL, Limit
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.messages import NS
@@ -23,9 +24,6 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     422: {"description": "A parameter cannot be used; the body says what was expected"},
     503: {"description": "A database does not answer; Retry-After says when to ask again"},
 }
-
-_NAME = r"^[^\x00]*$"  # PostgreSQL takes no NUL
-Limit = Annotated[int, Query(ge=1, le=500, description="at most so many")]
 
 
 def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
@@ -51,8 +49,8 @@ def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
 
     @api.get("/quality", summary="What is counted and not raised", response_model=shapes.QualityOut)
     async def quality(
-        meter: Annotated[str, Query(max_length=256, pattern=_NAME, description="of this meter")] = "",
-        area: Annotated[str, Query(max_length=256, pattern=_NAME, description="of this area")] = "",
+        meter: Annotated[str, Query(max_length=256, pattern=NO_NUL, description="of this meter")] = "",
+        area: Annotated[str, Query(max_length=256, pattern=NO_NUL, description="of this area")] = "",
         of: Annotated[str, Query(description="meters or areas")] = "meters",
         by: Annotated[str, Query(description="the count that puts them in order")] = "missing",
         limit: Limit = 100,
@@ -172,13 +170,3 @@ def _status(found: Snapshot, reader: Reader, version: str) -> dict[str, Any]:
             "kept_at": reader.sources.kept_at,
         },
     }
-
-
-def page_after(text: str) -> tuple[int, str]:
-    """Where a page begins: the ``next`` of the one before it."""
-    opened, _, ticket_id = text.partition(".")
-    if not opened.removeprefix("-").isdecimal() or len(opened) > 19 or not ticket_id:
-        raise Problem(
-            422, expected="before to be the next of an earlier page", got=repr(text), action="leave it out"
-        )
-    return int(opened), ticket_id

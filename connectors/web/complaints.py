@@ -15,9 +15,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.web import shapes
-from connectors.web.api import page_after
 from connectors.web.guard import needs
-from connectors.web.instants import instant_of
+from connectors.web.instants import instant_if
+from connectors.web.paging import NO_NUL, Before, Limit, mark_of, page
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.ports import PortError
@@ -25,12 +25,11 @@ from streams.trade.complaints import Complaint, ComplaintFilter, Faults, Site
 from streams.trade.roles import Actor
 from streams.trade.tickets import iso
 
-_NAME = r"^[^\x00]*$"  # PostgreSQL takes no NUL
 _READS = 5
 _ID = re.compile(r"[A-Z0-9-]{1,64}")
 
-Word = Annotated[str, Query(max_length=64, pattern=_NAME)]
-Text = Annotated[str, Query(max_length=200, pattern=_NAME)]
+Word = Annotated[str, Query(max_length=64, pattern=NO_NUL)]
+Text = Annotated[str, Query(max_length=200, pattern=NO_NUL)]
 
 
 class Reception(Protocol):
@@ -112,14 +111,14 @@ class PointIn(BaseModel):
     """Where a complaint belongs."""
 
     model_config = ConfigDict(extra="forbid")
-    service_point: str = Field(min_length=1, max_length=200, pattern=_NAME, examples=["sp-1"])
+    service_point: str = Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["sp-1"])
 
 
 class AliasIn(BaseModel):
     """Another name of a service point."""
 
     model_config = ConfigDict(extra="forbid")
-    alias: str = Field(min_length=1, max_length=200, pattern=_NAME, examples=["幸福里 3 栋 201"])
+    alias: str = Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["幸福里 3 栋 201"])
 
 
 class ComplaintOut(BaseModel):
@@ -235,8 +234,8 @@ def routes(reader: Reader, reception: Reception) -> APIRouter:
         linked: Annotated[bool | None, Query(description="whether the service point was found")] = None,
         start: Annotated[str, Query(max_length=64, description="ISO 8601 with its zone, included")] = "",
         end: Annotated[str, Query(max_length=64, description="the same, excluded")] = "",
-        limit: Annotated[int, Query(ge=1, le=500)] = 100,
-        before: Annotated[str, Query(max_length=64, description="next of the page before")] = "",
+        limit: Limit = 100,
+        before: Before = "",
     ) -> dict[str, Any]:
         """By the time of the complaint, newest first."""
         wanted = ComplaintFilter(
@@ -248,16 +247,12 @@ def routes(reader: Reader, reception: Reception) -> APIRouter:
             service_point_id=service_point,
             ticket_id=ticket,
             linked=linked,
-            start_ns=instant_of("start", start) if start else None,
-            end_ns=instant_of("end", end) if end else None,
+            start_ns=instant_if("start", start),
+            end_ns=instant_if("end", end),
         )
-        mark = page_after(before) if before else None
+        mark = mark_of(before)
         found = await reader.ask(lambda _: reception.complaints(wanted, limit + 1, mark))
-        last = found[limit - 1] if len(found) > limit else None
-        return {
-            "items": [_shown(one) for one in found[:limit]],
-            "next": None if last is None else f"{last.at_ns}.{last.id}",
-        }
+        return page(found, limit, _shown, lambda complaint: (complaint.at_ns, complaint.id))
 
     @api.get("/complaints/{complaint_id}", response_model=ComplaintOut, summary="One complaint")
     async def complaint(complaint_id: str, _: Annotated[Actor, needs("complain")]) -> dict[str, Any]:

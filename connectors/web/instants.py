@@ -36,3 +36,8 @@ def instant_of(name: str, text: str, otherwise: int | None = None) -> int:
             action="leave it out",
         )
     return found
+
+
+def instant_if(name: str, text: str) -> int | None:
+    """The same where one is stated; None for an empty one."""
+    return instant_of(name, text) if text else None

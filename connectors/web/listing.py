@@ -9,17 +9,16 @@ from msgspec.structs import replace
 
 from connectors.store.search import Wanted
 from connectors.web import shapes
-from connectors.web.api import page_after
 from connectors.web.guard import needs
-from connectors.web.instants import instant_of
+from connectors.web.instants import instant_if
+from connectors.web.paging import NO_NUL, Before, Limit, mark_of, page
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.trade.roles import Actor
 from streams.trade.tickets import State
 
 STATES = ("open", *(str(state) for state in State))
-_NAME = r"^[^\x00]*$"  # PostgreSQL takes no NUL
-Name = Annotated[str, Query(max_length=256, pattern=_NAME)]
+Name = Annotated[str, Query(max_length=256, pattern=NO_NUL)]
 
 
 def _wanted(
@@ -28,7 +27,7 @@ def _wanted(
         str,
         Query(
             max_length=256,
-            pattern=_NAME,
+            pattern=NO_NUL,
             description="what number, meter or service point begin with, or an alias of the point",
         ),
     ] = "",
@@ -68,8 +67,8 @@ def _wanted(
         origin=origin,
         escalated=escalated,
         drill=drill,
-        opened_from_ns=instant_of("opened_from", opened_from) if opened_from else None,
-        opened_to_ns=instant_of("opened_to", opened_to) if opened_to else None,
+        opened_from_ns=instant_if("opened_from", opened_from),
+        opened_to_ns=instant_if("opened_to", opened_to),
     )
 
 
@@ -81,23 +80,17 @@ def routes(reader: Reader) -> APIRouter:
     async def tickets(
         _actor: Annotated[Actor, needs("read")],
         wanted: Annotated[Wanted, Depends(_wanted)],
-        limit: Annotated[int, Query(ge=1, le=500, description="at most so many")] = 100,
-        before: Annotated[
-            str, Query(max_length=64, pattern=_NAME, description="next of the page before")
-        ] = "",
+        limit: Limit = 100,
+        before: Before = "",
         overdue: Annotated[
             bool, Query(description="those of which something is due and was not done")
         ] = False,
     ) -> dict[str, Any]:
         """Newest first."""
         narrowed = replace(wanted, overdue_ns=reader.sources.now_ns()) if overdue else wanted
-        cursor = page_after(before) if before else None
+        cursor = mark_of(before)
         # one more than asked for: whether there is a next page
         found = await reader.ask(lambda store: store.tickets(None, limit + 1, before=cursor, wanted=narrowed))
-        last = found[limit - 1] if len(found) > limit else None
-        return {
-            "items": [shapes.ticket(one) for one in found[:limit]],
-            "next": None if last is None else f"{last.opened_ns}.{last.id}",
-        }
+        return page(found, limit, shapes.ticket, lambda ticket: (ticket.opened_ns, ticket.id))
 
     return api

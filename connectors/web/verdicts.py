@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.web import shapes
 from connectors.web.guard import needs
-from connectors.web.instants import instant_of
+from connectors.web.instants import instant_if
 from connectors.web.sources import Reader
 from streams.trade.roles import Actor
 from streams.trade.tickets import Episode, Ticket
@@ -95,8 +95,8 @@ def router(reader: Reader, desk: Verdicts) -> APIRouter:
     ) -> dict[str, Any]:
         """(confirmed + explained) / judged with its 95 % interval (Wilson), and confirmed / judged (strict)."""
         groups = [name for name in by.split(",") if name]
-        first = instant_of("start", start) if start else None
-        last = instant_of("end", end) if end else None
+        first = instant_if("start", start)
+        last = instant_if("end", end)
         return await reader.ask(lambda _: desk.precision(groups, first, last))
 
     @api.get("/bars", summary="Scores below which flags open no ticket")

@@ -1,0 +1,45 @@
+"""Lists a page at a time: how a request asks for one, and how an answer names the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Query
+
+from connectors.web.problems import Problem
+
+T = TypeVar("T")
+
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL takes none
+Limit = Annotated[int, Query(ge=1, le=500, description="at most so many")]
+Before = Annotated[str, Query(max_length=64, pattern=NO_NUL, description="next of the page before")]
+
+#: Where a page begins: after this instant [ns since 1970] and id.
+Mark = tuple[int, str]
+
+
+def mark_of(before: str) -> Mark | None:
+    """The mark that an earlier page has named; None for an empty one. Raises Problem (422)."""
+    if not before:
+        return None
+    at, _, name = before.partition(".")
+    if not at.removeprefix("-").isdecimal() or len(at) > 19 or not name:
+        raise Problem(
+            422, expected="before to be the next of an earlier page", got=repr(before), action="leave it out"
+        )
+    return int(at), name
+
+
+def page(
+    found: Sequence[T], limit: int, shown: Callable[[T], dict[str, Any]], mark: Callable[[T], Mark]
+) -> dict[str, Any]:
+    """The first ``limit`` of what was found, and the mark of the next page; None: there is none.
+
+    found : one more than ``limit``, where there are more
+    """
+    following = None
+    if len(found) > limit:
+        at, name = mark(found[limit - 1])
+        following = f"{at}.{name}"
+    return {"items": [shown(one) for one in found[:limit]], "next": following}

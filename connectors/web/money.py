@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Protocol, TypeVar
+from functools import partial
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -14,20 +15,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.web import shapes
 from connectors.web.guard import needs
+from connectors.web.paging import NO_NUL
 from connectors.web.problems import Problem
 from connectors.web.sources import HistorySource, Reader
 from streams.papers.written import instant
 from streams.trade.decisions import Choice, Draft, Place, SideBySide, since_1970
 from streams.trade.roles import Actor
 
-T = TypeVar("T")
 _ID = re.compile(r"[A-Z0-9-]{1,64}")
-_TEXT = r"^[^\x00]*$"
 Money = Annotated[
     Decimal,
     Field(max_digits=18, decimal_places=3, allow_inf_nan=False, description="in text, to lose no digit"),
 ]
-Reason = Annotated[str, Field(min_length=1, max_length=1000, pattern=_TEXT)]
+Reason = Annotated[str, Field(min_length=1, max_length=1000, pattern=NO_NUL)]
+Clerk = Annotated[Actor, needs("money")]
+Worker = Annotated[Actor, needs("work")]
+_TICKET: Any = {"response_model": shapes.TicketDetailOut}  # what a verb answers
 
 
 class MoneyActions(Protocol):
@@ -82,7 +85,7 @@ class DecisionIn(_In):
     """An approval."""
 
     revision: int = Field(ge=1, description="of the credit that was looked at", examples=[1])
-    note: str = Field("", max_length=1000, pattern=_TEXT)
+    note: str = Field("", max_length=1000, pattern=NO_NUL)
 
 
 class RefusalIn(_In):
@@ -96,7 +99,7 @@ class BookingIn(_In):
     """The booking in the billing system."""
 
     revision: int = Field(ge=1, examples=[1])
-    reference: Annotated[str, Field(min_length=1, max_length=200, pattern=_TEXT)] = Field(
+    reference: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)] = Field(
         examples=["CIS-4711"]
     )
 
@@ -111,8 +114,8 @@ class HoldIn(_In):
 class WrittenIn(_In):
     """A message in words of one's own."""
 
-    text: Annotated[str, Field(min_length=1, max_length=4000, pattern=_TEXT)]
-    sms: Annotated[str, Field(max_length=700, pattern=_TEXT)] = ""
+    text: Annotated[str, Field(min_length=1, max_length=4000, pattern=NO_NUL)]
+    sms: Annotated[str, Field(max_length=700, pattern=NO_NUL)] = ""
 
 
 class NoticeIn(_In):
@@ -124,7 +127,7 @@ class NoticeIn(_In):
     en: WrittenIn | None = None
     start: datetime | None = Field(None, description="of a planned outage, with its zone")
     end: datetime | None = None
-    cause: str = Field("", max_length=200, pattern=_TEXT)
+    cause: str = Field("", max_length=200, pattern=NO_NUL)
 
 
 class SentIn(_In):
@@ -146,10 +149,12 @@ def router(desk: MoneyActions) -> Callable[[Reader], APIRouter]:
 
 
 def _credits(api: APIRouter, reader: Reader, desk: MoneyActions) -> None:
+    done = partial(_done, reader)
+
     @api.get("/tickets/{ticket_id}/estimates", summary="What should have been billed, by all methods")
     async def estimates(
         ticket_id: str,
-        _actor: Annotated[Actor, needs("money")],
+        _actor: Clerk,
         start: Annotated[datetime | None, Query(description="period billed, with its zone")] = None,
         end: Annotated[datetime | None, Query(description="the same")] = None,
     ) -> dict[str, Any]:
@@ -158,12 +163,8 @@ def _credits(api: APIRouter, reader: Reader, desk: MoneyActions) -> None:
         found = await desk.side_by_side(place, reader.sources.history, _window(start, end))
         return _shown(found, place)
 
-    @api.post(
-        "/tickets/{ticket_id}/credit", summary="Propose a credit", response_model=shapes.TicketDetailOut
-    )
-    async def propose(
-        ticket_id: str, wish: CreditIn, actor: Annotated[Actor, needs("money")]
-    ) -> dict[str, Any]:
+    @api.post("/tickets/{ticket_id}/credit", summary="Propose a credit", **_TICKET)
+    async def propose(ticket_id: str, wish: CreditIn, actor: Clerk) -> dict[str, Any]:
         """Approved at once within the limit of its currency; else by somebody else."""
         place = await _place(reader, desk, ticket_id)
         found = await desk.side_by_side(place, reader.sources.history, _window(wish.start, wish.end))
@@ -176,68 +177,40 @@ def _credits(api: APIRouter, reader: Reader, desk: MoneyActions) -> None:
             in_kind=wish.in_kind,
             seen=wish.seen,
         )
-        return await _done(reader, desk, ticket_id, lambda: desk.propose(place, found, choice, actor))
+        return await done(ticket_id, lambda: desk.propose(place, found, choice, actor))
 
-    @api.post(
-        "/tickets/{ticket_id}/credit/approve",
-        summary="Approve a credit",
-        response_model=shapes.TicketDetailOut,
-    )
-    async def approve(
-        ticket_id: str, said: DecisionIn, actor: Annotated[Actor, needs("money")]
-    ) -> dict[str, Any]:
+    @api.post("/tickets/{ticket_id}/credit/approve", summary="Approve a credit", **_TICKET)
+    async def approve(ticket_id: str, said: DecisionIn, actor: Clerk) -> dict[str, Any]:
         """By a second person: whoever has proposed it cannot."""
-        return await _done(
-            reader, desk, ticket_id, lambda: desk.approve(ticket_id, said.revision, said.note, actor)
-        )
+        return await done(ticket_id, lambda: desk.approve(ticket_id, said.revision, said.note, actor))
 
-    @api.post(
-        "/tickets/{ticket_id}/credit/refuse", summary="Refuse a credit", response_model=shapes.TicketDetailOut
-    )
-    async def refuse(
-        ticket_id: str, said: RefusalIn, actor: Annotated[Actor, needs("money")]
-    ) -> dict[str, Any]:
+    @api.post("/tickets/{ticket_id}/credit/refuse", summary="Refuse a credit", **_TICKET)
+    async def refuse(ticket_id: str, said: RefusalIn, actor: Clerk) -> dict[str, Any]:
         """Or withdraw one's own."""
-        return await _done(
-            reader, desk, ticket_id, lambda: desk.refuse(ticket_id, said.revision, said.reason, actor)
-        )
+        return await done(ticket_id, lambda: desk.refuse(ticket_id, said.revision, said.reason, actor))
 
-    @api.post(
-        "/tickets/{ticket_id}/credit/booked",
-        summary="A credit is booked",
-        response_model=shapes.TicketDetailOut,
-    )
-    async def booked(
-        ticket_id: str, said: BookingIn, actor: Annotated[Actor, needs("money")]
-    ) -> dict[str, Any]:
+    @api.post("/tickets/{ticket_id}/credit/booked", summary="A credit is booked", **_TICKET)
+    async def booked(ticket_id: str, said: BookingIn, actor: Clerk) -> dict[str, Any]:
         """The billing system has it, under this reference."""
-        return await _done(
-            reader, desk, ticket_id, lambda: desk.booked(ticket_id, said.revision, said.reference, actor)
-        )
+        return await done(ticket_id, lambda: desk.booked(ticket_id, said.revision, said.reference, actor))
 
-    @api.post(
-        "/tickets/{ticket_id}/bill-hold",
-        summary="Hold a disputed bill",
-        response_model=shapes.TicketDetailOut,
-    )
-    async def hold(ticket_id: str, said: HoldIn, actor: Annotated[Actor, needs("money")]) -> dict[str, Any]:
+    @api.post("/tickets/{ticket_id}/bill-hold", summary="Hold a disputed bill", **_TICKET)
+    async def hold(ticket_id: str, said: HoldIn, actor: Clerk) -> dict[str, Any]:
         """Or release it."""
-        return await _done(
-            reader, desk, ticket_id, lambda: desk.hold_bill(ticket_id, said.hold, said.reason, actor)
-        )
+        return await done(ticket_id, lambda: desk.hold_bill(ticket_id, said.hold, said.reason, actor))
 
 
 def _notices(api: APIRouter, reader: Reader, desk: MoneyActions) -> None:
+    done = partial(_done, reader)
+
     @api.get("/tickets/{ticket_id}/notices", summary="Messages to the customer")
-    async def listed(ticket_id: str, _actor: Annotated[Actor, needs("work")]) -> dict[str, Any]:
+    async def listed(ticket_id: str, _actor: Worker) -> dict[str, Any]:
         """Drafts, approved ones, and those that have gone out."""
         place = await _place(reader, desk, ticket_id)
         return {"items": shapes.ticket(place.ticket)["notices"]}
 
-    @api.post(
-        "/tickets/{ticket_id}/notices", summary="Draft a message", response_model=shapes.TicketDetailOut
-    )
-    async def draft(ticket_id: str, wish: NoticeIn, actor: Annotated[Actor, needs("work")]) -> dict[str, Any]:
+    @api.post("/tickets/{ticket_id}/notices", summary="Draft a message", **_TICKET)
+    async def draft(ticket_id: str, wish: NoticeIn, actor: Worker) -> dict[str, Any]:
         """In Chinese and English, from the ticket's facts, to be approved by a person."""
         place = await _place(reader, desk, ticket_id)
         given = {"zh": wish.zh, "en": wish.en}
@@ -249,29 +222,17 @@ def _notices(api: APIRouter, reader: Reader, desk: MoneyActions) -> None:
             end_ns=None if wish.end is None else _instant("end", wish.end),
             cause=wish.cause,
         )
-        return await _done(reader, desk, ticket_id, lambda: desk.draft(place, asked, actor))
+        return await done(ticket_id, lambda: desk.draft(place, asked, actor))
 
-    @api.post(
-        "/tickets/{ticket_id}/notices/{number}/approve",
-        summary="Approve a message",
-        response_model=shapes.TicketDetailOut,
-    )
-    async def approve(ticket_id: str, number: int, actor: Annotated[Actor, needs("work")]) -> dict[str, Any]:
+    @api.post("/tickets/{ticket_id}/notices/{number}/approve", summary="Approve a message", **_TICKET)
+    async def approve(ticket_id: str, number: int, actor: Worker) -> dict[str, Any]:
         """Desks are told, with its text."""
-        return await _done(reader, desk, ticket_id, lambda: desk.approve_notice(ticket_id, number, actor))
+        return await done(ticket_id, lambda: desk.approve_notice(ticket_id, number, actor))
 
-    @api.post(
-        "/tickets/{ticket_id}/notices/{number}/sent",
-        summary="A message has gone out",
-        response_model=shapes.TicketDetailOut,
-    )
-    async def sent(
-        ticket_id: str, number: int, said: SentIn, actor: Annotated[Actor, needs("work")]
-    ) -> dict[str, Any]:
+    @api.post("/tickets/{ticket_id}/notices/{number}/sent", summary="A message has gone out", **_TICKET)
+    async def sent(ticket_id: str, number: int, said: SentIn, actor: Worker) -> dict[str, Any]:
         """By hand, or by whoever asks."""
-        return await _done(
-            reader, desk, ticket_id, lambda: desk.sent_notice(ticket_id, number, said.channel, actor)
-        )
+        return await done(ticket_id, lambda: desk.sent_notice(ticket_id, number, said.channel, actor))
 
 
 async def _place(reader: Reader, desk: MoneyActions, ticket_id: str) -> Place:
@@ -281,9 +242,7 @@ async def _place(reader: Reader, desk: MoneyActions, ticket_id: str) -> Place:
     return found
 
 
-async def _done(
-    reader: Reader, desk: MoneyActions, ticket_id: str, action: Callable[[], None]
-) -> dict[str, Any]:
+async def _done(reader: Reader, ticket_id: str, action: Callable[[], None]) -> dict[str, Any]:
     """Do it, and answer the changed ticket."""
     if not _ID.fullmatch(ticket_id):
         raise _unknown(ticket_id)

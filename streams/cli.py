@@ -146,6 +146,10 @@ def import_complaints(
     ] = None,
     encoding: Annotated[str, typer.Option(help="utf-8, gb18030 …; auto: one of these two")] = "auto",
     source: Annotated[str, typer.Option(help="whose numbers these are, where the file does not say")] = "csv",
+    archive: Annotated[
+        bool,
+        typer.Option("--archive", help="of the time before: kept and counted; opens no ticket, tells nobody"),
+    ] = False,
 ) -> None:
     """Take complaints from a file: each once, tied to the ticket that was there first."""
     from streams.ports import PortError
@@ -155,7 +159,7 @@ def import_complaints(
     configure("import", settings.log_level, settings.log_json)
     try:
         refused = rejects or file.with_name(f"{file.name}.rejects.csv")
-        told = asyncio.run(work(settings, file, refused, encoding, source))
+        told = asyncio.run(work(settings, file, refused, encoding, source, archive=archive))
     except (ConfigError, OSError, ValueError, PortError) as error:
         _fail(error)
     typer.echo(told)

@@ -19,7 +19,7 @@ from connectors.store.people import forget_unused, move_person, put_person
 from connectors.store.tables import tickets
 from connectors.store.tables_trade import aliases, complaints, muted_flags, mutes, points
 from streams.trade.book import Book
-from streams.trade.complaints import Complainant, Complaint, ComplaintFilter, Site
+from streams.trade.complaints import Complainant, Complaint, ComplaintFilter, Outcome, Site
 from streams.trade.points import Point, folded
 from streams.trade.roles import Actor, Role
 
@@ -57,14 +57,16 @@ class Complaints(Part):
             known = _complaint(connection, complaint.id)
             if known is not None:
                 return known, False
-            book = _book(connection, site, complaint.at_ns - linker.window_ns)
+            book = _book(connection, site, complaint.at_ns - linker.window_ns, ended_ns=_then(complaint))
             taken = linker.take(book, complaint, site, now_ns)
             person_id = put_person(connection, self._seal, person, taken.service_point_id, now_ns)
             taken = replace(taken, person_id=person_id)
             book.put_complaint(taken)
             save(connection, book, now_ns, self._wanted_by)
             caller = Actor(taken.source, Role.COMPLAINTS)
-            told = {"ticket": taken.ticket_id, "taken_by": taken.taken_by}
+            told: dict[str, Any] = {"ticket": taken.ticket_id, "taken_by": taken.taken_by}
+            if taken.archive:
+                told["archive"] = True
             audit.add(connection, now_ns, caller, "complaint.taken", f"complaint/{taken.id}", details=told)
             return taken, True
 
@@ -82,8 +84,9 @@ class Complaints(Part):
                 raise KeyError(f"expected the id of a complaint, got {complaint_id!r}")
             _lock(connection, known, site)
             known = _complaint(connection, complaint_id) or known
-            book = _book(connection, site, known.at_ns - linker.window_ns, known.ticket_id)
-            take_belongings(connection, book, [known.ticket_id])
+            since_ns, own = known.at_ns - linker.window_ns, known.ticket_id
+            book = _book(connection, site, since_ns, own, ended_ns=_then(known))
+            take_belongings(connection, book, [own] if own else [])
             book.complaints.pop(known.id, None)  # that one is in our hands
             assigned = linker.assign(book, known, site, actor.name, now_ns)
             person_id = move_person(
@@ -239,11 +242,24 @@ def _lock(connection: Connection, complaint: Complaint, site: Site) -> None:
     lock(connection, held | ({site.service_point_id} if site.service_point_id else set()))
 
 
-def _book(connection: Connection, site: Site, since_ns: int, own: str = "") -> Book:
-    """Tickets of the site and of what holds it: open, or opened since; and those that they were merged into."""
+def _then(complaint: Complaint) -> int | None:
+    """From when on a ticket may have ended that was there: of a complaint of an archive, when it was made."""
+    return complaint.at_ns if complaint.archive else None
+
+
+def _book(
+    connection: Connection, site: Site, since_ns: int, own: str = "", ended_ns: int | None = None
+) -> Book:
+    """Tickets of the site and of what holds it: open, or opened since; and those that they were merged into.
+
+    ended_ns : also those that ended then or later
+    """
     book = Book()
     held = [*site.places, *([site.service_point_id] if site.service_point_id else [])]
-    where = tickets.c.service_point_id.in_(held) & (tickets.c.open | (tickets.c.opened_ns >= since_ns))
+    when = tickets.c.open | (tickets.c.opened_ns >= since_ns)
+    if ended_ns is not None:
+        when |= tickets.c.closed_ns >= ended_ns
+    where = tickets.c.service_point_id.in_(held) & when
     _take(connection, book, where | (tickets.c.id == own) if own else where)
     while (
         wanted := {ticket.merged_into for ticket in book.tickets.values() if ticket.merged_into}
@@ -272,6 +288,8 @@ def _where(wanted: ComplaintFilter) -> Select[Any]:
     if wanted.linked is not None:
         empty = complaints.c.service_point_id == ""
         query = query.where(~empty if wanted.linked else empty)
+        if not wanted.linked and not wanted.outcome:
+            query = query.where(complaints.c.outcome.is_distinct_from(Outcome.KEPT))
     if wanted.start_ns is not None:
         query = query.where(complaints.c.at_ns >= wanted.start_ns)
     if wanted.end_ns is not None:

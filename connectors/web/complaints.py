@@ -146,9 +146,10 @@ class ComplaintOut(BaseModel):
     taken_by: str
     language: str
     ticket_id: str
-    outcome: str | None = Field(description="known, joined or opened")
+    outcome: str | None = Field(description="known, joined, opened; of an archive also kept")
     lead_time_s: float | None = Field(description="time of the complaint − opening of the ticket")
     miss: bool
+    archive: bool = Field(description="of the time before: kept, and nothing came of it")
 
 
 class ComplaintsOut(BaseModel):

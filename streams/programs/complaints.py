@@ -58,9 +58,12 @@ def metrics(tally: Tally, taker: Taker | None = None) -> list[Metric]:
     return out
 
 
-async def import_complaints(settings: Settings, path: Path, rejects: Path, encoding: str, source: str) -> str:
+async def import_complaints(
+    settings: Settings, path: Path, rejects: Path, encoding: str, source: str, *, archive: bool = False
+) -> str:
     """Take the complaints of a CSV file; what cannot be taken goes to ``rejects`` with its reason.
 
+    archive : they are of the time before: kept, tied to the tickets that were there then, and nothing comes of them
     Straight into the store: what was told as taken is durable. Raises OSError, ValueError where the file
     is no such table, Unavailable where the database is away; then the import may be started again.
     """
@@ -70,14 +73,16 @@ async def import_complaints(settings: Settings, path: Path, rejects: Path, encod
         store = Store(settings.store_url, wanted_by(make_desks(settings, durable)))
         try:
             reception = make_reception(settings, store, compose.make_clock(settings))
-            return await asyncio.to_thread(_import, settings, reception, table, rejects, source)
+            return await asyncio.to_thread(_import, settings, reception, table, rejects, source, archive)
         finally:
             store.close()
     finally:
         await durable.close()
 
 
-def _import(settings: Settings, reception: Reception, table: Table, rejects: Path, source: str) -> str:
+def _import(
+    settings: Settings, reception: Reception, table: Table, rejects: Path, source: str, archive: bool
+) -> str:
     upgrade(settings.store_url)
     taken = again = known = missed = 0
     with RejectsFile(rejects, table.headings) as refused:
@@ -85,7 +90,7 @@ def _import(settings: Settings, reception: Reception, table: Table, rejects: Pat
             try:
                 if row.fault:
                     raise Faults([row.fault])
-                complaint, new = reception.take(row.form, source)
+                complaint, new = reception.take(row.form, source, archive=archive)
             except Faults as faults:
                 refused.add(row, str(faults))
             except Rejected as error:
@@ -94,7 +99,8 @@ def _import(settings: Settings, reception: Reception, table: Table, rejects: Pat
                 taken, again = taken + new, again + (not new)
                 known += new and complaint.outcome is Outcome.KNOWN
                 missed += new and complaint.miss
-    told = f"{taken} complaints taken ({known} known before, {missed} missed), {again} were there already"
+    done = "kept as history" if archive else "taken"
+    told = f"{taken} complaints {done} ({known} known before, {missed} missed), {again} were there already"
     told += f", {refused.count} refused" + (f": see {rejects}" if refused.count else "")
     if table.unknown:
         told += f"; columns without a field: {', '.join(table.unknown)}"

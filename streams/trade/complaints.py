@@ -38,6 +38,7 @@ class Outcome(StrEnum):
     KNOWN = "known"  # a ticket of ours was there first: lead time
     JOINED = "joined"  # a ticket is there, but a customer was first: no lead time, no second ticket
     OPENED = "opened"  # nobody had known: a ticket of its own
+    KEPT = "kept"  # of an archive, and no ticket was there then: none is opened either
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,7 @@ class Complaint(msgspec.Struct, frozen=True, kw_only=True):
     subject           : a code of ``linking.SUBJECTS``, the thing complained of (投诉对象)
     lead_time_s       : at − opening of the ticket that was there first. [s]
     miss              : about metering, and no ticket of ours was there first
+    archive           : of the time before (历史投诉): kept, and nothing comes of it
     """
 
     id: str
@@ -84,6 +86,7 @@ class Complaint(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome | None = None
     lead_time_s: float | None = None
     miss: bool = False
+    archive: bool = False
 
 
 class Complainant(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +116,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 class ComplaintFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which complaints are asked for; empty and None mean *any*.
 
-    linked            : whether its service point was found
+    linked            : whether its service point was found; False: of those that somebody has to find it for, so
+                        that those of an archive are among them only where ``outcome`` asks for them
     start_ns, end_ns  : of ``at_ns``, the end excluded
     """
 

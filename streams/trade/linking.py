@@ -18,7 +18,9 @@ from streams.messages import FAMILY_OF, NS, Flag, Status
 from streams.trade.book import Book
 from streams.trade.causes import hypotheses
 from streams.trade.complaints import Complaint, Outcome, Site
+from streams.trade.fitting import first_lead, fit, placed
 from streams.trade.lifecycle import Refused, record
+from streams.trade.old_complaints import keep
 from streams.trade.opening import Case, open_case
 from streams.trade.routing import PRIORITIES, Placement, Routing
 from streams.trade.sla import Targets
@@ -65,7 +67,9 @@ class Linking:
         known = book.complaints.get(complaint.id)
         if known is not None:
             return known
-        complaint = _placed(complaint, site)
+        if complaint.archive:
+            return keep(book, complaint, site, self.window_ns, _actor(complaint), now_ns)
+        complaint = placed(complaint, site)
         found = self._first(book, complaint, site)
         if found is None:
             complaint = self._open(book, complaint, site, now_ns)
@@ -87,9 +91,11 @@ class Linking:
             raise Refused("expected a meter, service point or alias that is known, got none of these")
         if not actor:
             raise Refused("expected the name of whoever assigns the complaint, got none")
+        if complaint.archive:
+            return keep(book, complaint, site, self.window_ns, actor, now_ns)
         own = book.tickets[complaint.ticket_id]
         alone = own.service_point_id == unlinked_point(complaint)
-        complaint = _placed(complaint, site)
+        complaint = placed(complaint, site)
         found = self._first(book, complaint, site) if alone else None
         if not alone:
             # staff have folded it into a case of another place already: there it stays
@@ -129,10 +135,9 @@ class Linking:
         """
         if not site.service_point_id:
             return None
-        subject = SUBJECTS[complaint.subject]
         ranked = []
         for ticket in _standing(book):
-            rank = _fit(ticket, subject, complaint, site)
+            rank = fit(ticket, complaint, site, standing=ticket.open)
             if rank is None or not self._within(ticket, complaint):
                 continue
             age = ticket.opened_ns if ticket.open else -ticket.opened_ns
@@ -150,7 +155,7 @@ class Linking:
         linked = replace(
             ticket,
             complaint_ids=(*ticket.complaint_ids, complaint.id),
-            lead_time_s=_first_lead(ticket, lead_s),
+            lead_time_s=first_lead(ticket, lead_s),
             first_owner=ticket.first_owner or complaint.taken_by,
             impact=ticket.impact or complaint.impact,
         )
@@ -275,10 +280,6 @@ def unlinked_point(complaint: Complaint) -> str:
     return f"complaint/{complaint.id}"
 
 
-def _placed(complaint: Complaint, site: Site) -> Complaint:
-    return replace(complaint, service_point_id=site.service_point_id, meter_id=site.meter_id, area=site.area)
-
-
 def _standing(book: Book) -> Iterable[Ticket]:
     """Real tickets that work can go on with, each once; in a merged one's place what it was merged into."""
     found: dict[str, None] = {}
@@ -290,34 +291,6 @@ def _standing(book: Book) -> Iterable[Ticket]:
         if not ticket.drill and ticket.state not in (State.MERGED, State.ARCHIVED):
             found[ticket.id] = None
     return [book.tickets[key] for key in found]
-
-
-def _fit(ticket: Ticket, subject: Subject, complaint: Complaint, site: Site) -> int | None:
-    """How well a ticket fits a complaint, 0 best; None: it is about something else, or somewhere else.
-
-    Of a group's ticket the family must fit and it must be open; at the point itself the category will do,
-    but for safety: a leak does not hide in a ticket about a seal.
-    """
-    here = ticket.service_point_id == site.service_point_id
-    if not here and not (ticket.open and (ticket.group or ticket.service_point_id) in site.places):
-        return None
-    if ticket.family in subject.families:
-        return subject.families.index(ticket.family)
-    if here and ticket.category is complaint.category and complaint.category is not Category.SAFETY:
-        return len(subject.families)
-    return None
-
-
-def _first_lead(ticket: Ticket, lead_s: float) -> float | None:
-    """The lead time of a ticket's first complaint, in whatever order they arrive.
-
-    None where a customer was before us: then no later complaint earns one.
-    """
-    if ticket.origin is Origin.COMPLAINT or lead_s < 0:
-        return None
-    if not ticket.complaint_ids:
-        return lead_s
-    return None if ticket.lead_time_s is None else min(ticket.lead_time_s, lead_s)
 
 
 def _as_flag(subject: Subject, point: str, commodity: str) -> Flag:

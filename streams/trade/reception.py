@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from streams.clock import Clock
 from streams.trade.answer import Asked, Known, answer, leading
 from streams.trade.book import Book, Refused
@@ -102,14 +104,17 @@ class Reception:
         self._clock = clock
         self.tally = Tally()
 
-    def take(self, form: Mapping[str, Any], source: str) -> tuple[Complaint, bool]:
-        """Take a complaint; whether it is new. Once this returns, it is durable."""
+    def take(self, form: Mapping[str, Any], source: str, *, archive: bool = False) -> tuple[Complaint, bool]:
+        """Take a complaint; whether it is new. Once this returns, it is durable.
+
+        archive : it is one of the time before: kept, and nothing comes of it
+        """
         now = self._clock.now_ns()
         filled = fill(form, source, now, self._config.zone)
         complaint, new = self._store.take_complaint(
-            filled.complaint, filled.person, self._config.linking, now
+            replace(filled.complaint, archive=archive), filled.person, self._config.linking, now
         )
-        if new:
+        if new and not archive:
             self.tally.add(complaint)
         return complaint, new
 

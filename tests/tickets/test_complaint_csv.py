@@ -155,6 +155,24 @@ def test_the_command_takes_what_can_be_taken_and_names_the_rest(tmp_path: Path) 
     assert mended.stdout.startswith("1 complaints taken")
 
 
+def test_an_archive_is_kept_and_opens_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path / "2025.csv", "\r\n".join((HEAD, *ROWS)), "gb18030")
+    (tmp_path / "data").mkdir()
+    done = run(tmp_path, str(path), "--archive")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        "2 complaints kept as history (0 known before, 1 missed), 0 were there already, 0 refused"
+    )
+    store = Store(f"sqlite:///{tmp_path / 'data' / 'tickets.db'}")
+    assert [(one.outcome, one.archive) for one in store.complaints(ComplaintFilter(), 10)] == [
+        ("kept", True)
+    ] * 2
+    assert store.tickets(None, 10) == []
+    store.close()
+    again = run(tmp_path, str(path))  # without the word: they are there, and stay what they are
+    assert again.stdout.startswith("0 complaints taken (0 known before, 0 missed), 2 were there already")
+
+
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     nothing = run(tmp_path, str(tmp_path / "none.csv"))
     assert nothing.returncode == 2

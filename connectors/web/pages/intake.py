@@ -227,6 +227,8 @@ class Intake:
                 elif one["lead_time_s"] is not None:
                     ahead = duration(one["lead_time_s"], say)
                     Tag("span", say("before_customer", time=ahead), "chip-of known")
+                if one["archive"]:
+                    Tag("span", say("old_complaint"), "sub")
                 if one["ticket_id"]:
                     Tag("a", one["ticket_id"], href=f"/tickets/{one['ticket_id']}")
                 Tag("span", one["service_point_id"] or say("unlinked"), "sub")

@@ -1,0 +1,68 @@
+"""Complaints of an archive (历史投诉): kept as what they were, and nothing comes of them.
+
+They are tied to the ticket that was there when they were made. They open no ticket, set no clock, make nothing
+graver, reopen nothing, and nobody is told: what they were about is over.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from streams.messages import NS
+from streams.trade.book import Book
+from streams.trade.complaints import Complaint, Outcome, Site
+from streams.trade.fitting import first_lead, fit, placed
+from streams.trade.lifecycle import record
+from streams.trade.states import Category, Origin, State
+from streams.trade.tickets import Ticket
+
+
+def keep(book: Book, complaint: Complaint, site: Site, window_ns: int, actor: str, now_ns: int) -> Complaint:
+    """Keep a complaint of an archive, with the ticket that was there then or with none.
+
+    book      : with the tickets of the site and of what holds it that were open at the time of the complaint, or
+        had opened in ``window_ns`` before it
+    """
+    complaint = placed(complaint, site)
+    ticket = _then(book, complaint, site, window_ns)
+    metering = complaint.category is Category.METERING_BILLING
+    if ticket is None:
+        complaint = replace(complaint, outcome=Outcome.KEPT, miss=metering)
+    else:
+        lead_s = (complaint.at_ns - ticket.opened_ns) / NS
+        ours = ticket.origin is not Origin.COMPLAINT
+        complaint = replace(
+            complaint,
+            ticket_id=ticket.id,
+            outcome=Outcome.KNOWN if ours else Outcome.JOINED,
+            lead_time_s=lead_s if ours else None,
+            miss=metering and not ours,
+        )
+        # a large customer's that nobody has looked at: a complaint on it would have it told to other systems
+        if not ticket.held:
+            tied = replace(
+                ticket,
+                complaint_ids=(*ticket.complaint_ids, complaint.id),
+                lead_time_s=first_lead(ticket, lead_s),
+            )
+            record(book, tied, now_ns, "complaint_kept", actor, tell=False, note=complaint.id)
+    book.put_complaint(complaint)
+    return complaint
+
+
+def _then(book: Book, complaint: Complaint, site: Site, window_ns: int) -> Ticket | None:
+    """The ticket that was there when the complaint was made, by the rules of complaints of today."""
+    if not site.service_point_id:
+        return None
+    ranked = []
+    for ticket in book.tickets.values():
+        if ticket.drill or ticket.state is State.MERGED or ticket.opened_ns > complaint.at_ns:
+            continue
+        was_open = ticket.open or ticket.closed_ns is None or ticket.closed_ns >= complaint.at_ns
+        rank = fit(ticket, complaint, site, standing=was_open)
+        if rank is None or not (was_open or ticket.opened_ns >= complaint.at_ns - window_ns):
+            continue
+        age = ticket.opened_ns if was_open else -ticket.opened_ns
+        grouped = ticket.service_point_id != site.service_point_id
+        ranked.append((not was_open, rank, grouped, age, ticket.id))
+    return book.tickets[min(ranked)[-1]] if ranked else None

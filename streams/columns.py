@@ -7,7 +7,7 @@ one cell. See docs/adr/0008.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict, cast
 
@@ -19,7 +19,7 @@ from streams.messages import Source
 from streams.ports import Rows
 from streams.registry import Meter
 
-NO_DIGEST = bytes(16)  # of a message that must not be recognised again: its times are those of arrival
+NO_DIGEST = bytes(16)  # of a message that must not be recognised again, or of none
 
 
 MOST_ROWS = 1 << 22  # in one message: a column of one cell must not ask for all memory
@@ -53,6 +53,7 @@ class _Batch(msgspec.Struct, frozen=True, array_like=True, tag="b1"):
     sequence: bytes  # <i8
     digests: bytes  # 16 each
     sparse: _Sparse
+    hashes: bytes | bool = False  # of the raw messages, 16 each; True: ``digests``; False: there are none
 
 
 class Tick(msgspec.Struct, frozen=True, array_like=True, tag="t1"):
@@ -98,7 +99,9 @@ class Columns:
     """Readings as columns; arrays have shape (n,) and are read-only views of the message.
 
     meter indexes ``meters``, unit ``units``, source the lists of sources. ``sparse`` holds the
-    rare fields, name → {row: value}.
+    rare fields, name → {row: value}. Of each source ``digests`` has what it is known by when it
+    comes again, ``hashes`` the digest of the raw message itself: they differ where a message is cut
+    in several, and where one that comes again is another; files have no ``hashes``.
     """
 
     meters: list[str]
@@ -117,6 +120,7 @@ class Columns:
     sequence: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     digests: bytes = b""
     sparse: dict[str, dict[int, Any]] = field(default_factory=dict)
+    hashes: bytes = b""  # 16 each; empty: there are none
 
     def __len__(self) -> int:
         return len(self.meter)
@@ -124,12 +128,14 @@ class Columns:
     def source_of(self, row: int) -> Source:
         """Where one reading came from."""
         s = int(self.source[row])
+        known = self.hashes[16 * s : 16 * s + 16]
         return Source(
             adapter=self.adapters[s],
             topic=self.topics[s],
             received_ns=int(self.received_ns[s]),
             sequence=int(self.sequence[s]),
-            digest=self.digests[16 * s : 16 * s + 16],
+            digest=b"" if known == NO_DIGEST else known,
+            unique=self.digests[16 * s : 16 * s + 16] != NO_DIGEST,
         )
 
     def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Columns:
@@ -144,7 +150,7 @@ class Columns:
             self.meters, self.meter[index], self.time_ns[index], self.value[index], self.kind[index],
             self.units, self.unit[index], self.quality[index], self.marks[index], self.source[index],
             self.adapters, self.topics, self.received_ns, self.sequence, self.digests,
-            {name: cells for name, cells in sparse.items() if cells},
+            {name: cells for name, cells in sparse.items() if cells}, self.hashes,
         )  # fmt: skip
 
 
@@ -171,6 +177,7 @@ def encode(columns: Columns) -> bytes:
             len(c), c.meters, _pack(c.meter), _pack(c.time_ns), _pack(c.value), _pack(c.kind), c.units,
             _pack(c.unit), _pack(c.quality), _pack(c.marks), _pack(c.source), c.adapters, c.topics,
             c.received_ns.tobytes(), c.sequence.tobytes(), c.digests, cast(_Sparse, c.sparse),
+            c.hashes == c.digests or (c.hashes if c.hashes.strip(b"\0") else False),
         )
     )  # fmt: skip
 
@@ -199,7 +206,7 @@ def decode(raw: bytes) -> Columns | Control:
                 _unpack(message.marks, "<u2", n), _unpack(message.source, "<u4", n), message.adapters,
                 message.topics, np.frombuffer(message.received, "<i8"),
                 np.frombuffer(message.sequence, "<i8"), message.digests,
-                cast("dict[str, dict[int, Any]]", message.sparse),
+                cast("dict[str, dict[int, Any]]", message.sparse), _hashes(message),
             )
         )  # fmt: skip
     except (msgspec.DecodeError, ValueError) as error:
@@ -208,12 +215,20 @@ def decode(raw: bytes) -> Columns | Control:
         ) from error
 
 
+def _hashes(message: _Batch) -> bytes:
+    if isinstance(message.hashes, bytes):
+        return message.hashes
+    return message.digests if message.hashes else b""
+
+
 def _checked(c: Columns) -> Columns:
     """Columns whose codes and rows all point to something. Raises ValueError."""
     sources = len(c.adapters)
     sizes = {len(c.topics), len(c.received_ns), len(c.sequence), len(c.digests) / len(NO_DIGEST)}
     if sizes != {sources}:
         raise ValueError(f"expected {sources} topics, times, numbers and digests, got {sorted(sizes)}")
+    if c.hashes and len(c.hashes) != len(c.digests):
+        raise ValueError(f"expected {len(c.digests)} bytes of hashes or none, got {len(c.hashes)}")
     for name, codes, known in (
         ("meter", c.meter, len(c.meters)),
         ("unit", c.unit, len(c.units)),
@@ -254,7 +269,8 @@ def from_rows(
         _column(rows.marks, np.uint16), source, [s.adapter for s in sources], [s.topic for s in sources],
         np.array([s.received_ns for s in sources], np.int64),
         np.array([s.sequence for s in sources], np.int64),
-        b"".join([s.digest or NO_DIGEST for s in sources]), rows.sparse,
+        b"".join([(s.unique and s.digest) or NO_DIGEST for s in sources]), rows.sparse,
+        b"".join([s.digest or NO_DIGEST for s in sources]),
     )  # fmt: skip
 
 
@@ -280,9 +296,14 @@ def split(columns: Columns, partition: NDArray[np.int64]) -> list[tuple[int, Col
         picked.adapters = [columns.adapters[i] for i in used]
         picked.topics = [columns.topics[i] for i in used]
         picked.received_ns, picked.sequence = columns.received_ns[used], columns.sequence[used]
-        picked.digests = b"".join(columns.digests[16 * i : 16 * i + 16] for i in used)
+        picked.digests, picked.hashes = digests_of(columns.digests, used), digests_of(columns.hashes, used)
         out.append((int(part), picked))
     return out
+
+
+def digests_of(digests: bytes, sources: Iterable[int]) -> bytes:
+    """Those of some sources, 16 bytes each, in the order given."""
+    return b"".join([digests[16 * i : 16 * i + 16] for i in sources])
 
 
 def _trim(codes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:

@@ -10,8 +10,10 @@ MOST_RAW = 64 * 1024  # bytes of a payload that a dead letter keeps
 _json = msgspec.json.Encoder().encode
 
 
-def dead_letter(source: str, adapter: str, reason: str, raw: bytes, received_ns: int, size: int = 0) -> bytes:
-    """Encode a dead letter."""
+def dead_letter(
+    source: str, adapter: str, reason: str, raw: bytes, received_ns: int, size: int = 0, digest: str = ""
+) -> bytes:
+    """Encode a dead letter; ``digest``: of the whole raw message, as ``written_digest`` gives it."""
     size = max(size, len(raw))
     return _json(
         DeadLetter(
@@ -22,5 +24,6 @@ def dead_letter(source: str, adapter: str, reason: str, raw: bytes, received_ns:
             received_ns=received_ns,
             truncated=size > MOST_RAW,
             size=size,
+            digest=digest,
         )
     )

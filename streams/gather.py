@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.columns import NO_DIGEST, Columns, encode, from_rows
+from streams.columns import NO_DIGEST, Columns, digests_of, encode, from_rows
 from streams.dead_letters import dead_letter
-from streams.messages import Mark, RawMessage, Source
+from streams.messages import Mark, RawMessage, Source, written_digest
 from streams.ports import Decoded, Rows
 from streams.roster import Roster
 
@@ -45,7 +45,7 @@ class Gathered:
 
 
 def digest(message: RawMessage) -> bytes:
-    """What a redelivery of the same message is known by: 16 bytes of SHA-256."""
+    """What stands for a raw message: the first 16 bytes of the SHA-256 of topic, NUL, payload."""
     return hashlib.sha256(message.topic.encode() + b"\0" + message.payload).digest()[:16]
 
 
@@ -92,7 +92,8 @@ class Gather:
                     topic=message.topic,
                     received_ns=message.received_ns,
                     sequence=decoded.sequence,
-                    digest=digest(message) if timed else NO_DIGEST,
+                    digest=digest(message),
+                    unique=timed,
                 )
             )
             lengths.append(len(new.meter_id))
@@ -133,7 +134,9 @@ class Gather:
     def _dead(
         self, out: Gathered, message: RawMessage, adapter: str, reason: str, raw: bytes, size: int = 0
     ) -> None:
-        letter = dead_letter(message.topic, adapter, reason, raw, message.received_ns, size)
+        # Of a message that is not all here there is no digest.
+        known = "" if message.full_size else written_digest(digest(message))
+        letter = dead_letter(message.topic, adapter, reason, raw, message.received_ns, size, known)
         out.letters.append((message.topic.encode(), letter))
 
 
@@ -147,6 +150,7 @@ def _trim_sources(part: Columns, piece: int) -> None:
     part.adapters = [part.adapters[i] for i in chosen]
     part.topics = [part.topics[i] for i in chosen]
     part.received_ns, part.sequence = part.received_ns[used], part.sequence[used]
+    part.hashes = digests_of(part.hashes, chosen)
     digests = [part.digests[16 * i : 16 * i + 16] for i in chosen]
     if piece:
         number = piece.to_bytes(4, "big")

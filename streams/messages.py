@@ -76,7 +76,17 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     topic: str  # MQTT topic or file name
     received_ns: int
     sequence: int = -1  # the sender's own number, -1: none
-    digest: bytes = b""  # first 16 bytes of the SHA-256 of topic, NUL, payload
+    digest: bytes = b""  # first 16 bytes of the SHA-256 of topic, NUL, payload; empty: it has none
+    unique: bool = True  # the same digest again is the same message come again: it states its own times
+
+
+DIGEST = "sha-256-128"  # RFC 6920: SHA-256, the first 128 bits
+RAW_MESSAGES = "raw_messages"  # in a flag's evidence: the messages that it comes from
+
+
+def written_digest(digest: bytes) -> str:
+    """The digest of a raw message as flags, tickets and dead letters show it: algorithm, colon, hexadecimal."""
+    return f"{DIGEST}:{digest.hex()}"
 
 
 class RawMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +108,10 @@ class Reject(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``dead-letters.v1`` carries (JSON; ``raw`` in base64)."""
+    """What ``dead-letters.v1`` carries (JSON; ``raw`` in base64).
+
+    ``raw`` may be a part of a payload, or cut; ``digest`` is always of the whole message.
+    """
 
     source: str  # MQTT topic or file
     adapter: str
@@ -107,6 +120,9 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     received_ns: int
     truncated: bool = False  # raw is cut to the first 64 KiB
     size: int = 0  # of the raw payload in bytes
+    digest: str = (
+        ""  # of the raw message that it was in, "sha-256-128:…"; empty: none, or not all of it is here
+    )
 
 
 class Status:

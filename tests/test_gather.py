@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 
 import numpy as np
@@ -84,8 +85,10 @@ def test_a_message_whose_times_are_those_of_arrival_is_not_recognised_again() ->
         gathered(message([["a", START, 1, int(Mark.ARRIVAL_TIME)]]), message([["a", START, 1]]), partitions=1)
     )
     part = columns(out.parts[0][1])
-    assert part.source_of(0).digest == NO_DIGEST
-    assert part.source_of(1).digest == digest(message([["a", START, 1]]))
+    first, second = part.source_of(0), part.source_of(1)
+    assert (part.digests[:16], first.unique, second.unique) == (NO_DIGEST, False, True)
+    assert first.digest == digest(message([["a", START, 1, int(Mark.ARRIVAL_TIME)]]))
+    assert second.digest == part.digests[16:] == digest(message([["a", START, 1]]))
 
 
 def test_topic_and_payload_make_the_digest() -> None:
@@ -113,6 +116,10 @@ def test_bad_parts_are_dead_letters_and_good_ones_are_taken() -> None:
         assert found["mixed"].reason == "expected [meter, time, value], got 'nonsense'"
         assert found["mixed"].raw == b"'nonsense'"
         assert all((one.adapter, one.received_ns) == ("plain", NOW) for one in found.values())
+        assert {name: one.digest for name, one in found.items()} == {
+            "bad": f"sha-256-128:{hashlib.sha256(b'bad' + bytes(1) + bad.payload).hexdigest()[:32]}",
+            "mixed": f"sha-256-128:{digest(mixed).hex()}",
+        }
         assert box.acked == [100, 101]
         assert ingest.stats.dead_letters == 2
 
@@ -130,6 +137,8 @@ def test_a_payload_that_was_cut_is_not_read_but_told_with_its_size() -> None:
         one, other = letters(log)
         assert "40000000 bytes" in one.reason
         assert (one.size, one.truncated, len(one.raw)) == (40_000_000, True, 64 * 1024)
+        assert one.digest == ""  # not all of it is here
+        assert other.digest == f"sha-256-128:{digest(long).hex()}"
         assert (other.size, other.truncated, len(other.raw)) == (100_000, True, 64 * 1024)
         raw = json.loads(log.values(DEAD_LETTERS, 0)[0])["raw"]
         assert base64.b64decode(raw) == b"[" * (64 * 1024)
@@ -145,10 +154,11 @@ def test_a_message_of_many_readings_is_cut_into_pieces_that_are_known_again() ->
         parts = [columns(raw) for _, raw in one.parts]
         assert [len(part) for part in parts] == [MOST_ROWS, MOST_ROWS, 5]
         assert [row[2] for part in parts for row in rows_of(part)] == list(range(2 * MOST_ROWS + 5))
-        digests = [part.source_of(0).digest for part in parts]
+        digests = [part.digests for part in parts]
         assert len(set(digests)) == 3
         assert digests[0] == digest(big)
-        assert [columns(raw).source_of(0).digest for _, raw in again.parts] == digests
+        assert [columns(raw).digests for _, raw in again.parts] == digests
+        assert {part.source_of(0).digest for part in parts} == {digest(big)}  # one message all the same
         assert parts[2].meters == sorted(parts[2].meters, key=parts[2].meters.index)
         assert set(parts[2].meters) == {row[0] for row in rows_of(parts[2])}
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from connectors.web.words_desk import DESK
 from connectors.web.words_work import WORK
-from streams.papers.evidence_words import EVIDENCE
+from streams.papers.evidence_words import EVIDENCE, RAW_MESSAGE_WORDS
 
 LANGUAGES = ("zh", "en")
 COOKIE = "forestall_language"
@@ -214,6 +214,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "n_min": ("{n} 分钟", "{n} min"),
     "n_h": ("{n} 小时", "{n} h"),
     "n_d": ("{n} 天", "{n} d"),
+    **RAW_MESSAGE_WORDS,
     **WORK,
     **DESK,
 }

@@ -2,6 +2,33 @@
 
 from __future__ import annotations
 
+#: what a raw message is to the flag that names it → (Chinese, English)
+MESSAGE_ROLES: dict[str, tuple[str, str]] = {
+    "decided": ("判定所依据的读数", "the reading that decided"),
+    "before": ("其前一次读数", "the read before it"),
+    "last": ("判定前该表最后一条", "the meter's last before the decision"),
+}
+
+#: words about raw messages that pages and documents share → (Chinese, English)
+RAW_MESSAGE_WORDS: dict[str, tuple[str, str]] = {
+    "raw_messages": ("原始报文摘要", "Digests of the raw messages"),
+    "message_role": ("对应读数", "Carried"),
+    "message_received": ("接收时间", "Received"),
+    "message_topic": ("MQTT 主题", "MQTT topic"),
+    "raw_messages_note": (
+        (
+            "摘要为 SHA-256 的前 128 位（sha-256-128），依次计入主题、一个零字节和报文原文，"
+            "可凭报文存档按说明文档复核；"
+            "同一报文若进入死信，所示摘要与此相同。"
+        ),
+        (
+            "The first 128 bits of a SHA-256 (sha-256-128) over the topic, one zero byte and the payload as it was "
+            "received; from an archive of the messages it can be computed again as the documentation says. A dead "
+            "letter of the same message has the same digest."
+        ),
+    ),
+}
+
 #: evidence of a flag → (Chinese, English, unit): {u} is the meter's unit, d a day, h an hour
 EVIDENCE: dict[str, tuple[str, str, str]] = {
     "detector": ("检测器", "Detector", ""),

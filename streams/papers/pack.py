@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from streams.messages import NS
+from streams.messages import NS, RAW_MESSAGES
 from streams.papers.conclusion import conclude
 from streams.papers.document import (
     Block,
@@ -34,6 +34,7 @@ from streams.trade.wording import kind_label
 
 _APART = frozenset(
     {"periods", "parameters", "kind", "unit", "flag_id", "detector", "version", "start", "end", "at", "drill"}
+    | {RAW_MESSAGES}
 )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from streams.papers.document import Language
+from streams.papers.evidence_words import RAW_MESSAGE_WORDS
 
 #: key → (Chinese, English); {names} are filled in
 WORDS: dict[str, tuple[str, str]] = {
+    **RAW_MESSAGE_WORDS,
     "title": ("异常用量证据材料", "Evidence pack"),
     "drill": ("演练：本材料不涉及真实用户", "DRILL: this is about no real customer"),
     "of_case": ("{category}：{kind}", "{category}: {kind}"),
@@ -278,12 +280,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "flag_id": ("异常编号", "Flag"),
     "digests": ("读数摘要", "Digests of the readings"),
     "digests_note": (
-        "历史库不逐条保存原始报文的摘要；下列 SHA-256 由库内保存的读数计算，可按说明文档复核。",
+        "这些 SHA-256 由历史库内保存的读数计算，可按说明文档复核；历史库不逐条保存原始报文的摘要。",
         (
-            "The history keeps no digest of each raw message: these SHA-256 are of the readings as they "
-            "are kept, and can be "
-            "computed again as the documentation says."
+            "These SHA-256 are of the readings as the history keeps them, and can be computed again as the "
+            "documentation says; it keeps no digest of the raw message of each."
         ),
+    ),
+    "no_raw_messages": (
+        "所依据的读数没有原始报文可查：来自文件，或由旧版程序收入。",
+        "No raw message is on record: the readings came from files, or were taken in by an earlier version.",
     ),
     "kept_readings": ("读数条数", "Readings"),
     "chain": ("办理记录末条摘要", "Digest of the last line of history"),

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from streams.papers.document import Block, Column, Facts, Paragraph, Table
+from streams.papers.evidence_words import MESSAGE_ROLES
 from streams.papers.pack_telling import MOST, Telling
 from streams.papers.written import amount, instant, number, parse_ns
 from streams.trade.causes import CHECKS, NEGATIVE, POSITIVE, UNCLEAR, cause_label, check_label
 from streams.trade.money_words import amount_word, money_word
+from streams.trade.raw_messages import messages_of
 from streams.trade.settlement import Credit, CreditSum, sums
 from streams.trade.states import label
 from streams.trade.tickets import Alternative, Estimate, HistoryEntry, Step
-from streams.trade.wording import ACTIONS, ESTIMATE
+from streams.trade.wording import ACTIONS, ESTIMATE, kind_label
 
 _HISTORY = 200  # newest lines
 
@@ -248,6 +250,28 @@ class Work:
         )
         return [*blocks, self._notices(), Table(columns=columns, rows=rows, caption=say("history"))]
 
+    def _messages(self) -> list[Block]:
+        """The raw messages behind the ticket's flags, or that there are none."""
+        tell = self._tell
+        say = tell.say
+        rows = tuple(
+            (
+                kind_label(episode.kind, tell.language),
+                say.known(told.status),
+                tell.of(MESSAGE_ROLES, told.role),
+                "–" if (received := parse_ns(told.received)) is None else tell.local.full(received),
+                told.topic or "–",
+                told.digest,
+            )
+            for episode in list(tell.case.episodes)[:MOST]
+            for told in messages_of(episode.evidence)
+        )
+        titles = ("what", "status", "message_role", "message_received", "message_topic")
+        columns = (*(Column(say(key)) for key in titles), Column("SHA-256-128"))
+        empty = say("no_raw_messages")
+        table = Table(columns=columns, rows=rows, caption=say("raw_messages"), empty=empty)
+        return [table, Paragraph(say("raw_messages_note"), "small")] if rows else [table]
+
     def basis(self) -> list[Block]:
         tell = self._tell
         say, evidence = tell.say, tell.ticket.evidence
@@ -268,6 +292,7 @@ class Work:
         blocks: list[Block] = [Facts(tuple((say(key), value) for key, value in pairs if value))]
         if told:
             blocks.append(Paragraph(f"{say('parameters')}{say('colon')}{told}"))
+        blocks += self._messages()
         if tell.exhibits.digests:
             columns = (Column(say("register")), Column(say("kept_readings"), "right"), Column("SHA-256"))
             first, last = instant(tell.shown.start_ns), instant(tell.shown.end_ns)

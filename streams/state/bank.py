@@ -6,19 +6,23 @@ taken in order, and what hangs on the watermark happens at the row that moves it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import BLOCK, FINDING, ROOM, Detector
 from detectors.batch import AHEAD, BAD, CORRECTION, DUPLICATE, HOUR, LATE, Batch
 from streams.columns import NO_DIGEST, Columns
+from streams.messages import RAW_MESSAGES
 from streams.state.constants import Sizes
 from streams.state.episodes import Episode, Episodes, Found
 from streams.state.intake import first_rows, first_units, place, prepare
 from streams.state.moves import Moves
+from streams.state.origins import LAST_MESSAGES, Cells, Origins, last_told
 from streams.state.outcome import Outcome
 from streams.state.recent import Recent
 from streams.state.slots import BETWEEN, NEVER, Slots
@@ -86,7 +90,7 @@ class Bank(Slots):
             batch = prepare(self, part, slot[first:last], self.config.ahead_ns, outcome)
             if batch.events.any():
                 self.asked = [True] * len(self.detectors)
-            self._run(batch, outcome)
+            self._run(batch, Origins(part), outcome)
             codes = np.bincount(batch.status, minlength=AHEAD + 1)
             for code, name in COUNTED.items():
                 outcome.count(name, int(codes[code]))
@@ -114,7 +118,7 @@ class Bank(Slots):
 
     # -- detection -----------------------------------------------------------------------
 
-    def _run(self, batch: Batch, outcome: Outcome) -> None:
+    def _run(self, batch: Batch, origins: Origins, outcome: Outcome) -> None:
         """All detectors over the rows, cut where the watermark enters a new step."""
         n = len(batch)
         plausible = np.where(batch.time <= batch.limit, batch.time, NEVER)
@@ -129,12 +133,14 @@ class Bank(Slots):
         for last in [*cuts, n]:
             if newest[first] != NEVER:
                 self._move(int(newest[first]) - lateness, outcome)
-            self._segment(batch if first == 0 and last == n else batch.cut(first, last), outcome)
+            part = batch if first == 0 and last == n else batch.cut(first, last)
+            self._segment(part, origins, first, outcome)
             first = last
         if newest[-1] != NEVER:
             self.watermark = int(newest[-1]) - lateness
 
-    def _segment(self, batch: Batch, outcome: Outcome) -> None:
+    def _segment(self, batch: Batch, origins: Origins, first: int, outcome: Outcome) -> None:
+        """Rows between two steps of the watermark; they begin at ``first`` of the batch."""
         out = np.empty(ROOM * len(batch), FINDING)
         found: list[tuple[int, int, Found]] = []
         for order, detector in enumerate(self.detectors):
@@ -143,8 +149,15 @@ class Bank(Slots):
             count = detector.update(self.state, batch, out)
             if count:
                 self._collect(detector, order, out[:count], found)
+        last = self._last()
         if found:
-            self._fold(found, outcome)
+            self._fold(found, lambda row, _: origins.told(last, batch, first, row), outcome)
+        if origins.known or self.traced:
+            origins.keep(last, batch.slot, first)
+            self.traced = True
+
+    def _last(self) -> Cells:
+        return self.state.of(LAST_MESSAGES.name, "last")
 
     def _move(self, watermark: int, outcome: Outcome) -> None:
         """Move the watermark on; close what is due when it enters a new step."""
@@ -169,7 +182,8 @@ class Bank(Slots):
                 self._collect(detector, order, out[:count], found)
         self.advanced = watermark
         if found:
-            self._fold(found, outcome)
+            last = self._last()
+            self._fold(found, lambda _, slot: last_told(last, slot), outcome)
 
     def _collect(
         self, detector: Detector, order: int, findings: NDArray[Any], found: list[tuple[int, int, Found]]
@@ -192,18 +206,25 @@ class Bank(Slots):
             )
             found.append((int(f["row"]), order, finding))
 
-    def _fold(self, found: list[tuple[int, int, Found]], outcome: Outcome) -> None:
+    def _fold(
+        self,
+        found: list[tuple[int, int, Found]],
+        messages: Callable[[int, int], list[dict[str, Any]]],
+        outcome: Outcome,
+    ) -> None:
         """Into episodes, by row: the order must not depend on how the log was cut.
 
         Findings of the watermark have no row; slots differ between two programs that read the
-        same log, so meters are taken by name.
+        same log, so meters are taken by name. ``messages``: row, slot → raw messages.
         """
         found.sort(key=lambda item: (item[0], self.channels[item[2].slot] if item[0] < 0 else "", item[1]))
-        for _, _, finding in found:
+        for row, _, finding in found:
             meter = self.meter(finding.slot)
             register = self.channels[finding.slot][len(meter.meter_id) + 1 :]
             flag = self.episodes.take(finding, meter, register)
             if flag is not None:
+                if told := messages(row, finding.slot):
+                    flag = msgspec.structs.replace(flag, evidence={**flag.evidence, RAW_MESSAGES: told})
                 outcome.flags.append(flag)
 
     # -- to be looked at -------------------------------------------------------------------

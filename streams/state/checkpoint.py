@@ -248,9 +248,9 @@ def _rebuild(
     bank.moves = marker.moves
     for _, dirty in _dirty(bank):
         dirty[:] = 0
-    for detector in bank.detectors:
-        if detector.name in changed:
-            start_afresh(bank, detector, 0, len(bank))
+    for owner in bank.owners:
+        if owner.name in changed:
+            start_afresh(bank, owner, 0, len(bank))
     bank.episodes.keep({detector.name for detector in bank.detectors} - changed)
     if changed:
         # All of it is written anew: records of two versions must not stand side by side.

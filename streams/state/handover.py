@@ -67,8 +67,8 @@ def install(bank: Bank, raw: bytes) -> None:
             raise CheckpointError(f"the state of {channel.channel} is damaged: {error}") from error
         episodes = Episodes([msgspec.structs.replace(episode, slot=slot) for episode in channel.episodes])
         episodes.keep({detector.name for detector in bank.detectors} - changed)
-        for detector in bank.detectors:
-            if detector.name in changed:
-                start_afresh(bank, detector, slot, 1)
+        for owner in bank.owners:
+            if owner.name in changed:
+                start_afresh(bank, owner, slot, 1)
         bank.episodes.open.update(episodes.open)
         bank.touch([slot])

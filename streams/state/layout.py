@@ -17,7 +17,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Column, Detector
+from detectors.base import Column
+from streams.state.origins import Owner
 from streams.state.slots import Slots, written
 
 _NUMBER = re.compile(r"[<|][biuf][1248]")
@@ -38,12 +39,12 @@ class ArrayRecord(msgspec.Struct, frozen=True, array_like=True):
     data: bytes
 
 
-def columns_of(slots: Slots, part: str) -> Iterator[tuple[Detector, Column, NDArray[Any]]]:
-    """The hot or the cold arrays: detector, column, array."""
-    for detector in slots.detectors:
-        for column in detector.columns:
+def columns_of(slots: Slots, part: str) -> Iterator[tuple[Owner, Column, NDArray[Any]]]:
+    """The hot or the cold arrays: whose, column, array."""
+    for owner in slots.owners:
+        for column in owner.columns:
             if column.cold == (part == "cold"):
-                yield detector, column, slots.state.of(detector.name, column.name)
+                yield owner, column, slots.state.of(owner.name, column.name)
 
 
 def write(slots: Slots, part: str, first: int, last: int) -> list[ArrayRecord]:
@@ -85,7 +86,11 @@ def adopt(slots: Slots, records: Iterable[ArrayRecord], first: int, count: int) 
             changed.add(f"{record.detector}.{record.column}")
             continue
         detector, column, array = found
-        slots.asked[slots.detectors.index(detector)] = True  # it has something to go on with
+        place = slots.owners.index(detector)
+        if place < len(slots.asked):
+            slots.asked[place] = True  # it has something to go on with
+        else:
+            slots.traced = True
         cells = array[first : first + count]
         if record.version != detector.version or source.shape != cells.shape:
             changed.add(detector.name)
@@ -100,7 +105,7 @@ def adopt(slots: Slots, records: Iterable[ArrayRecord], first: int, count: int) 
     return changed
 
 
-def start_afresh(slots: Slots, detector: Detector, first: int, count: int) -> None:
+def start_afresh(slots: Slots, detector: Owner, first: int, count: int) -> None:
     """Give a detector the state of meters that have never spoken, for some slots."""
     for column in detector.columns:
         slots.state.of(detector.name, column.name)[first : first + count] = column.new(count)

@@ -16,6 +16,7 @@ from detectors.batch import METER, Records
 from streams.messages import NS
 from streams.registry import Meter
 from streams.state.constants import LIMITS, Sizes, constants
+from streams.state.origins import LAST_MESSAGES, Owner
 from streams.state.outcome import Outcome
 from streams.units import factor, same_quantity
 from streams.zones import offset_at, transitions
@@ -87,6 +88,7 @@ class Slots:
     def __init__(self, detectors: Sequence[Detector], sizes: Sizes) -> None:
         self.detectors = tuple(detectors)
         self.sizes = sizes
+        self.owners: tuple[Owner, ...] = (*self.detectors, LAST_MESSAGES)  # of the state's columns
         self.asked = [not isinstance(detector, Selective) for detector in self.detectors]  # which are called
         self.slots: dict[str, int] = {}  # channel → slot
         self.channels: list[str] = []  # slot → channel, "" = vacated
@@ -106,7 +108,8 @@ class Slots:
         self._frames: dict[tuple[float, int, int], int] = {}
         self._kinds: dict[bytes, _Described] = {}  # packed row → what describing a meter of it comes to
         self._offsets: list[tuple[int, int]] = [(0, 0)]  # of each zone, as it stands in the arrays [s]
-        self._blank = {(d.name, c.name): c.new(1)[0] for d in self.detectors for c in d.columns}
+        self.traced = False  # whether the last message of any meter is known
+        self._blank = {(d.name, c.name): c.new(1)[0] for d in self.owners for c in d.columns}
         self._named: tuple[list[str], NDArray[np.int64]] = (
             [],
             np.zeros(0, np.int64),
@@ -121,9 +124,9 @@ class Slots:
         state = self.state
         self.frame = _longer(self.frame, np.zeros(capacity, np.int32))
         state.meters = _longer(state.meters, np.zeros(capacity, METER))
-        for detector in self.detectors:
-            for column in detector.columns:
-                key = (detector.name, column.name)
+        for owner in self.owners:
+            for column in owner.columns:
+                key = (owner.name, column.name)
                 state.arrays[key] = _longer(state.arrays.get(key), column.new(capacity))
         blocks = capacity // BLOCK
         state.hot = _longer(state.hot, np.zeros(blocks, np.uint8))

@@ -30,6 +30,7 @@ from streams.trade.mutes import Muted, first_covering
 from streams.trade.notice_words import Signature
 from streams.trade.notices import explain_before_bill
 from streams.trade.opening import Case, open_case
+from streams.trade.raw_messages import carried, gathered
 from streams.trade.routing import PRIORITIES, Placement, Routing
 from streams.trade.sla import Targets
 from streams.trade.states import PAUSED, RESOLVED, TRANSITIONS
@@ -73,6 +74,7 @@ class Rules:
             book.ignored += 1
             return
         episode, muted = book.episodes.get(flag.id), book.muted.get(flag.id)
+        flag = gathered(flag, episode.evidence if episode else muted.flag.evidence if muted else {})
         if episode is not None:
             self._continue(book, episode, flag, now_ns)
         elif muted is not None and flag.status == Status.CLEARED:
@@ -223,7 +225,14 @@ class Rules:
         ticket = book.tickets[episode.ticket_id]
         if flag.status == Status.CLEARED:
             book.put_episode(
-                replace(episode, status=flag.status, at=flag.at, end=flag.end, updates=episode.updates + 1)
+                replace(
+                    episode,
+                    status=flag.status,
+                    at=flag.at,
+                    end=flag.end,
+                    updates=episode.updates + 1,
+                    evidence=carried(episode.evidence, flag),
+                )
             )
             # a cleared anomaly does not close its ticket: the bill is still wrong
             record(book, ticket, now_ns, "cleared", ACTOR, tell=ticket.open, flag_id=flag.id)

@@ -109,6 +109,8 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Refer
             assert kinds >= KINDS, f"the load must raise flags of {sorted(KINDS)}, got {sorted(kinds)}"
             assert found.readings == load.readings
             assert found.tickets
+            live = [flag for flag in found.flags.values() if flag["status"] == "raised"]
+            assert all(flag["evidence"]["raw_messages"] for flag in live), "flags must name their messages"
             assert not found.letters
             made[hours] = Reference(load, found)
         return made[hours]

@@ -7,6 +7,7 @@ and never goes back, so that stories may share one utility. Each has meters and 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from standardwebhooks.webhooks import Webhook
 from connectors.embedded_broker import BrokerProcess
 from connectors.store import Store
 from streams.clock import FileClock
+from streams.messages import DEAD_LETTERS
+from streams.programs import compose
 from tests.documents.tools import pdf_pages
 from tests.faults.site import Site
 from tests.mqtt_tools import Publisher
@@ -31,6 +34,7 @@ from tests.tickets.smtp_server import SmtpServer
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 90.0
+TOPIC = "forestall/readings/stories"
 #: the day on which the household of the golden case was read
 OPENING = datetime(2012, 6, 10, 1, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -94,6 +98,7 @@ class Utility:
         self._stack = contextlib.ExitStack()
         self._directory = directory
         self._sent = 0
+        self.published: list[tuple[str, bytes]] = []  # topic and payload of every message of readings
 
     def __enter__(self) -> Self:
         try:
@@ -206,7 +211,7 @@ emergency_phone = "119"
 
     def _send(self, messages: Sequence[Any], readings: int) -> None:
         for message in messages:
-            self._publisher.send("forestall/readings/stories", json.dumps(message).encode())
+            self.publish(json.dumps(message).encode())
         self._publisher.all_confirmed()
         self._sent += readings
         worker = self.site["worker"]
@@ -214,6 +219,27 @@ emergency_phone = "119"
             lambda: worker.metrics().get("forestall_readings_detected_total", 0) >= self._sent,
             f"{self._sent} readings to be detected",
         )
+
+    def publish(self, payload: bytes) -> None:
+        """One message of readings, at QoS 1, whatever is in it."""
+        self.published.append((TOPIC, payload))
+        self._publisher.send(TOPIC, payload)
+
+    def letters(self) -> list[Fields]:
+        """All dead letters so far."""
+        return asyncio.run(self._letters())
+
+    async def _letters(self) -> list[Fields]:
+        durable = compose.open_log(self.site.settings)
+        try:
+            partitions = range(self.site.settings.partitions)
+            return [
+                json.loads(value or b"")
+                for p in partitions
+                async for *_, value in durable.read(DEAD_LETTERS, p)
+            ]
+        finally:
+            await durable.close()
 
     # -- the API -------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from tests.stories.site import (
     APPROVER,
     BILLING,
@@ -23,7 +25,9 @@ def read(at: str, value: float, serial: str) -> Fields:
 
 
 def test_from_the_reads_to_the_archive(utility: Utility) -> None:
-    utility.send([read(at, value, "wei-old") for at, value in READS])
+    for at, value in READS:
+        utility.send([read(at, value, "wei-old")])
+    sent = [hash_of(topic, payload) for topic, payload in utility.published[-len(READS) :]]
     ticket = utility.opened(POINT)
     number = ticket["id"]
     assert (ticket["category"], ticket["kind"], ticket["priority"]) == (
@@ -114,6 +118,7 @@ def test_from_the_reads_to_the_archive(utility: Utility) -> None:
 
     _told(utility, number)
     _pack(utility, number, lead)
+    _messages(utility, number, sent)
     _counted(utility, ticket, complaint)
     utility.whole()
 
@@ -163,6 +168,34 @@ def _pack(utility: Utility, number: str, lead: int) -> None:
         assert words in zh, words
     for words in ("Thecheckshavefoundthecauseinthemeter", "confirmed", "thecompany", "replacement"):
         assert words in en, words
+
+
+def _messages(utility: Utility, number: str, sent: list[str]) -> None:
+    """API and pack name the messages of the read that was flagged and of the one before, and of the last."""
+    (episode,) = [one for one in utility.ticket(number)["episodes"] if one["kind"] == "high_usage"]
+    told = episode["evidence"]["raw_messages"]
+    first = {one["role"]: one for one in told if one["status"] == "raised"}
+    assert first["decided"]["digest"] == f"sha-256-128:{sent[2]}"
+    assert first["decided"]["topic"] == utility.published[0][0]
+    assert first["before"]["digest"] == f"sha-256-128:{sent[1]}"
+    assert first["before"]["received"] < first["decided"]["received"]
+    ended = hash_of(*utility.published[-1])
+    assert (told[-2]["status"], told[-2]["digest"]) == ("cleared", f"sha-256-128:{ended}")
+    query = {"format": "html", "language": "zh"}
+    page = utility.ask(BILLING, "GET", f"/api/tickets/{number}/pack", params=query).text
+    assert "原始报文摘要" in page
+    for digest in (*sent[1:], ended):
+        assert digest in page
+        assert digest in utility.pack(number, "en")
+    # what could not be read has the digest of its message, too
+    utility.publish(b'{"meter_id":')
+    utility.until(lambda: bool(utility.letters()), "the dead letter")
+    assert utility.letters()[-1]["digest"] == f"sha-256-128:{hash_of(*utility.published[-1])}"
+
+
+def hash_of(topic: str, payload: bytes) -> str:
+    """As docs/documents.md computes it."""
+    return hashlib.sha256(topic.encode() + bytes(1) + payload).hexdigest()[:32]
 
 
 def _counted(utility: Utility, ticket: Fields, complaint: Fields) -> None:

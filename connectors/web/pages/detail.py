@@ -140,6 +140,7 @@ class Detail:
         with self._rest_place:
             evidence.draw(self._view, ticket.evidence)
             self._flags(episodes)
+            evidence.messages(self._view, episodes)
             self._links(ticket)
             self._history(ticket)
         for slot in self._slots:

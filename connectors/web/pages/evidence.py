@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connectors.web.format import amount, number, parse_ns
 from connectors.web.pages.parts import Tag, table
 from connectors.web.pages.view import View
 from connectors.web.words import WORDS
+from streams.messages import RAW_MESSAGES
+from streams.papers.evidence_words import MESSAGE_ROLES
+from streams.trade.raw_messages import messages_of
+from streams.trade.tickets import Episode
 
 #: shown elsewhere on the page, or of no use to a person
-_APART = frozenset({"periods", "parameters", "kind", "unit", "flag_id", "detector", "version"})
+_APART = frozenset({"periods", "parameters", "kind", "unit", "flag_id", "detector", "version", RAW_MESSAGES})
 _MOST = 20  # entries of a list that are shown
 
 
@@ -37,6 +41,30 @@ def draw(view: View, evidence: Mapping[str, Any]) -> None:
             name = f"{evidence.get('detector', '')} {evidence.get('version', '')}".strip()
             each = [f"{key} {told(view, value, '', '')}" for key, value in parameters.items()]
             Tag("p", " · ".join([name, *each] if name else each), "sub")
+
+
+def messages(view: View, episodes: Sequence[Episode]) -> None:
+    """The raw messages behind a ticket's flags, where any are known."""
+    say = view.say
+    rows = [
+        (
+            view.kind(episode.kind),
+            say.known(told.status),
+            say.of(MESSAGE_ROLES, told.role),
+            view.event(told.received),
+            told.topic or "–",
+            told.digest,
+        )
+        for episode in episodes
+        for told in messages_of(episode.evidence)
+    ]
+    if not rows:
+        return
+    titles = ("what", "state", "message_role", "message_received", "message_topic")
+    with Tag("details"):
+        Tag("summary", say("raw_messages"))
+        table(say("raw_messages"), [*((say(key), "") for key in titles), ("SHA-256-128", "")], rows)
+        Tag("p", say("raw_messages_note"), "sub")
 
 
 def told(view: View, value: object, kind: str, of: str) -> str:

@@ -1,0 +1,209 @@
+"""Which raw messages a flag names: the same however the log is cut, after a restart, after a move."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.gather import digest
+from streams.messages import Flag, Kind, RawMessage, Status, written_digest
+from streams.registry import Meter
+from streams.state.bank import Bank, BankConfig, Outcome
+from streams.state.checkpoint import Ledger, restore
+from streams.state.handover import install, release
+from streams.trade.raw_messages import MOST, gathered, messages_of
+from tests.streams_of_readings import (
+    DAY,
+    HOUR,
+    NS,
+    Row,
+    Stream,
+    as_columns,
+    examples,
+    feed,
+    instant,
+    make_bank,
+    shipped,
+    streams,
+)
+from tests.tickets.tools import MemoryStore, golden
+
+DOCUMENTS = Path(__file__).parents[1] / "docs" / "documents.md"
+START = instant("2024-01-01")
+WEI = Meter(meter_id="wei", commodity="gas", unit="m3", kind="register", meter_class="residential")
+READS = (("2011-04-10", 0.0), ("2012-04-10", 176.0), ("2012-06-10", 449.0))
+
+
+def named(number: int) -> bytes:
+    """The digest of a message of that number."""
+    return hashlib.sha256(b"%d" % number).digest()[:16]
+
+
+def signed(stream: Stream) -> list[Row]:
+    """Its readings, each in a message with a digest, and received at a second of its own."""
+    return [
+        replace(row, digest=named(n), received=row.received or row.time + n * NS)
+        for n, row in enumerate(stream.rows)
+    ]
+
+
+def told(flag: Flag) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = flag.evidence.get("raw_messages", [])
+    return found
+
+
+def golden_rows(with_digest: bool = True) -> list[Row]:
+    return [
+        Row("wei", instant(day), value, Kind.REGISTER, received=instant(day) + n * NS, digest=named(n))
+        if with_digest
+        else Row("wei", instant(day), value, Kind.REGISTER)
+        for n, (day, value) in enumerate(READS)
+    ]
+
+
+def test_a_read_that_is_flagged_names_its_message_and_the_one_of_the_read_before() -> None:
+    (flag,) = [f for f in feed(make_bank([WEI]), golden_rows()).flags if f.family == "usage_high"]
+    assert told(flag) == [
+        {
+            "role": "decided",
+            "digest": f"sha-256-128:{named(2).hex()}",
+            "received": "2012-06-10T00:00:02Z",
+            "topic": "t",
+        },
+        {"role": "before", "digest": f"sha-256-128:{named(1).hex()}", "received": "2012-04-10T00:00:01Z"},
+    ]
+
+
+def test_readings_of_files_have_no_message() -> None:
+    bank = make_bank([WEI])
+    flags = feed(bank, golden_rows(with_digest=False)).flags
+    assert flags
+    assert not [flag for flag in flags if "raw_messages" in flag.evidence]
+    assert not bank.state.of("raw_messages", "last").any()
+
+
+def test_after_a_read_from_a_file_no_older_message_is_named() -> None:
+    rows = golden_rows()
+    rows[1] = rows[1].but(digest=b"")
+    (flag,) = [f for f in feed(make_bank([WEI]), rows).flags if f.family == "usage_high"]
+    assert [one["role"] for one in told(flag)] == ["decided"]
+
+
+def test_two_reads_of_one_message_are_one_message() -> None:
+    rows = [replace(row, digest=named(7), received=START) for row in golden_rows()]
+    columns = as_columns(rows)
+    columns.digests = bytes(len(columns.digests))  # else the second row is the first come again
+    outcome = Outcome()
+    make_bank([WEI]).update(columns, outcome)
+    (flag,) = [f for f in outcome.flags if f.family == "usage_high"]
+    assert [(one["role"], one["digest"]) for one in told(flag)] == [("decided", written_digest(named(7)))]
+
+
+def test_a_meter_that_falls_silent_names_its_last_message() -> None:
+    meter = Meter(meter_id="s", commodity="water", unit="m3", kind="interval", interval_s=3600)
+    bank = make_bank([meter])
+    count = 24 * 40
+    rows = [
+        Row("s", START + n * HOUR, 0.25, digest=named(n), received=START + n * HOUR) for n in range(count)
+    ]
+    feed(bank, rows)
+    outcome = Outcome()
+    bank.tick(START + count * HOUR + 30 * DAY, outcome)
+    (flag,) = [f for f in outcome.flags if f.kind == "silent"]
+    assert [(one["role"], one["digest"]) for one in told(flag)] == [
+        ("last", written_digest(named(count - 1)))
+    ]
+    assert "topic" not in told(flag)[0]
+
+
+@examples(12)
+@given(streams(days=40), st.lists(st.integers(0, 1500), max_size=12), st.integers(0, 1500))
+def test_however_the_log_is_cut_and_after_a_restart_a_flag_names_the_same_messages(
+    stream: Stream, cuts: list[int], stop: int
+) -> None:
+    rows = signed(stream)
+    whole = feed(make_bank(stream.meters), rows).flags
+    assert feed(make_bank(stream.meters), rows, [c for c in cuts if c < len(rows)]).flags == whole
+    stop = min(stop, len(rows))
+    bank = make_bank(stream.meters)
+    first = feed(bank, rows[:stop]).flags if stop else []
+    draft = Ledger(0, 1).draft(bank, 1)
+    again, _ = restore(bank.config, 0, dict([*draft.records, draft.marker]))
+    assert first + (feed(again, rows[stop:]).flags if stop < len(rows) else []) == whole
+    numbers = {written_digest(named(n)): row for n, row in enumerate(rows)}
+    for flag in whole:
+        for one in told(flag):
+            row = numbers[one["digest"]]
+            if one["role"] != "decided":
+                assert row.meter == flag.meter_id
+
+
+def test_the_last_message_goes_with_its_meter_to_another_partition() -> None:
+    here, there = make_bank([WEI]), Bank(BankConfig(shipped()))
+    rows = golden_rows()
+    feed(here, rows[:2])
+    install(there, release(here, "wei"))
+    assert not here.state.of("raw_messages", "last").any()
+    (flag,) = [f for f in feed(there, rows[2:]).flags if f.family == "usage_high"]
+    assert [one["digest"] for one in told(flag)] == [written_digest(named(n)) for n in (2, 1)]
+
+
+@pytest.mark.parametrize("payload", [b'{"meter_id":"wei","value":449}', b"\x00\xff\n", b"", b"\n\n"])
+@pytest.mark.parametrize("topic", ["forestall/readings/wei", "用户/表 1"])
+def test_the_digest_is_what_the_documentation_computes(payload: bytes, topic: str, tmp_path: Path) -> None:
+    """docs/documents.md, word for word."""
+    (tmp_path / "payload.bin").write_bytes(payload)
+    command = "{ printf '%s\\0' \"$TOPIC\"; cat payload.bin; } | sha256sum | cut -c1-32"
+    assert command in DOCUMENTS.read_text(encoding="utf-8")
+    there = {"TOPIC": topic, "PATH": os.environ["PATH"]}
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=there, capture_output=True, check=True)
+    message = RawMessage(topic=topic, payload=payload, received_ns=0)
+    assert written_digest(digest(message)) == f"sha-256-128:{done.stdout.decode().strip()}"
+
+
+# -- over the events of an episode -------------------------------------------------------------------
+
+
+def event(status: str, number: int) -> Flag:
+    """One of the golden flag's events, on a day of that number."""
+    flag, at = golden(), f"2024-01-{number:02}T00:00:00Z"
+    entry = {"role": "decided", "digest": written_digest(named(number)), "received": at, "topic": "t"}
+    return msgspec.structs.replace(
+        flag, status=status, at=at, evidence={**flag.evidence, "raw_messages": [entry]}
+    )
+
+
+def test_a_ticket_keeps_the_message_that_raised_it_and_the_newest() -> None:
+    store = MemoryStore()
+    events = [event(Status.RAISED, 1), *(event(Status.UPDATED, n) for n in range(2, 29))]
+    events.append(event(Status.CLEARED, 29))
+    store.take(*events)
+    (episode,) = store.episodes.values()
+    kept = list(messages_of(episode.evidence))
+    assert len(kept) == MOST
+    assert [(one.status, one.digest) for one in kept[:2]] == [
+        ("raised", named(1).hex()),
+        ("updated", named(2).hex()),
+    ]
+    assert [one.digest for one in kept[2:]] == [named(n).hex() for n in range(29 - MOST + 3, 30)]
+    assert kept[-1].status == "cleared"
+    assert episode.evidence["periods"]  # all else is what was last said of the episode
+    store.take(*events)  # the worker tells it all again
+    assert list(store.episodes.values()) == [episode]
+
+
+def test_a_message_that_is_told_again_is_kept_once_and_nonsense_is_left_aside() -> None:
+    flag = event(Status.RAISED, 1)
+    once = gathered(flag, {})
+    assert gathered(flag, once.evidence) == once
+    assert list(messages_of({"raw_messages": "x"})) == []
+    assert [one.digest for one in messages_of({"raw_messages": [1, {"digest": "abc"}]})] == ["abc"]

@@ -1,0 +1,61 @@
+"""How pytest-xdist's workers share the tests: file by file, the long ones first.
+
+xdist's own order is that of the files with the most tests. The longest files have few: they came last, all to
+one worker, while the others had nothing left to do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+#: What one worker takes as a whole, by what its files begin with: file → unit.
+UNITS = {
+    # Sites of several processes that are killed and cut off: two of them at a time are late on two cores, and the
+    # undisturbed run that all are compared with is made once a worker.
+    "tests/test_kill.py": "disturbed sites",
+    "tests/test_outages.py": "disturbed sites",
+    "tests/test_rebalance.py": "disturbed sites",
+    # one running site, in which each file has meters of its own
+    "tests/stories/": "stories",
+}
+
+#: Units and files of more than twenty seconds, the longest first (``pytest FILE``: its last line).
+LONG = (
+    "disturbed sites",
+    "stories",
+    "tests/test_habit.py",
+    "tests/test_contract.py",
+    "tests/test_checkpoint.py",
+)
+
+
+def unit(nodeid: str) -> str:
+    """What a test is handed out with: its file, or the unit that its file is of."""
+    file = nodeid.partition("::")[0]
+    return next((name for start, name in UNITS.items() if file.startswith(start)), file)
+
+
+class LongestFirst(LoadFileScheduling):  # type: ignore[misc]
+    """A worker takes one unit after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst | None:
+    """Take the place of xdist's own for ``--dist loadfile``."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # the order is that of the collection
+    return LongestFirst(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the long files first, in each worker alike; a run without workers goes by name, as ever."""
+    if hasattr(config, "workerinput"):
+        rank = {name: place for place, name in enumerate(LONG)}
+        items.sort(key=lambda item: rank.get(unit(item.nodeid), len(rank)))

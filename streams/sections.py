@@ -190,7 +190,9 @@ class RetentionSettings(Section):
     )
     audit_days: float = Field(1825.0, ge=0, description="the audit log; 0: for ever")
     muted_days: float = Field(
-        90.0, ge=0, description="mutes, and flags that waited, after their end; 0: for ever"
+        90.0,
+        ge=0,
+        description="mutes, and flags that waited, after their end (below a bar: their last word); 0: for ever",
     )
 
     @model_validator(mode="after")

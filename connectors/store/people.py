@@ -82,7 +82,8 @@ def put_person(
 
     Whoever comes to the same service point with a number or an e-mail address that is known there
     is the same person: what is given anew takes the place of what was. Without either, the same
-    name and address make the same person.
+    name and address make the same person. Where the service point is not known, a number is not enough, for neighbours
+    and a whole office may share one: the name must be the same as well, and no other address given.
     """
     lock(connection, [f"people/{service_point_id}"])
     phone, email = normal_phone(contact.phone), normal_email(contact.email)
@@ -94,7 +95,10 @@ def put_person(
             found = connection.execute(
                 query.where(column.in_(seal.search_keys(text))).order_by(people.c.person_id)
             )
-            known = found.mappings().first()
+            same = (
+                row for row in found.mappings() if service_point_id or _alike(_person(row, seal), contact)
+            )
+            known = next(same, None)
     if not (phone or email):
         unreachable = query.where(people.c.phone_key == "", people.c.email_key == "")
         for row in connection.execute(unreachable.order_by(people.c.person_id)).mappings():
@@ -235,6 +239,16 @@ def _reseal(connection: Connection, seal: Seal, after: str, limit: int) -> tuple
 def _one(connection: Connection, person_id: str, seal: Seal) -> Person | None:
     row = connection.execute(select(people).where(people.c.person_id == person_id)).mappings().one_or_none()
     return None if row is None else _person(row, seal)
+
+
+def _alike(one: Person, contact: Contact) -> bool:
+    """Whether two who are reached by one number or address are taken for one where no place tells them apart."""
+
+    def folded(text: str) -> str:
+        return "".join(text.split()).casefold()
+
+    elsewhere = one.address and contact.address and folded(one.address) != folded(contact.address)
+    return folded(one.name) == folded(contact.name) and not elsewhere
 
 
 def _sealed(person_id: str, fields: Mapping[str, str], seal: Seal) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
     complaints: float = 0.0  # after they came in
     people: float = 0.0  # names and numbers, after the last complaint
     audit: float = 0.0
-    muted: float = 0.0  # after their end
+    muted: float = 0.0  # after their end; flags below a bar that have none, after their last word
 
 
 class Retention(Part):
@@ -107,7 +107,12 @@ def _due(keep: Keep, now_ns: int) -> Iterator[tuple[str, Select[Any]]]:
         )
         yield "tickets", query.order_by(tickets.c.opened_ns, tickets.c.id)
     if keep.muted > 0:
-        yield "muted_flags", select(muted_flags.c.flag_id).where(muted_flags.c.until_ns < since(keep.muted))
+        # one whose mute has ended is to become a ticket first. One below the bar has no end of its own where its meter
+        # is gone: nothing is lost with its row, for its detector's next word makes it anew
+        own = muted_flags.c
+        ended = (own.outcome != "") & (own.until_ns < since(keep.muted))
+        silent = (own.outcome == "") & (own.mute_id == "") & (own.heard_ns < since(keep.muted))
+        yield "muted_flags", select(own.flag_id).where(ended | silent)
         yield "mutes", select(mutes.c.id).where(mutes.c.end_ns < since(keep.muted))
 
 

@@ -87,6 +87,7 @@ muted_flags = Table(
     Column("until_ns", BigInteger, nullable=False),
     Column("flag", JSON, nullable=False),
     Column("since_ns", BigInteger, nullable=False),
+    Column("heard_ns", BigInteger, nullable=False),
     Column("outcome", Text, nullable=False),
 )
 Index("ix_muted_flags_until", muted_flags.c.outcome, muted_flags.c.until_ns)

@@ -61,6 +61,7 @@ def held(flag: Flag, now_ns: int) -> Muted:
         until_ns=NO_END_NS,
         flag=flag,
         since_ns=now_ns,
+        heard_ns=now_ns,
     )
 
 

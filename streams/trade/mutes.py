@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 import msgspec
+from msgspec.structs import replace
 
 from streams.messages import Flag
 
@@ -65,7 +66,11 @@ class Mute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Muted(msgspec.Struct, frozen=True, kw_only=True):
-    """A flag that waits: its last event, and why. ``mute_id`` empty: below the bar of its kind."""
+    """A flag that waits: its last event, and why. ``mute_id`` empty: below the bar of its kind.
+
+    until_ns : the mute's end; of one that has waited when that was over, if it was before
+    heard_ns : when its detector last spoke of it
+    """
 
     flag_id: str
     service_point_id: str
@@ -77,7 +82,13 @@ class Muted(msgspec.Struct, frozen=True, kw_only=True):
     until_ns: int
     flag: Flag
     since_ns: int
+    heard_ns: int
     outcome: str = ""  # empty: it waits; cleared: it ended by itself; opened: it became a ticket after all
+
+    def ended(self, flag: Flag, outcome: str, now_ns: int) -> Muted:
+        """The flag as one that waits no more."""
+        until_ns = min(self.until_ns, now_ns)
+        return replace(self, flag=flag, outcome=outcome, until_ns=until_ns, heard_ns=now_ns)
 
 
 def first_covering(mutes: Iterable[Mute], flag: Flag, now_ns: int) -> Mute | None:

@@ -78,7 +78,7 @@ class Rules:
         if episode is not None:
             self._continue(book, episode, flag, now_ns)
         elif muted is not None and flag.status == Status.CLEARED:
-            book.put_muted(replace(muted, flag=flag, outcome="cleared"))
+            book.put_muted(muted.ended(flag, "cleared", now_ns))
         elif flag.status == Status.CLEARED or (flag.historical and not self.open_historical):
             # nothing was opened for it, and nothing is to be done about it any more
             book.ignored += 1
@@ -101,7 +101,7 @@ class Rules:
             book.put_muted(replace(waits, since_ns=since))
             return
         if muted is not None and not muted.outcome:
-            book.put_muted(replace(muted, flag=flag, outcome="opened"))
+            book.put_muted(muted.ended(flag, "opened", now_ns))
         if swapped is not None:
             book.put_episode(_episode(flag, swapped.id, estimate, 0))
             witness(book, swapped, flag, self.actor, now_ns)

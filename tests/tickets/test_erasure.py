@@ -18,17 +18,20 @@ from connectors.store.engine import reading, writing
 from connectors.store.erasure import GONE, StillOpen
 from connectors.store.retention import Keep
 from connectors.store.tables_trade import metadata
-from streams.messages import NS, Kind
+from streams.messages import NS, Flag, Kind
 from streams.sweeping import Sweeper
+from streams.trade.judged import BarMove
 from streams.trade.lifecycle import Move, move
 from streams.trade.linking import Linking
+from streams.trade.mutes import Mute, MuteKind
 from streams.trade.roles import Actor, Role
+from streams.trade.rules import Rules
 from streams.trade.sla import Targets
 from streams.trade.tickets import State
 from streams.trade.working_time import Calendar
 from tests.tickets.complaint_tools import filled
 from tests.tickets.test_complaint_store import home, put_points
-from tests.tickets.tools import DAY, NOON, Turned
+from tests.tickets.tools import DAY, NOON, Turned, flag
 from tests.web_tools import columns
 from tests.web_tools import flag as web_flag
 
@@ -231,6 +234,38 @@ def test_what_is_over_goes_and_nothing_else(store: Store) -> None:
     assert store.sweep(Keep(audit=1), NOON + 800 * DAY) == {"audit": rows}
     assert [line.action for line in store.audit_log()] == ["audit.pruned"]
     assert store.verify_audit().faults == ()
+
+
+def test_flags_below_a_bar_go_and_those_that_wait_for_a_mute_become_tickets_first(store: Store) -> None:
+    def low(name: str, status: str = "raised", **fields: Any) -> Flag:
+        return flag(id=name, meter_id=name, service_point_id=name, status=status, score=0.5, **fields)
+
+    rules, keep = Rules(), Keep(muted=90)
+    raised = BarMove(kind="high_usage", bar=1.2, before=1.0, at_ns=NOON, by="admin", why="")
+    store.move_bar(raised, lambda _connection: None)
+    store.apply_flags([low("cleared"), low("silent"), low("heard")], NOON, rules)
+    quiet = Mute(
+        id="m", kind=MuteKind.SNOOZE, place="meter/quiet", start_ns=NOON, end_ns=NOON + 10 * DAY, reason="known",
+        by="admin", created_ns=NOON,
+    )  # fmt: skip
+    store.put_mute(quiet, ADMIN, NOON)
+    store.apply_flags([flag(id="quiet", meter_id="quiet", service_point_id="quiet")], NOON, rules)
+    store.apply_flags([low("cleared", "cleared", at="2026-06-03T00:00:00Z")], NOON + DAY, rules)
+    store.apply_flags([low("heard", "updated", at="2026-08-01T00:00:00Z")], NOON + 60 * DAY, rules)
+    ended = {one.flag_id: one.until_ns for one in store.muted_flags(9, waiting=False) if one.outcome}
+    assert ended == {"cleared": NOON + DAY}
+
+    assert store.sweep(keep, NOON + 90 * DAY) == {}
+    # of one that its detector still speaks of the row stays; the mute's end is not what takes a flag away
+    assert store.sweep(keep, NOON + 120 * DAY) == {"muted_flags": 2, "mutes": 1}
+    assert {one.flag_id for one in store.muted_flags(9)} == {"heard", "quiet"}
+    (opened,) = store.reconsider(NOON + 120 * DAY, rules)
+    assert opened.meter_id == "quiet"
+    assert store.sweep(keep, NOON + 240 * DAY) == {"muted_flags": 2}
+    # what had gone and is spoken of again waits again
+    store.apply_flags([low("silent", "updated", at="2026-12-01T00:00:00Z")], NOON + 240 * DAY, rules)
+    (again,) = store.muted_flags(9)
+    assert (again.flag_id, again.since_ns, again.outcome) == ("silent", NOON + 240 * DAY, "")
 
 
 def test_sweeping_is_done_in_small_steps(store: Store) -> None:

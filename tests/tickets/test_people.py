@@ -70,6 +70,28 @@ def test_the_same_number_or_address_at_a_point_is_the_same_person(
         assert (kept.created_ns, kept.updated_ns) == (NOON, NOON + DAY)
 
 
+@pytest.mark.parametrize(
+    ("again", "same"),
+    [
+        (Complainant(name="张 小伟", phone="+86 138-1234-5678"), True),
+        (Complainant(name="李四", phone="138 1234 5678"), False),
+        (Complainant(name="李四", email="zhang@example.com"), False),
+        (Complainant(name="张小伟", phone="13812345678", address="深圳市福田区2号"), False),
+    ],
+)
+def test_where_no_place_is_known_strangers_who_share_a_number_stay_apart(
+    store: Store, again: Complainant, same: bool
+) -> None:
+    first = put(store, ZHANG, "")
+    assert (put(store, again, "") == first) is same
+    kept = {one.person_id: one for one in at(store, "")}
+    assert len(kept) == 1 + (not same)
+    if not same:  # nothing of the first was written over
+        assert (kept[first].name, kept[first].address) == (ZHANG.name, ZHANG.address)
+    # at a place of its own it is one household again
+    assert put(store, ZHANG, "point-1") == put(store, Complainant(name="李四", phone=ZHANG.phone), "point-1")
+
+
 def test_without_a_number_name_and_address_tell(store: Store) -> None:
     letter = Complainant(name="李四", address="解放路12号")
     assert put(store, letter) == put(store, letter)

@@ -126,7 +126,7 @@ def upgrade() -> None:
         *_texts("flag_id", "service_point_id", "meter_id", "family", "kind", "mute_id", "why"),
         *_instants("until_ns"),
         sa.Column("flag", sa.JSON(), nullable=False),
-        *_instants("since_ns"),
+        *_instants("since_ns", "heard_ns"),
         *_texts("outcome"),
         sa.PrimaryKeyConstraint("flag_id", name="pk_muted_flags"),
     )

@@ -48,6 +48,21 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
+class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which lines of the audit log are asked for; empty and None mean *any*.
+
+    action           : an action, or with a full stop at its end all that begin so: ``person.``
+    object           : ``kind/id``, or with a slash at its end all of that kind: ``service_point/``
+    start_ns, end_ns : of ``at_ns``, the end excluded
+    """
+
+    actor: str = ""
+    action: str = ""
+    object: str = ""
+    start_ns: int | None = None
+    end_ns: int | None = None
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """A place where a chain does not hold."""
 
@@ -158,26 +173,13 @@ class Audit(Part):
         )
 
     def audit_log(
-        self,
-        limit: int = 100,
-        *,
-        concerning: str = "",
-        actor: str = "",
-        action: str = "",
-        before: int | None = None,
+        self, limit: int = 100, wanted: LogFilter | None = None, *, before: int | None = None
     ) -> list[AuditRow]:
-        """Lines, newest first; of one object, one actor or one action where they are given.
+        """Lines, newest first.
 
         before : number of the last line of the page before
         """
-        query = select(audit).order_by(audit.c.seq.desc()).limit(limit)
-        for column, wanted in (
-            (audit.c.object, concerning),
-            (audit.c.actor, actor),
-            (audit.c.action, action),
-        ):
-            if wanted:
-                query = query.where(column == wanted)
+        query = select(audit).where(*_wanted(wanted or LogFilter())).order_by(audit.c.seq.desc()).limit(limit)
         if before is not None:
             query = query.where(audit.c.seq < before)
         with reading(self._engine) as connection:
@@ -190,6 +192,24 @@ class Audit(Part):
         """
         with reading(self._engine) as connection:
             return verify(connection, seq, head)
+
+
+def _wanted(given: LogFilter) -> list[ColumnElement[bool]]:
+    made: list[ColumnElement[bool]] = []
+    for column, text_, stop in (
+        (audit.c.actor, given.actor, ""),
+        (audit.c.action, given.action, "."),
+        (audit.c.object, given.object, "/"),
+    ):
+        if stop and text_.endswith(stop):
+            made.append(column.startswith(text_, autoescape=True))
+        elif text_:
+            made.append(column == text_)
+    if given.start_ns is not None:
+        made.append(audit.c.at_ns >= given.start_ns)
+    if given.end_ns is not None:
+        made.append(audit.c.at_ns < given.end_ns)
+    return made
 
 
 def verify(connection: Connection, noted_seq: int = 0, noted_head: str = "") -> Verified:

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from connectors.sealing import Seal
 from connectors.store import audit as log
 from connectors.store.book import lock
 from connectors.store.part import Part
-from connectors.store.people import FIELDS, people_at
+from connectors.store.people import FIELDS, Person, people_at
 from connectors.store.rows import entry_of
 from connectors.store.tables import dead_deliveries, outbox, steps, ticket_flags, ticket_history, tickets
 from connectors.store.tables_trade import aliases, complaints, muted_flags, mutes, people, points, verdicts
@@ -27,6 +27,7 @@ from streams.trade.roles import Actor
 T = TypeVar("T")
 
 EXPORTED = "people.exported"
+LISTED = "people.listed"
 #: what stands where text of people stood
 GONE = "[erased]"
 #: text of people in a ticket's ``details``: keys at any depth below these
@@ -59,8 +60,44 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     meters: tuple[str, ...]
 
 
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What is held of a service point: people masked, all else counted by table."""
+
+    service_point_id: str
+    people: tuple[Person, ...]
+    counts: dict[str, int]
+    open_tickets: tuple[str, ...]
+    meters: tuple[str, ...]
+
+
 class Erasure(Part):
     """Export and erasure by service point. Part of ``Store``."""
+
+    def held_at(self, service_point_id: str, actor: Actor, now_ns: int) -> Held:
+        """What an export of a service point would give and an erasure take; the look is logged."""
+
+        def work(connection: Connection) -> Held:
+            persons = people_at(connection, self._seal, service_point_id)
+            ids = _ticket_ids(connection, service_point_id)
+            counts = {
+                name: int(
+                    connection.execute(select(func.count()).select_from(table).where(where)).scalar_one()
+                )
+                for name, table, where, _ in _tables(
+                    service_point_id, [one.person_id for one in persons], ids
+                )
+            }
+            held = Held(
+                service_point_id=service_point_id,
+                people=tuple(one.mask() for one in persons),
+                counts=counts,
+                open_tickets=tuple(_still_open(connection, ids)),
+                meters=tuple(sorted(_meters_of(connection, service_point_id, ids))) or (service_point_id,),
+            )
+            log.add(connection, now_ns, actor, LISTED, f"service_point/{service_point_id}", details=counts)
+            return held
+
+        return self._transaction(work)
 
     def export_point(self, service_point_id: str, actor: Actor, reason: str, now_ns: int) -> dict[str, Any]:
         """Everything that the store holds of a service point, in the clear; JSON types. It is logged."""
@@ -95,49 +132,42 @@ class Erasure(Part):
         return self._transaction(work)
 
 
-def _export(connection: Connection, seal: Seal, point: str) -> dict[str, Any]:
-    def rows(table: Any, where: Any, *order: Any) -> list[dict[str, Any]]:
-        found = connection.execute(select(table).where(where).order_by(*order)).mappings()
-        return [{str(name): value for name, value in row.items()} for row in found]
+def _tables(point: str, person_ids: list[str], ids: list[str]) -> list[tuple[str, Any, Any, tuple[Any, ...]]]:
+    """Name, table, condition and order of all that tells of a service point, beside its people."""
+    own, line, step = tickets.c, ticket_history.c, steps.c
+    return [
+        ("tickets", tickets, own.id.in_(ids), (own.opened_ns,)),
+        ("history", ticket_history, line.ticket_id.in_(ids), (line.ticket_id, line.seq)),
+        ("steps", steps, step.ticket_id.in_(ids), (step.ticket_id, step.seq)),
+        ("flags", ticket_flags, ticket_flags.c.ticket_id.in_(ids), (ticket_flags.c.start,)),
+        ("muted_flags", muted_flags, muted_flags.c.service_point_id == point, (muted_flags.c.since_ns,)),
+        ("complaints", complaints, _complaints_of(point, person_ids), (complaints.c.at_ns,)),
+        ("verdicts", verdicts, verdicts.c.ticket_id.in_(ids), (verdicts.c.at_ns,)),
+        ("meters", points, points.c.service_point_id == point, (points.c.meter_id,)),
+        ("aliases", aliases, aliases.c.service_point_id == point, (aliases.c.alias,)),
+    ]
 
+
+def _export(connection: Connection, seal: Seal, point: str) -> dict[str, Any]:
     persons = people_at(connection, seal, point)
     ids = _ticket_ids(connection, point)
-    own = {
-        "tickets": rows(tickets, tickets.c.id.in_(ids), tickets.c.opened_ns),
-        "history": rows(
-            ticket_history,
-            ticket_history.c.ticket_id.in_(ids),
-            ticket_history.c.ticket_id,
-            ticket_history.c.seq,
-        ),
-        "steps": rows(steps, steps.c.ticket_id.in_(ids), steps.c.ticket_id, steps.c.seq),
-        "flags": rows(ticket_flags, ticket_flags.c.ticket_id.in_(ids), ticket_flags.c.start),
-        "muted_flags": rows(muted_flags, muted_flags.c.service_point_id == point, muted_flags.c.since_ns),
-        "complaints": rows(
-            complaints, _complaints_of(point, [p.person_id for p in persons]), complaints.c.at_ns
-        ),
-        "verdicts": rows(verdicts, verdicts.c.ticket_id.in_(ids), verdicts.c.at_ns),
-        "meters": rows(points, points.c.service_point_id == point, points.c.meter_id),
-        "aliases": rows(aliases, aliases.c.service_point_id == point, aliases.c.alias),
-    }
-    told: dict[str, Any] = msgspec.to_builtins(persons)
-    return {"service_point_id": point, "people": told, **own}
+    told: dict[str, Any] = {"service_point_id": point, "people": msgspec.to_builtins(persons)}
+    for name, table, where, order in _tables(point, [one.person_id for one in persons], ids):
+        found = connection.execute(select(table).where(where).order_by(*order)).mappings()
+        told[name] = [{str(key): value for key, value in row.items()} for row in found]
+    return told
 
 
 def _erase(
     connection: Connection, seal: Seal, point: str, now_ns: int, also_open: bool
 ) -> tuple[Erased, dict[str, dict[str, str]]]:
     ids = _ticket_ids(connection, point)
-    still = (
-        connection.execute(select(tickets.c.id).where(tickets.c.id.in_(ids), tickets.c.open)).scalars().all()
-    )
+    still = _still_open(connection, ids)
     if still and not also_open:
         raise StillOpen(still)
     persons = [one for one in people_at(connection, seal, point) if one.erased_ns is None]
-    meters = set(
-        connection.execute(select(points.c.meter_id).where(points.c.service_point_id == point)).scalars()
-    )
-    meters |= set(connection.execute(select(tickets.c.meter_id).where(tickets.c.id.in_(ids))).scalars())
+    # where the registry knows no place, the meter is it
+    meters = _meters_of(connection, point, ids) | {point}
     words = {value for one in persons for name in FIELDS if len(value := getattr(one, name)) > 1}
     words |= _words_of(connection, point, [one.person_id for one in persons])
     told = _erase_complaints(connection, point, [one.person_id for one in persons])
@@ -165,9 +195,24 @@ def _erase(
         tickets=len(ids),
         lines=sum(map(len, lines.values())),
         deliveries=_erase_copies(connection, ids, words),
-        meters=tuple(sorted((meters | {point}) - {""})),
+        meters=tuple(sorted(meters)),
     )
     return done, lines
+
+
+def _still_open(connection: Connection, ids: list[str]) -> list[str]:
+    query = select(tickets.c.id).where(tickets.c.id.in_(ids), tickets.c.open).order_by(tickets.c.id)
+    return list(connection.execute(query).scalars())
+
+
+def _meters_of(connection: Connection, point: str, ids: list[str]) -> set[str]:
+    found: set[str] = set()
+    for query in (
+        select(points.c.meter_id).where(points.c.service_point_id == point),
+        select(tickets.c.meter_id).where(tickets.c.id.in_(ids)),
+    ):
+        found |= set(connection.execute(query).scalars())
+    return found - {""}
 
 
 def _ticket_ids(connection: Connection, point: str) -> list[str]:

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.sealing import SealError
-from connectors.store.audit import AuditRow, Verified
-from connectors.store.erasure import Erased, StillOpen
+from connectors.store.audit import AuditRow, LogFilter, Verified
+from connectors.store.erasure import Erased, Held, StillOpen
 from connectors.store.people import Person
 from connectors.web.guard import needs
+from connectors.web.instants import instant_of
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.trade.masks import substantial, telltale
@@ -57,13 +58,13 @@ class PeopleDesk(Protocol):
 
     def find(self, phone: str, actor: Actor) -> list[Person]: ...
 
+    def held(self, service_point_id: str, actor: Actor) -> Held: ...
+
     def export(self, service_point_id: str, actor: Actor, reason: str) -> dict[str, Any]: ...
 
     def erase(self, service_point_id: str, actor: Actor, reason: str, also_open: bool) -> Erased: ...
 
-    def log(
-        self, actor: Actor, limit: int, concerning: str, by: str, action: str, before: int | None
-    ) -> list[AuditRow]: ...
+    def log(self, actor: Actor, limit: int, wanted: LogFilter, before: int | None) -> list[AuditRow]: ...
 
     def verify(self, actor: Actor, seq: int, head: str) -> Verified: ...
 
@@ -103,6 +104,12 @@ def router(reader: Reader, desk: PeopleDesk) -> APIRouter:
         found = await ask(lambda: desk.find(body.phone, actor))
         return {"items": [_person(one) for one in found]}
 
+    @api.get("/service-points/{service_point_id:path}/held", summary="What is held of a service point")
+    async def held(service_point_id: PointId, actor: Annotated[Actor, needs("people")]) -> dict[str, Any]:
+        """People masked, all else counted; open tickets, for they stand against an erasure. The look is logged."""
+        found: Held = await ask(lambda: desk.held(service_point_id, actor))
+        return {**msgspec.to_builtins(found), "people": [_person(one) for one in found.people]}
+
     @api.post(
         "/service-points/{service_point_id:path}/export", summary="Everything that is held of a service point"
     )
@@ -139,13 +146,33 @@ def router(reader: Reader, desk: PeopleDesk) -> APIRouter:
     async def audit(
         actor: Annotated[Actor, needs("audit")],
         limit: Limit = 100,
-        concerning: Annotated[str, Query(alias="object", max_length=300, pattern=_TEXT)] = "",
+        concerning: Annotated[
+            str,
+            Query(
+                alias="object",
+                max_length=300,
+                pattern=_TEXT,
+                description="kind/id; kind/ for all of that kind",
+            ),
+        ] = "",
         by: Annotated[str, Query(alias="actor", max_length=64, pattern=_TEXT)] = "",
-        action: Annotated[str, Query(max_length=64, pattern=_TEXT)] = "",
+        action: Annotated[
+            str,
+            Query(max_length=64, pattern=_TEXT, description="such as person.shown; person. for all of them"),
+        ] = "",
+        start: Annotated[str, Query(max_length=64, description="ISO 8601 with its zone, included")] = "",
+        end: Annotated[str, Query(max_length=64, description="the same, excluded")] = "",
         before: Annotated[int | None, Query(ge=1, description="next of the page before")] = None,
     ) -> dict[str, Any]:
         """Newest first. To read it is a line of it."""
-        found = await ask(lambda: desk.log(actor, limit + 1, concerning, by, action, before))
+        wanted = LogFilter(
+            actor=by,
+            action=action,
+            object=concerning,
+            start_ns=instant_of("start", start) if start else None,
+            end_ns=instant_of("end", end) if end else None,
+        )
+        found = await ask(lambda: desk.log(actor, limit + 1, wanted, before))
         items = [_line(row) for row in found[:limit]]
         return {"items": items, "next": found[limit - 1].seq if len(found) > limit else None}
 
@@ -162,16 +189,24 @@ def router(reader: Reader, desk: PeopleDesk) -> APIRouter:
     return api
 
 
+def fault_of(reason: str) -> Problem | None:
+    """What is wrong with a reason: it must say something, and nobody's number."""
+    what = telltale(reason)
+    if not what and substantial(reason):
+        return None
+    return Problem(
+        422,
+        expected="reason: a sentence that an auditor can follow, without personal data",
+        got=what or "too little",
+        action="say what it is needed for, such as 预约上门检表",
+    )
+
+
 def _reason(text: str) -> str:
     """A reason that says something and nobody's number."""
-    what = telltale(text)
-    if what or not substantial(text):
-        raise Problem(
-            422,
-            expected="reason: a sentence that an auditor can follow, without personal data",
-            got=what or "too little",
-            action="say what it is needed for, such as 预约上门检表",
-        )
+    fault = fault_of(text)
+    if fault is not None:
+        raise fault
     return text.strip()
 
 

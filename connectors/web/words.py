@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from connectors.web.words_desk import DESK
+from connectors.web.words_office import OFFICE
 from connectors.web.words_work import WORK
 from streams.papers.evidence_words import EVIDENCE, RAW_MESSAGE_WORDS
 
@@ -217,6 +218,7 @@ WORDS: dict[str, tuple[str, str]] = {
     **RAW_MESSAGE_WORDS,
     **WORK,
     **DESK,
+    **OFFICE,
 }
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from connectors.history_sqlite import HistoryReader
 from connectors.sqlite_history.pseudonyms import part
 from connectors.store import Store
-from connectors.store.audit import AuditRow, Verified
-from connectors.store.erasure import Erased
+from connectors.store.audit import AuditRow, LogFilter, Verified
+from connectors.store.erasure import Erased, Held
 from connectors.store.people import Person
 from connectors.store.retention import Keep
 from streams.clock import Clock
@@ -39,6 +39,10 @@ class PeopleDesk:
         """Those with this number, masked."""
         return self._store.find_people(phone, actor, self._now())
 
+    def held(self, service_point_id: str, actor: Actor) -> Held:
+        """What is held of a service point, counted; people masked."""
+        return self._store.held_at(service_point_id, actor, self._now())
+
     def export(self, service_point_id: str, actor: Actor, reason: str) -> dict[str, Any]:
         """Everything that store and history hold of a service point, as JSON types."""
         told = self._store.export_point(service_point_id, actor, reason, self._now())
@@ -58,13 +62,18 @@ class PeopleDesk:
             part(self._settings.history_path, done.meters)
         return done
 
-    def log(
-        self, actor: Actor, limit: int, concerning: str, by: str, action: str, before: int | None
-    ) -> list[AuditRow]:
+    def log(self, actor: Actor, limit: int, wanted: LogFilter, before: int | None) -> list[AuditRow]:
         """Lines of the audit log; that they were read is one."""
-        found = self._store.audit_log(limit, concerning=concerning, actor=by, action=action, before=before)
-        wanted = {"object": concerning, "actor": by, "action": action, "before": before}
-        told = {name: value for name, value in wanted.items() if value}
+        found = self._store.audit_log(limit, wanted, before=before)
+        instants = {"start": wanted.start_ns, "end": wanted.end_ns}
+        asked = {
+            "object": wanted.object,
+            "actor": wanted.actor,
+            "action": wanted.action,
+            **{name: None if at is None else iso(at) for name, at in instants.items()},
+            "before": before,
+        }
+        told = {name: value for name, value in asked.items() if value}
         self._store.audit(self._now(), actor, "audit.read", "audit/log", details=told)
         return found
 

@@ -90,10 +90,12 @@ def show(
     action: Annotated[str, typer.Option("--action")] = "",
 ) -> None:
     """The newest lines, oldest of them first. To read them is a line."""
+    from connectors.store.audit import LogFilter
     from streams.programs.people import line
 
     with _desk(config) as (_, desk, _store):
-        for row in reversed(desk.log(_actor(), limit, concerning, by, action, None)):
+        wanted = LogFilter(object=concerning, actor=by, action=action)
+        for row in reversed(desk.log(_actor(), limit, wanted, None)):
             typer.echo(line(row))
 
 

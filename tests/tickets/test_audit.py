@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from connectors.store import Store
 from connectors.store import audit as log
+from connectors.store.audit import LogFilter
 from connectors.store.engine import connect, writing
 from streams.ports import Rejected
 from streams.trade.chain import history_digest
@@ -50,9 +51,15 @@ def test_lines_are_numbered_chained_and_found_again(store: Store) -> None:
     assert [line.seq for line in found] == [6, 5, 4, 3, 2, 1]
     assert found[1].details == {"to": ["closed"], "n": 1.5}
     assert (found[0].actor, found[0].role) == ("lee", "auditor")
-    assert [line.seq for line in store.audit_log(concerning="ticket/FS-2")] == [3]
-    assert [line.seq for line in store.audit_log(actor="王芳", limit=2, before=4)] == [3, 2]
-    assert [line.seq for line in store.audit_log(action="audit.read")] == [6]
+    assert [line.seq for line in store.audit_log(wanted=LogFilter(object="ticket/FS-2"))] == [3]
+    assert [line.seq for line in store.audit_log(2, LogFilter(actor="王芳"), before=4)] == [3, 2]
+    assert [line.seq for line in store.audit_log(wanted=LogFilter(action="audit.read"))] == [6]
+    # all of a beginning, and of a span of time whose end is excluded
+    assert len(store.audit_log(wanted=LogFilter(action="ticket.", object="ticket/"))) == 5
+    assert store.audit_log(wanted=LogFilter(action="ticket")) == []
+    assert store.audit_log(wanted=LogFilter(object="ticket/%")) == []
+    span = LogFilter(start_ns=NOON + 1, end_ns=NOON + 3)
+    assert [line.seq for line in store.audit_log(wanted=span)] == [3, 2]
     checked = store.verify_audit()
     assert (checked.rows, checked.seq, checked.faults) == (6, 6, ())
     assert checked.head == found[0].digest
@@ -83,7 +90,7 @@ def test_many_writers_make_one_chain(store: Store) -> None:
     checked = store.verify_audit()
     assert (checked.rows, checked.seq, checked.faults) == (200, 200, ())
     for number in range(8):
-        lines = store.audit_log(500, actor=f"user-{number}")
+        lines = store.audit_log(500, LogFilter(actor=f"user-{number}"))
         assert [line.object for line in reversed(lines)] == [f"ticket/{n}" for n in range(25)]
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import select, text
 from connectors.history_sqlite import HistoryReader, SqliteHistory
 from connectors.sqlite_history.pseudonyms import part
 from connectors.store import Store
+from connectors.store.audit import LogFilter
 from connectors.store.engine import reading, writing
 from connectors.store.erasure import GONE, StillOpen
 from connectors.store.retention import Keep
@@ -116,7 +117,7 @@ def test_the_export_is_whole_and_on_record(store: Store) -> None:
     assert [row["id"] for row in told["tickets"]] == [ticket_id]
     assert len(told["history"]) >= 4
     assert "13700000000" not in body
-    (line,) = store.audit_log(action="people.exported")
+    (line,) = store.audit_log(wanted=LogFilter(action="people.exported"))
     assert (line.object, line.reason) == ("service_point/point-1", "用户书面申请查阅")
     assert line.details["complaints"] == 1
 
@@ -161,7 +162,7 @@ def test_erased_everywhere_and_the_chains_hold(store: Store) -> None:
     assert left.history[-1].note == GONE
     assert store.ticket(kept) is not None
     assert store.verify_audit().faults == ()
-    (line,) = store.audit_log(action="people.erased")
+    (line,) = store.audit_log(wanted=LogFilter(action="people.erased"))
     assert line.details["meters"] == list(done.meters)
     again = store.erase_point("point-1", ADMIN, "再次核对", NOON + 3 * DAY)
     assert (again.people, again.deliveries) == (0, 0)
@@ -179,7 +180,7 @@ def test_while_somebody_works_on_it_nothing_is_erased_unasked(store: Store) -> N
     with pytest.raises(StillOpen, match=ticket_id):
         store.erase_point("point-1", ADMIN, "用户书面申请删除", NOON)
     assert CANARY["phone"] in everything(store)
-    assert store.audit_log(action="people.erased") == []
+    assert store.audit_log(wanted=LogFilter(action="people.erased")) == []
     store.erase_point("point-1", ADMIN, "用户书面申请删除", NOON, also_open=True)
     after = everything(store)
     assert not [word for word in CANARY.values() if word in after]
@@ -226,7 +227,8 @@ def test_what_is_over_goes_and_nothing_else(store: Store) -> None:
     assert old not in everything(store, without=("audit",))
     assert len(store.tickets()) == 2
     taken = {
-        line.details["kind"]: line.details["count"] for line in store.audit_log(action="retention.swept")
+        line.details["kind"]: line.details["count"]
+        for line in store.audit_log(wanted=LogFilter(action="retention.swept"))
     }
     assert taken == {"people": 1, "complaints": 1, "tickets": 1}
     assert store.verify_audit().faults == ()
@@ -275,7 +277,7 @@ def test_sweeping_is_done_in_small_steps(store: Store) -> None:
     with writing(store._engine) as connection:
         connection.execute(text("DELETE FROM complaints"))
     assert store.sweep(Keep(people=1), NOON + 9 * DAY, at_a_time=2) == {"people": 6}
-    counts = [line.details["count"] for line in store.audit_log(action="retention.swept")]
+    counts = [line.details["count"] for line in store.audit_log(wanted=LogFilter(action="retention.swept"))]
     assert counts == [2, 2, 2]
 
 

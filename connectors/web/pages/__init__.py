@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from connectors.web.feed import Feed, Snapshot
 from connectors.web.format import Local
+from connectors.web.pages.audit import Audit
 from connectors.web.pages.bills import Bills
 from connectors.web.pages.detail import Detail
 from connectors.web.pages.door import Door
@@ -23,6 +24,7 @@ from connectors.web.pages.frame import TELL_ZONE, ZONE_COOKIE, Frame, Options
 from connectors.web.pages.intake import Intake
 from connectors.web.pages.lists import Flags, Readings, Tickets
 from connectors.web.pages.parts import Tag
+from connectors.web.pages.personal import Personal
 from connectors.web.pages.quiet import Quiet
 from connectors.web.pages.reports import Reports
 from connectors.web.pages.strip import Strip
@@ -60,6 +62,8 @@ PAGES: dict[str, Callable[[View], Sheet]] = {
     "/bills": Bills,
     "/mutes": Quiet,
     "/reports": Reports,
+    "/audit": Audit,
+    "/people": Personal,
 }
 
 

@@ -16,7 +16,9 @@ from connectors.web.words import COOKIE
 _HERE = Path(__file__).parent
 ZONE_COOKIE = "forestall_zone"
 TELL_ZONE = "Intl.DateTimeFormat().resolvedOptions().timeZone"
-_STYLES = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("style.css", "work.css"))
+_STYLES = "".join(
+    (_HERE / name).read_text(encoding="utf-8") for name in ("style.css", "work.css", "office.css")
+)
 _HEAD = f"""
 <meta name="theme-color" content="#10273d">
 <style>{_STYLES}</style>
@@ -31,6 +33,8 @@ PLACES = (
     ("/bills", "nav_bills", "money"),
     ("/mutes", "nav_mutes", "read"),
     ("/reports", "nav_reports", "read"),
+    ("/audit", "nav_audit", "audit"),
+    ("/people", "nav_people", "people"),
 )
 
 

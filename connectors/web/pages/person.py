@@ -30,6 +30,9 @@ class PersonCard:
             Tag("span", " · ".join(told) or "–", "who-is")
             if person.get("service_point_id"):
                 Tag("span", str(person["service_point_id"]), "sub")
+            if person.get("erased"):
+                Tag("span", say("erased_at", when=view.stamp(person["erased"])), "chip-of")
+                return
             if not person.get("masked"):
                 return
             Tag("span", say("masked"), "chip-of")

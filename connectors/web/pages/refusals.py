@@ -67,6 +67,16 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     (r"a meter, service point or alias that is known, got .+", "没有查到这个表号、用户点或别名。"),
     (r"a complaint without a service point, it has (\S+)", "该投诉已归属用户点 {1}。"),
     (r"the right '\w+' .+", "您的角色没有此项权限。"),
+    (
+        r"reason: a sentence that an auditor can follow, .+, got too little",
+        "事由过于简单，请写明具体用途，如：用户书面申请查阅。",
+    ),
+    (
+        r"reason: a sentence that an auditor can follow, .+",
+        "事由中不要填写电话、邮箱或证件号码，日志会长期保存。",
+    ),
+    (r"no open ticket at the service point, got (.+)", "该处有未结工单 {1}，请先办结，或勾选仍要删除。"),
+    (r"the id of a person, got (.+)", "没有查到该人员。"),
     (r"a place that is not muted, got (\S+): .+", "该处处于暂缓提醒期：{1}。"),
 )  # fmt: skip
 _MISSING = {

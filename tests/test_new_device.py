@@ -12,9 +12,9 @@ from detectors import HighLow, Intervals, Spike
 from detectors.features import NAMES
 from streams.messages import Flag, Mark
 from streams.registry import Meter
+from tests.habit_tools import obvious, watch
 from tests.naive.spike import spikes
 from tests.streams_of_readings import DAY, HOUR, Row, Stream, feed, instant, make_bank
-from tests.test_habit import obvious, watch
 from tests.twins import Tap, assert_same, high_low, of_each_meter, run
 
 START = instant("2024-01-01")

@@ -13,6 +13,7 @@ share of the time that checkpoints take is what the worker's own rule leaves the
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import subprocess
 import sys
@@ -44,11 +45,12 @@ START = 1_767_225_600_000_000_000  # 2026-01-01
 
 def _batch(names: list[str], time_ns: int, value: float) -> bytes:
     n = len(names)
+    digest = hashlib.sha256(f"{names}{time_ns}{value}".encode()).digest()[:16]  # of the message
     return encode(
         Columns(
             names, np.arange(n, dtype=np.uint32), np.full(n, time_ns), np.full(n, value), np.zeros(n, np.uint8), [""],
             np.zeros(n, np.uint8), np.zeros(n, np.uint8), np.zeros(n, np.uint16), np.zeros(n, np.uint32), ["bench"],
-            ["bench"], np.zeros(1, np.int64), np.full(1, -1), bytes(16),
+            ["bench"], np.zeros(1, np.int64), np.full(1, -1), digest, {}, digest,
         )
     )  # fmt: skip
 

@@ -98,6 +98,12 @@ def test_after_a_read_from_a_file_no_older_message_is_named() -> None:
     assert [one["role"] for one in told(flag)] == ["decided"]
 
 
+def test_a_meter_costs_what_the_documentation_says() -> None:
+    cells = make_bank([WEI]).state.of("raw_messages", "last")
+    assert cells[:1].nbytes == 24
+    assert "Kept are 24 bytes a meter" in DOCUMENTS.read_text(encoding="utf-8")
+
+
 def test_two_reads_of_one_message_are_one_message() -> None:
     rows = [replace(row, digest=named(7), received=START) for row in golden_rows()]
     columns = as_columns(rows)

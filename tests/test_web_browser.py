@@ -30,7 +30,7 @@ from tests.browser_tools import (
     tickets,
 )
 from tests.conftest import Servers
-from tests.web_tools import Place, columns, flag, process
+from tests.web_tools import MESSAGE, Place, columns, flag, process
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,12 @@ def test_the_golden_ticket_in_full(browser: Browser, web: str) -> None:
         expect(causes.locator("tbody tr").nth(1)).to_contain_text("look for a leak on site")
         expect(detail.locator(".evidence")).to_contain_text("4.475 m³/d")
         expect(detail.get_by_role("table", name="Past periods")).to_contain_text("176 m³")
+        detail.get_by_text("Digests of the raw messages").click()
+        messages = detail.get_by_role("table", name="Digests of the raw messages").locator("tbody tr")
+        expect(messages).to_have_count(1)  # all three reads came in one
+        expect(messages).to_contain_text("the reading that decided")
+        expect(messages).to_contain_text("forestall/readings/test")
+        expect(messages).to_contain_text(MESSAGE.hex())
         expect(detail.locator(".history")).to_contain_text("opened")
         expect(detail.locator("figcaption")).to_have_text("Use a day (m³/d)")
         assert drawn(page)

@@ -42,6 +42,8 @@ from streams.trade.rules import Rules
 VOCABULARY = vocabulary()
 GOLDEN = (("2011-04-10", 0.0), ("2012-04-10", 176.0), ("2012-06-10", 449.0))
 
+MESSAGE = bytes(range(16))  # the digest of the message that had them
+
 Reading = tuple[str, int, float, Kind, str]
 Talk = Callable[[httpx.AsyncClient], Awaitable[None]]
 
@@ -52,12 +54,15 @@ def ns(text: str) -> int:
     return round((stamp if stamp.tzinfo else datetime.fromisoformat(f"{text}+00:00")).timestamp()) * NS
 
 
-def columns(readings: Iterable[Reading], marks: int = 0, quality: Quality = Quality.GOOD) -> Columns:
-    """A batch of readings."""
+def columns(
+    readings: Iterable[Reading], marks: int = 0, quality: Quality = Quality.GOOD, message: bytes = b""
+) -> Columns:
+    """A batch of readings; ``message``: the digest of the one that they came in."""
     rows = Rows()
     for meter, time_ns, value, kind, unit in readings:
         rows.add(meter, time_ns, value, kind, unit, quality, marks)
-    source = Source(adapter="native", topic="forestall/readings/test", received_ns=0)
+    received = ns(f"{GOLDEN[-1][0]}T00:00:07") if message else 0
+    source = Source(adapter="native", topic="forestall/readings/test", received_ns=received, digest=message)
     return from_rows(rows, [source], np.zeros(len(rows), np.uint32))
 
 
@@ -77,7 +82,7 @@ def golden_flags(meter: str = "wei") -> list[Flag]:
         meter_id=meter, commodity="gas", unit="m3", kind="register", area="block-1", meter_class="residential"
     )
     bank.register([row], outcome)
-    bank.update(columns(golden_readings(meter)), outcome)
+    bank.update(columns(golden_readings(meter), message=MESSAGE), outcome)
     return outcome.flags
 
 

@@ -22,6 +22,7 @@ from streams.state.episodes import iso
 
 DECIDED, BEFORE, LAST = "decided", "before", "last"  # what a message is to its flag
 
+_CELL = np.dtype("V24")
 Cells = NDArray[np.uint64]  # shape (n, 3): the two halves of a digest, time of receipt [ns]
 
 
@@ -61,12 +62,14 @@ class Origins:
         if columns.hashes:
             self._cells[:, :2] = np.frombuffer(columns.hashes, "<u8").reshape(-1, 2)
             self._cells[:, 2] = columns.received_ns.view(np.uint64)
-            self._cells[~self._cells[:, :2].any(axis=1)] = 0
+            self._cells[(self._cells[:, 0] | self._cells[:, 1]) == 0] = 0
         self.known = bool(columns.hashes) and bool(self._cells.any())
 
     def keep(self, last: Cells, slot: NDArray[np.int64], first: int) -> None:
         """Write down the messages of the rows from ``first`` on, whose slots are given: of each the last stays."""
-        last[slot] = self._cells[self._columns.source[first : first + len(slot)]]
+        # As cells of 24 bytes: three times as fast as rows of three numbers.
+        source = self._columns.source[first : first + len(slot)]
+        _whole(last)[slot] = _whole(self._cells).take(source)
 
     def told(self, last: Cells, batch: Batch, first: int, row: int) -> list[dict[str, Any]]:
         """The message that a row of a part of the batch came from, and of a register the one before.
@@ -89,6 +92,10 @@ class Origins:
             if before.any() and (before != cell).any():
                 out.append({"role": BEFORE, **_told(before)})
         return out
+
+
+def _whole(cells: Cells) -> NDArray[np.void]:
+    return cells.view(_CELL)[:, 0]
 
 
 def last_told(last: Cells, slot: int) -> list[dict[str, Any]]:

@@ -36,7 +36,8 @@ from tests.documents.pack_tools import (
     trace,
 )
 from tests.documents.tools import fonts, html_parts, pdf_pages, squeezed
-from tests.web_tools import NOW, ns
+from tests.tickets.tools import MemoryStore
+from tests.web_tools import MESSAGE, NOW, golden_flags, ns
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
@@ -270,6 +271,31 @@ def test_without_a_history_it_says_where_the_readings_are() -> None:
         settled(), traces=[], neighbours={}, digests={}, history_here=False, kept_at="InfluxDB at x"
     )
     assert "Readings are kept at InfluxDB at x." in told(build(made, "en"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_raw_messages_of_all_flags_are_named_or_that_there_are_none(language: Language) -> None:
+    store = MemoryStore()
+    (ticket,) = store.take(*golden_flags())
+    episodes = list(store.episodes.values())
+    caption = WORDS["raw_messages"][LANGUAGES.index(language)]
+    (table,) = [
+        t for t in blocks(build(exhibits(ticket, episodes=episodes), language), Table) if t.caption == caption
+    ]
+    ((_, status, role, received, topic, shown),) = table.rows
+    assert status == {"zh": "发生", "en": "raised"}[language]
+    assert role == {"zh": "判定所依据的读数", "en": "the reading that decided"}[language]
+    assert received == "2012-06-10 08:00:07 UTC+08:00"
+    assert (topic, shown, table.columns[-1].title) == (
+        "forestall/readings/test",
+        MESSAGE.hex(),
+        "SHA-256-128",
+    )
+    episodes = [replace(one, evidence={}) for one in episodes]
+    (table,) = [
+        t for t in blocks(build(exhibits(ticket, episodes=episodes), language), Table) if t.caption == caption
+    ]
+    assert (table.rows, table.empty) == ((), WORDS["no_raw_messages"][LANGUAGES.index(language)])
 
 
 def test_a_swap_is_told_with_stop_and_start_read() -> None:

@@ -44,6 +44,7 @@ HEADINGS: dict[str, tuple[str, ...]] = {
     "impact": ("impact", "客户等级", "用户等级", "影响"),
     "taken_by": ("taken by", "agent", "受理人", "受理人员", "接线员"),
     "language": ("language", "语言"),
+    "hold_bill": ("hold bill", "暂缓账单", "账单暂缓", "争议账单暂缓", "是否暂缓账单"),
 }  # fmt: skip
 _FIELD_OF = {"".join(word.casefold().split()): name for name, words in HEADINGS.items() for word in words}
 

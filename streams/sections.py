@@ -9,6 +9,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from streams.section import Section, is_loopback, url_of
 from streams.trade.roles import LOCAL, RESERVED, Role
+from streams.trade.states import Category
+from streams.trade.subjects import SUBJECTS
 
 _SHORTEST = 16  # characters of a token
 
@@ -158,6 +160,18 @@ class ComplaintsSettings(Section):
         90.0, gt=0, le=3660, description="a closed ticket counts as known for so long after its opening"
     )
     emergency_phone: str = Field("", max_length=64, description="said to whoever smells gas")
+    hold_subjects: tuple[str, ...] = Field(
+        ("disputed_amount",),
+        description="complaints of these subjects hold the bill until a person releases it, e.g. also high_bill",
+    )
+
+    @field_validator("hold_subjects")
+    @classmethod
+    def _about_bills(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        known = [name for name, one in SUBJECTS.items() if one.category is Category.METERING_BILLING]
+        if wrong := [name for name in given if name not in known]:
+            raise ValueError(f"expected subjects among {', '.join(known)}, got {', '.join(wrong)}")
+        return given
 
 
 class WatchSettings(Section):

@@ -68,6 +68,7 @@ class Complaints(Part):
             if taken.archive:
                 told["archive"] = True
             audit.add(connection, now_ns, caller, "complaint.taken", f"complaint/{taken.id}", details=told)
+            _audit_hold(connection, book, caller, taken.id, now_ns)
             return taken, True
 
         return self._transaction(work)
@@ -98,6 +99,7 @@ class Complaints(Part):
             if person_id != known.person_id:
                 forget_unused(connection, known.person_id)
             audit.add(connection, now_ns, actor, "complaint.assigned", f"complaint/{complaint_id}")
+            _audit_hold(connection, book, actor, complaint_id, now_ns)
             return assigned
 
         return self._transaction(work)
@@ -240,6 +242,13 @@ def _lock(connection: Connection, complaint: Complaint, site: Site) -> None:
     """Hold all that the complaint may touch, in one step: whoever else wants part of it waits."""
     held = {f"complaint/{complaint.id}", *site.places}
     lock(connection, held | ({site.service_point_id} if site.service_point_id else set()))
+
+
+def _audit_hold(connection: Connection, book: Book, actor: Actor, complaint_id: str, now_ns: int) -> None:
+    """A bill that a complaint holds has its row, as one that staff hold."""
+    for ticket_id, line in book.history:
+        if line.action == "bill_held":
+            audit.add(connection, now_ns, actor, "ticket.hold_bill", f"ticket/{ticket_id}", complaint_id)
 
 
 def _then(complaint: Complaint) -> int | None:

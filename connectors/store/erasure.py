@@ -32,7 +32,18 @@ LISTED = "people.listed"
 GONE = "[erased]"
 #: text of people in a ticket's ``details``: keys at any depth below these
 _FREE = frozenset(
-    {"verdict_reason", "none_because", "signed", "record", "reason", "decision", "note", "text", "sms"}
+    {
+        "verdict_reason",
+        "none_because",
+        "signed",
+        "record",
+        "reason",
+        "hold_reason",
+        "decision",
+        "note",
+        "text",
+        "sms",
+    }
 )
 #: of detectors, not of people
 _OURS = frozenset({"evidence", "hypotheses", "estimate", "estimates"})

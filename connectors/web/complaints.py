@@ -105,6 +105,9 @@ class ComplaintIn(BaseModel):
     attachments: list[AttachmentIn] | None = None
     taken_by: str | None = None
     language: str | None = None
+    hold_bill: bool | str | None = Field(
+        None, description="whether the bill waits while it is disputed: yes, no; none: as the subject has it"
+    )
 
 
 class PointIn(BaseModel):
@@ -149,6 +152,7 @@ class ComplaintOut(BaseModel):
     outcome: str | None = Field(description="known, joined, opened; of an archive also kept")
     lead_time_s: float | None = Field(description="time of the complaint − opening of the ticket")
     miss: bool
+    hold_bill: str = Field(description="whether the bill was asked to be held: yes, no; empty: not said")
     archive: bool = Field(description="of the time before: kept, and nothing came of it")
 
 

@@ -186,6 +186,7 @@ class TicketOut(BaseModel):
         description="what the approved and booked ones come to, by currency, or by unit where given in kind"
     )
     bill_hold: bool = Field(description="the bill is disputed and waits")
+    hold_reason: str = Field(description="why; of a complaint its number and subject")
     notices: list[dict[str, Any]] = Field(description="messages to the customer")
     first_owner: str
     owner: str

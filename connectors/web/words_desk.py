@@ -59,6 +59,7 @@ DESK: dict[str, tuple[str, str]] = {
     "reveal_reason": ("查看原因（记入审计日志）", "Why (kept in the audit log)"),
     "masked": ("已脱敏", "masked"),
     "person": ("投诉人", "Who complained"),
+    "hold_disputed": ("争议账单暂缓", "Hold the disputed bill"),
     "old_complaint": ("历史投诉", "from the archive"),
     "is_miss": ("漏报：用户先于我们发现", "A miss: the customer knew before us"),
     "outcome_known": ("已先行掌握", "known before"),

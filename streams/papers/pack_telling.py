@@ -83,6 +83,7 @@ def without_contacts(ticket: Ticket) -> Ticket:
         history=tuple(replace(line, note=_masked(line.note)) for line in ticket.history),
         record={part: _masked(text) for part, text in ticket.record.items()},
         verdict_reason=_masked(ticket.verdict_reason),
+        hold_reason=_masked(ticket.hold_reason),
         callback=replace(ticket.callback, none_because=_masked(ticket.callback.none_because)),
         credit=credit,
         earlier_credits=tuple(map(_credit, ticket.earlier_credits)),

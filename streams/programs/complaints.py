@@ -29,6 +29,7 @@ def make_reception(settings: Settings, store: Store, clock: Clock) -> Reception:
         targets=rules.targets,
         window_days=settings.complaints.window_days,
         language=rules.language,
+        hold_subjects=frozenset(settings.complaints.hold_subjects),
     )
     config = ReceptionConfig(linking, rules.targets.calendar.tz, settings.complaints.emergency_phone)
     return Reception(store, config, clock)

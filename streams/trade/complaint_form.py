@@ -41,6 +41,7 @@ FIELDS: Mapping[str, int] = {
     "impact": 32,
     "taken_by": 100,
     "language": 8,
+    "hold_bill": 16,
 }
 #: what says who somebody is: never logged, never in a dead letter
 PERSONAL = frozenset({"name", "phone", "email", "address"})
@@ -65,6 +66,8 @@ IMPACTS: Mapping[str, tuple[str, str]] = {
     "school": ("学校", "school"),
     "dialysis": ("居家医疗", "medical need at home"),
 }
+#: whether the bill is to wait while it is disputed (争议账单暂缓)
+HOLDS: Mapping[str, tuple[str, str]] = {"yes": ("是", "yes"), "no": ("否", "no")}
 _SPOKEN: Mapping[str, Mapping[str, str]] = {
     "channel": {
         "热线": "hotline", "电话": "hotline", "客服电话": "hotline", "telephone": "hotline", "phone": "hotline",
@@ -79,6 +82,7 @@ _SPOKEN: Mapping[str, Mapping[str, str]] = {
         "计量收费": "metering_billing", "安装维修": "install_repair", "安全管理": "safety",
         "服务态度": "service_attitude", "政策咨询": "policy_inquiry",
     },
+    "hold_bill": {"true": "yes", "1": "yes", "暂缓": "yes", "false": "no", "0": "no", "不暂缓": "no"},
     "impact": {"vip": "vip", "vip客户": "vip", "大客户": "key_account"},
 }  # fmt: skip
 
@@ -132,6 +136,7 @@ def fill(form: Mapping[str, Any], source: str, now_ns: int, zone: str) -> Filled
     category = _code("category", given["category"] or about.category, dict.fromkeys(Category), faults)
     urgency = _code("urgency", given["urgency"] or about.urgency, dict.fromkeys(Urgency), faults)
     impact = _code("impact", given["impact"], IMPACTS, faults) if given["impact"] else ""
+    hold_bill = _code("hold_bill", given["hold_bill"], HOLDS, faults) if given["hold_bill"] else ""
     language = given["language"] or "zh"
     if language not in ("zh", "en"):
         faults.append(f"language: expected zh or en, got {language!r}")
@@ -161,6 +166,7 @@ def fill(form: Mapping[str, Any], source: str, now_ns: int, zone: str) -> Filled
         attachments=attachments,
         taken_by=given["taken_by"],
         language=language,
+        hold_bill=hold_bill,
     )
     person = Complainant(
         name=given["name"],
@@ -176,6 +182,8 @@ def _text(name: str, value: Any, faults: list[str]) -> str:
     """The text of a field as every database takes it; numbers count as their digits."""
     if value is None:
         return ""
+    if isinstance(value, bool) and name == "hold_bill":
+        value = "yes" if value else "no"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**40:
         value = str(value)  # a number that a program did not write as text
     if not isinstance(value, str):

@@ -58,6 +58,7 @@ class Complaint(msgspec.Struct, frozen=True, kw_only=True):
     subject           : a code of ``linking.SUBJECTS``, the thing complained of (投诉对象)
     lead_time_s       : at − opening of the ticket that was there first. [s]
     miss              : about metering, and no ticket of ours was there first
+    hold_bill         : whether the bill is to wait while it is disputed: yes, no; empty: as its subject has it
     archive           : of the time before (历史投诉): kept, and nothing comes of it
     """
 
@@ -87,6 +88,7 @@ class Complaint(msgspec.Struct, frozen=True, kw_only=True):
     lead_time_s: float | None = None
     miss: bool = False
     archive: bool = False
+    hold_bill: str = ""
 
 
 class Complainant(msgspec.Struct, frozen=True, kw_only=True):

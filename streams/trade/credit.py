@@ -179,8 +179,25 @@ def hold_bill(book: Book, ticket: Ticket, hold: bool, actor: Actor, reason: str,
         raise Refused(f"expected an open ticket, got one that is {ticket.state}: reopen it first")
     if not reason.strip():
         raise Refused(f"expected the reason why the bill is {'held' if hold else 'released'}, got none")
-    action = "bill_held" if hold else "bill_released"
-    return record(book, replace(ticket, bill_hold=hold), now_ns, action, actor.name, note=reason.strip())
+    action, why = "bill_held" if hold else "bill_released", reason.strip()
+    changed = replace(ticket, bill_hold=hold, hold_reason=why if hold else "")
+    return record(book, changed, now_ns, action, actor.name, note=why)
+
+
+def hold_for(book: Book, ticket: Ticket, complaint_id: str, subject: str, actor: str, now_ns: int) -> Ticket:
+    """Let the bill wait that a complaint disputes; people alone release it.
+
+    Where it waits already nothing changes. A ticket whose work is over, and one of a group, whose bills are those of
+    many, get a line of history for people to decide by.
+    """
+    if ticket.bill_hold or ticket.drill:
+        return ticket
+    why = f"{complaint_id}; {subject}"
+    if not ticket.open or ticket.group:
+        return record(book, ticket, now_ns, "hold_asked", actor, note=why)
+    return record(
+        book, replace(ticket, bill_hold=True, hold_reason=why), now_ns, "bill_held", actor, note=why
+    )
 
 
 def figures(credit: Credit) -> str:

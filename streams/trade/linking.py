@@ -18,6 +18,7 @@ from streams.messages import FAMILY_OF, NS, Flag, Status
 from streams.trade.book import Book
 from streams.trade.causes import hypotheses
 from streams.trade.complaints import Complaint, Outcome, Site
+from streams.trade.credit import hold_for
 from streams.trade.fitting import first_lead, fit, placed
 from streams.trade.lifecycle import Refused, record
 from streams.trade.old_complaints import keep
@@ -44,6 +45,7 @@ class Linking:
     window_days   : a ticket that is closed counts as known to complaints of so many days after its opening
     grave_impacts : impact classes of customers whose complaints are P2
     language      : of tickets that complaints open
+    hold_subjects : complaints of these hold the bill (争议账单暂缓), unless they say that it is not to wait
     """
 
     routing: Routing = field(default_factory=Routing)
@@ -51,6 +53,7 @@ class Linking:
     window_days: float = 90.0
     grave_impacts: frozenset[str] = frozenset({"vip", "hospital", "school", "dialysis", "key_account"})
     language: str = "zh"
+    hold_subjects: frozenset[str] = frozenset({"disputed_amount"})
 
     @property
     def window_ns(self) -> int:
@@ -75,6 +78,7 @@ class Linking:
             complaint = self._open(book, complaint, site, now_ns)
         else:
             complaint = self._link(book, found, complaint, now_ns)
+        self._hold(book, complaint, _actor(complaint), now_ns)
         book.put_complaint(complaint)
         return complaint
 
@@ -112,6 +116,7 @@ class Linking:
             record(book, moved, now_ns, "located", actor, note=complaint.id)
         else:
             complaint = self._link(book, found, complaint, now_ns)
+            self._hold(book, complaint, actor, now_ns)
             joined = book.tickets[found.id]
             if State.MERGED in TRANSITIONS[own.state]:
                 # also where the work there is over: the complaint is an old one, and nobody works on it twice
@@ -180,6 +185,12 @@ class Linking:
             lead_time_s=lead_s if ours else None,
             miss=complaint.category is Category.METERING_BILLING and not ours,
         )
+
+    def _hold(self, book: Book, complaint: Complaint, actor: str, now_ns: int) -> None:
+        """Let the bill wait, where the complaint is about it and says so, or its subject does."""
+        asked = complaint.hold_bill == "yes" or complaint.subject in self.hold_subjects
+        if asked and complaint.hold_bill != "no" and complaint.category is Category.METERING_BILLING:
+            hold_for(book, book.tickets[complaint.ticket_id], complaint.id, complaint.subject, actor, now_ns)
 
     def _doubted(self, book: Book, ticket: Ticket, complaint: Complaint) -> bool:
         """Whether a complaint contradicts the end of the work: it came after the last that was done.

@@ -151,6 +151,7 @@ class Rules:
                 # one whose work is done waits for its callback, and ends by itself
                 State.MERGED in TRANSITIONS[other.state]
                 and not other.group
+                and not other.bill_hold  # whose bill is disputed is not one of many
                 and other.id != ticket.id
                 and other.family == ticket.family
                 and other.drill == ticket.drill

@@ -213,6 +213,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     swap: Swap | None = None
     record: dict[str, str] = {}  # of low voltage: 一投诉、一跟踪、一策略、一管控
     bill_hold: bool = False  # the bill is disputed and waits
+    hold_reason: str = ""  # why
     watch_until_ns: int | None = None  # after the fix the meter is watched: a relapse reopens
     merged_into: str = ""
     language: str = "zh"

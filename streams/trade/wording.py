@@ -135,6 +135,7 @@ ESTIMATE: dict[str, tuple[str, str]] = {
 ACTIONS: dict[str, tuple[str, str]] = {
     "opened": ("新建工单", "opened"),
     "updated": ("情况更新", "updated"),
+    "hold_asked": ("用户要求暂缓账单，待人工处理", "the bill is asked to be held: a person has to decide"),
     "complaint_kept": ("补录历史投诉", "an old complaint was added"),
     "joined": ("并入新的异常", "another episode joined"),
     "relapsed": ("处理后复发", "came back after the work was done"),

@@ -150,6 +150,9 @@ def merge(
         if into.group
         else into.meters,
     )
+    if ticket.bill_hold and into.open and not into.bill_hold and not into.group:
+        # the bill is the same one: people held it, or a customer disputed it, and people release it
+        stays = replace(stays, bill_hold=True, hold_reason=ticket.hold_reason)
     for episode in list(book.episodes.values()):
         if episode.ticket_id == ticket.id:
             book.put_episode(replace(episode, ticket_id=into.id))

@@ -140,6 +140,12 @@ class Intake:
             labelled("urgency", say("urgency"), Urgency),
             Field("g4", say("part_demand"), "head"),
             Field("demand", say("demand"), most=2000, wide=True),
+            Field(
+                "hold_bill",
+                say("hold_disputed"),
+                "select",
+                choices=[(x, say(x or "by_subject")) for x in ("", "yes", "no")],
+            ),
             Field("g5", say("part_evidence"), "head"),
             Field("attachments", say("attachments"), "area", hint=say("attachments_hint")),
             Field("g6", say("part_taking"), "head"),

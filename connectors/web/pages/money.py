@@ -134,6 +134,8 @@ class Money(Slot):
         with Tag("div", look="row"):
             place = Tag("div", look="place last")
             Tag("span", say("bill_held" if ticket.bill_hold else "bill_not_held"), "held" * ticket.bill_hold)
+            if ticket.hold_reason:
+                Tag("span", self._view.note(ticket.hold_reason), "sub hold-reason")
             if may:
                 name = say("release_bill" if ticket.bill_hold else "hold_bill")
                 reason = Field("reason", say("reason"), "area", required=True, most=1000)

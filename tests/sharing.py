@@ -44,6 +44,22 @@ class LongestFirst(LoadFileScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         return unit(nodeid)
 
+    def remove_node(self, node: Any) -> str | None:
+        """Hand out the rest of what a dead worker had, not the test that it died of: the next would die of it too."""
+        left = [
+            (tests, test)
+            for tests in self.assigned_work[node].values()
+            for test, done in tests.items()
+            if not done
+        ]
+        if not left:
+            super().remove_node(node)
+            return None
+        tests, fatal = left[0]
+        tests[fatal] = True
+        super().remove_node(node)
+        return str(fatal)
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst | None:

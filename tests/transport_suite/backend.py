@@ -182,17 +182,28 @@ def collect(app: faust.App, topic: str, ack: Callable[[EventT[bytes]], bool] | N
 
 @contextlib.asynccontextmanager
 async def running(*apps: faust.App) -> AsyncIterator[None]:
-    """Run apps; leaving waits until they have stopped, at most 10 seconds each."""
-    started: list[faust.App] = []
+    """Run apps; leaving waits until they have stopped, also those whose start has failed.
+
+    One that is left running starts its agents again whenever they are cancelled: the event loop would
+    never come to its end.
+    """
+    begun: list[faust.App] = []
     try:
         for app in apps:
             app.finalize()
-            await asyncio.wait_for(app.start(), 40)
-            started.append(app)
+            begun.append(app)
+            await asyncio.wait_for(app.start(), 60)
         yield
     finally:
-        for app in reversed(started):
-            await asyncio.wait_for(app.stop(), 10)
+        for app in reversed(begun):
+            try:
+                await asyncio.wait_for(app.stop(), 60)
+            except RuntimeError:
+                if app.crash_reason is None:
+                    raise
+                # what a crashed producer has not sent cannot be flushed, and Faust's own stop ends there
+                await asyncio.wait_for(app._stop_children(), 60)
+                await asyncio.wait_for(app._stop_futures(), 60)
 
 
 async def until(condition: Callable[[], bool], what: str, deadline_s: float = 30.0) -> None:

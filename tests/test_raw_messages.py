@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import subprocess
@@ -14,16 +15,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.gather import digest
+from connectors.payloads.mapping import Mapped
+from connectors.payloads.mapping_file import mappings_in
+from connectors.payloads.native import Native
+from connectors.payloads.router import Router
+from streams.columns import Registry, encode_control
+from streams.gather import Gather, digest
 from streams.messages import Flag, Kind, RawMessage, Status, written_digest
 from streams.registry import Meter
+from streams.roster import Roster
 from streams.state.bank import Bank, BankConfig, Outcome
 from streams.state.checkpoint import Ledger, restore
 from streams.state.handover import install, release
+from streams.state.partition import Partition
 from streams.trade.raw_messages import MOST, gathered, messages_of
+from tests.memory_log import MemoryLog
 from tests.streams_of_readings import (
     DAY,
     HOUR,
+    MINUTE,
     NS,
     Row,
     Stream,
@@ -38,6 +48,10 @@ from tests.streams_of_readings import (
 from tests.tickets.tools import MemoryStore, golden
 
 DOCUMENTS = Path(__file__).parents[1] / "docs" / "documents.md"
+(UNTIMED,) = mappings_in(
+    '{"mapping":[{"name":"m","topic":"m/{meter_id}","meter_id":"{meter_id}","values":[{"value":"$.v"}]}]}',
+    "m.json",
+)
 START = instant("2024-01-01")
 WEI = Meter(meter_id="wei", commodity="gas", unit="m3", kind="register", meter_class="residential")
 READS = (("2011-04-10", 0.0), ("2012-04-10", 176.0), ("2012-06-10", 449.0))
@@ -49,9 +63,9 @@ def named(number: int) -> bytes:
 
 
 def signed(stream: Stream) -> list[Row]:
-    """Its readings, each in a message with a digest, and received at a second of its own."""
+    """Its readings, each in a message, received at a second of its own; of every seventh no digest is known."""
     return [
-        replace(row, digest=named(n), received=row.received or row.time + n * NS)
+        replace(row, digest=named(n) if n % 7 else b"", received=row.received or row.time + n * NS)
         for n, row in enumerate(stream.rows)
     ]
 
@@ -96,6 +110,28 @@ def test_after_a_read_from_a_file_no_older_message_is_named() -> None:
     rows[1] = rows[1].but(digest=b"")
     (flag,) = [f for f in feed(make_bank([WEI]), rows).flags if f.family == "usage_high"]
     assert [one["role"] for one in told(flag)] == ["decided"]
+
+
+def test_nor_is_it_after_a_restart() -> None:
+    rows = golden_rows()
+    bank = make_bank([WEI])
+    feed(bank, rows[:1])
+    draft = Ledger(0, 1).draft(bank, 1)
+    again, _ = restore(bank.config, 0, dict([*draft.records, draft.marker]))
+    feed(again, [rows[1].but(digest=b"")])
+    (flag,) = [f for f in feed(again, rows[2:]).flags if f.family == "usage_high"]
+    assert [one["role"] for one in told(flag)] == ["decided"]
+
+
+def test_the_read_before_is_found_in_the_middle_of_a_batch() -> None:
+    meter = Meter(meter_id="r", commodity="water", unit="m3", kind="register")
+    times = [*(n * HOUR for n in range(6)), 5 * HOUR + 10 * MINUTE, 5 * HOUR + 20 * MINUTE]
+    rows = [
+        Row("r", START + time, 20.0 if n == 7 else 100.0 + n, received=START + time, digest=named(n))
+        for n, time in enumerate(times)
+    ]
+    (flag,) = [f for f in feed(make_bank([meter]), rows).flags if f.kind == "rollback"]
+    assert [one["digest"] for one in told(flag)] == [written_digest(named(n)) for n in (7, 6)]
 
 
 def test_a_meter_costs_what_the_documentation_says() -> None:
@@ -174,6 +210,61 @@ def test_the_digest_is_what_the_documentation_computes(payload: bytes, topic: st
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=there, capture_output=True, check=True)
     message = RawMessage(topic=topic, payload=payload, received_ns=0)
     assert written_digest(digest(message)) == f"sha-256-128:{done.stdout.decode().strip()}"
+
+
+def through_the_log(deliveries: list[list[RawMessage]]) -> tuple[list[bytes], list[Flag]]:
+    """Messages, gathered so many at a time; what the log then has, and the flags of a partition that reads it."""
+
+    async def gather() -> list[bytes]:
+        roster = Roster(MemoryLog(1), 1)
+        await roster.load()
+        ingest = Gather(Router([Native(), Mapped(UNTIMED)]), roster)
+        return [
+            raw for some in deliveries for out in ingest([(one, 0) for one in some]) for _, raw in out.parts
+        ]
+
+    log = asyncio.run(gather())
+    return log, replayed(log)
+
+
+def replayed(log: list[bytes]) -> list[Flag]:
+    partition = Partition(BankConfig(shipped()), 0)
+    partition.handle(encode_control(Registry([WEI])))
+    return [flag for raw in log for flag in partition.handle(raw)[0].flags]
+
+
+def test_from_payload_to_flag_however_ingest_gathers_and_whenever_the_log_is_read_again() -> None:
+    messages = [
+        RawMessage(
+            topic="forestall/readings/wei",
+            payload=b'{"meter_id":"wei","time":"%sT00:00:00Z","value":%d}' % (day.encode(), value),
+            received_ns=instant("2026-11-22") + n,
+        )
+        for n, (day, value) in enumerate(READS)
+    ]
+    log, flags = through_the_log([messages])
+    (flag,) = [f for f in flags if f.family == "usage_high"]
+    wanted = [
+        hashlib.sha256(one.topic.encode() + b"\0" + one.payload).hexdigest()[:32]
+        for one in (messages[2], messages[1])
+    ]
+    assert [one["digest"] for one in told(flag)] == [f"sha-256-128:{digest}" for digest in wanted]
+    json = msgspec.json.encode(flags)
+    assert msgspec.json.encode(replayed(log)) == json
+    assert msgspec.json.encode(through_the_log([[one] for one in messages])[1]) == json
+    # the broker delivers the last again: the flag is that of the first time
+    again = msgspec.structs.replace(messages[2], received_ns=instant("2026-11-23"), redelivered=True)
+    assert msgspec.json.encode(through_the_log([messages, [again]])[1]) == json
+
+
+def test_a_message_without_a_time_of_its_own_is_named_too() -> None:
+    """It is not known again when it comes again, but it has a digest."""
+    messages = [
+        RawMessage(topic="m/wei", payload=b'{"v":%d}' % value, received_ns=instant(day))
+        for day, value in READS
+    ]
+    (flag,) = [f for f in through_the_log([messages])[1] if f.family == "usage_high"]
+    assert [one["digest"] for one in told(flag)] == [written_digest(digest(messages[n])) for n in (2, 1)]
 
 
 # -- over the events of an episode -------------------------------------------------------------------

@@ -107,3 +107,20 @@ def filled(connection: Connection, ticket: Ticket) -> Ticket:
         steps=tuple(rows.step_of(row) for row in of(steps, steps.c.seq)),
         external_refs={row["desk"]: row["remote_id"] for row in of(remote_refs, remote_refs.c.desk)},
     )
+
+
+def first_told(connection: Connection, ticket: Ticket) -> dict[str, int]:
+    """Flag → when it first came onto a ticket, of those that came with tickets that this one has taken over."""
+    h = ticket_history.c
+    found: dict[str, int] = {}
+    seen: set[str] = set()
+    taken = {line.note for line in ticket.history if line.action == "took_over"}
+    while more := taken - seen:
+        seen |= more
+        query = select(h.flag_id, h.action, h.note, h.at_ns).where(h.ticket_id.in_(more))
+        for flag, action, note, at_ns in connection.execute(query):
+            if action == "took_over":
+                taken.add(str(note))
+            if flag:
+                found[flag] = min(at_ns, found.get(flag, at_ns))
+    return found

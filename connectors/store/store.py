@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from connectors.store import audit, rows
 from connectors.store.audit import Audit
 from connectors.store.book import load, load_ticket, save
-from connectors.store.cases import Cases, filled
+from connectors.store.cases import Cases, filled, first_told
 from connectors.store.chores import Chores
 from connectors.store.complaints import Complaints
 from connectors.store.engine import reading, shown
@@ -138,7 +138,9 @@ class Store(
             book = load_ticket(connection, ticket_id, also)
             if ticket_id not in book.tickets:
                 raise KeyError(f"expected the id of a ticket, got {ticket_id!r}")
-            verb(book, filled(connection, book.tickets[ticket_id]))
+            ticket = filled(connection, book.tickets[ticket_id])
+            book.came = first_told(connection, ticket)
+            verb(book, ticket)
             save(connection, book, now_ns, self._wanted_by)
             if audited is not None:
                 actor, action, reason = audited

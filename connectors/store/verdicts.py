@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from connectors.store.bars import bars_in
 from connectors.store.book import add, load_ticket, lock, save
-from connectors.store.cases import filled
+from connectors.store.cases import filled, first_told
 from connectors.store.engine import reading
 from connectors.store.part import Part
 from connectors.store.rows import struct_of
@@ -141,7 +141,9 @@ class Verdicts(Part):
                 book = load_ticket(connection, ticket_id)
                 if ticket_id not in book.tickets:
                     raise KeyError(f"expected the id of a ticket, got {ticket_id[:64]!r}")
-                verb(book, filled(connection, book.tickets[ticket_id]))
+                ticket = filled(connection, book.tickets[ticket_id])
+                book.came = first_told(connection, ticket)
+                verb(book, ticket)
                 save(connection, book, now_ns, self._wanted_by)
             row = {"event_key": key, "flag_id": "", "status": "verdict", "at": "", "seen_ns": now_ns}
             add(connection, flags_seen, [row])

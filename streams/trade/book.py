@@ -47,6 +47,7 @@ class Book:
         self.changed_complaints: dict[str, None] = {}
         self.judged: dict[str, Judged] = {}  # by flag: the newest word about those of the ticket
         self.changed_judged: dict[str, None] = {}
+        self.came: dict[str, int] = {}  # by flag: when it first had a ticket, of those that came by a merge
 
     def first_time(self, flag: Flag) -> bool:
         """Tell whether this flag event is new, and remember it."""

@@ -63,7 +63,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
     single    : said of this flag alone; a word about the whole ticket on its closing leaves it
     score     : of the flag's newest event; 1 = at the threshold
-    raised_ns : when the flag came onto its ticket, wall clock
+    raised_ns : when the flag first came onto a ticket, wall clock
     """
 
     flag_id: str
@@ -116,9 +116,22 @@ def detector_of(kind: str, family: str, evidence: Mapping[str, Any]) -> str:
     return _SELF if family == "operations" else DETECTOR_OF.get(kind, UNKNOWN)
 
 
-def judged(ticket: Ticket, episode: Episode, verdict: Verdict, reason: str, by: str, at_ns: int) -> Judged:
-    """The word about one flag. ``ticket`` has its history: it tells when the flag came."""
-    came = next((line.at_ns for line in ticket.history if line.flag_id == episode.flag_id), ticket.opened_ns)
+def judged(
+    ticket: Ticket,
+    episode: Episode,
+    verdict: Verdict,
+    reason: str,
+    by: str,
+    at_ns: int,
+    came_ns: int | None = None,
+) -> Judged:
+    """The word about one flag.
+
+    ticket  : with its history, which tells when the flag came
+    came_ns : when it came onto another ticket, which was merged into this one; None: it did not
+    """
+    own = (line.at_ns for line in ticket.history if line.flag_id == episode.flag_id)
+    came = next(own, ticket.opened_ns) if came_ns is None else came_ns
     return Judged(
         flag_id=episode.flag_id,
         ticket_id=ticket.id,

@@ -42,7 +42,9 @@ def write_words(
         known = book.judged.get(flag)
         if known is not None and (known.verdict, known.reason, known.single) == (word, reason, single):
             continue
-        fresh = replace(judged(ticket, episode, word, reason, actor, now_ns), single=single)
+        fresh = replace(
+            judged(ticket, episode, word, reason, actor, now_ns, book.came.get(flag)), single=single
+        )
         book.put_judged(fresh if known is None else replace(fresh, raised_ns=known.raised_ns))
         new = True
     return new

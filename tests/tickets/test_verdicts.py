@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from streams.trade.rules import Rules
 from streams.trade.sla import Targets
 from streams.trade.tickets import State, Ticket, Verdict
 from streams.trade.verdicts import judge, precision
+from streams.trade.work import merge
 from tests.tickets.tools import DAY, HOUR, NOON, flag
 
 
@@ -59,6 +62,32 @@ def test_a_word_about_a_ticket_is_one_about_each_flag(store: Store) -> None:
     assert {(row["detector"], row["kind"], row["area"], row["score"]) for row in rows} == {
         ("spike", "spike", "area-1", 1.5)
     }
+
+
+def test_a_flag_of_a_merged_ticket_counts_from_when_it_first_had_one(store: Store) -> None:
+    into = open_with(store, "a")
+    for n, kind in enumerate(("stuck", "misread"), 1):
+        store.apply_flags([flag(kind, id=kind, meter_id=kind)], NOON + n * 40 * DAY, Rules())
+    other = {one.lead_flag_id: one for one in store.tickets("open")}
+    chain = (other["stuck"].id, other["misread"].id, into.id)
+    for gone, stays in pairwise(chain):
+        verb = partial(take_over, into=stays)
+        store.change(gone, verb, NOON + 90 * DAY, also=(stays,))
+    # what is told of it on its new ticket is not when it came
+    store.apply_flags(
+        [flag("stuck", "updated", id="stuck", meter_id="stuck", at="2026-09-01T00:00:00Z")],
+        NOON + 91 * DAY,
+        Rules(),
+    )
+    say(store, into, "confirmed")
+    with reading(store._engine) as connection:
+        rows = connection.execute(select(verdicts.c.flag_id, verdicts.c.raised_ns))
+        found = {row.flag_id: (row.raised_ns - NOON) // DAY for row in rows}
+    assert found == {"a": 0, "stuck": 40, "misread": 80}
+
+
+def take_over(book: Book, ticket: Ticket, into: str) -> Ticket:
+    return merge(book, ticket, book.tickets[into], "li", NOON + 90 * DAY)
 
 
 def test_the_newest_word_counts_and_all_are_in_the_history(store: Store) -> None:

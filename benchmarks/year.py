@@ -29,9 +29,11 @@ from typing import Any, TextIO
 
 from benchmarks.sets import ROOT, Set, at_hand
 from benchmarks.year_plan import (
+    CALENDAR,
     DAY,
     END,
     HOUR,
+    NOTHING_SAID,
     START,
     ZONE,
     ZONE_S,
@@ -39,10 +41,12 @@ from benchmarks.year_plan import (
     Told,
     alias_of,
     area_of,
+    calendar_of,
     complaints,
     flags_of,
     meters_of,
     point_of,
+    said_by,
     told,
     truth_of,
 )
@@ -120,8 +124,8 @@ class Year:
     """One year on one store."""
 
     def __init__(self, url: str, place: World, out: TextIO, rng: Random, tick_days: int = 1) -> None:
-        upgrade(url)
-        self.settings = Settings(store=url, tickets=TicketsSettings(time_zone=ZONE))
+        self.settings = Settings(store=url, tickets=TicketsSettings(time_zone=ZONE, calendar=CALENDAR))
+        upgrade(self.settings.store_url)
         self.wall = Wall()
         self.store = Store(self.settings.store_url, lambda event: ["webhook"])
         self.rules = policies.rules(self.settings)
@@ -132,6 +136,7 @@ class Year:
         self._rng = rng
         self._tick_days = tick_days
         self._diary: list[Deed] = []
+        self._areas: dict[str, str] = {}  # of each service point
         self._worked: dict[str, int] = {}  # ticket → openings and reopenings that were planned for
         self._world = place
         self.people = People(
@@ -148,9 +153,10 @@ class Year:
         """From the first day to the last."""
         self._note(
             "year", start=START, end=END, zone_s=ZONE_S, window_days=90, watch_days=30, archive_days=90,
-            callback_days=2,
+            callback_days=2, **calendar_of(CALENDAR),
         )  # fmt: skip
         meters = self._world.meters
+        self._areas = {point_of(row["meter_id"]): row["area"] for row in meters}
         self.store.keep_points(
             [
                 Point(
@@ -213,7 +219,7 @@ class Year:
         self._note(
             "flag", id=flag.id, status=flag.status, point=flag.service_point_id, family=flag.family, kind=flag.kind,
             detector=flag.evidence.get("detector", ""), area=flag.area, commodity=flag.commodity, event=flag.at,
-            truth=one.truth,
+            truth=one.truth, says=said_by(flag),
         )  # fmt: skip
         self._noticed(self.store.apply_flags([flag], self.wall.now_ns(), self.rules))
 
@@ -230,6 +236,7 @@ class Year:
         self._note(
             "complaint", id=taken.id, plan=facts["plan"], made=facts["made"], point=place, subject=facts["subject"],
             named=facts["named"], channel=facts["channel"], flag=facts["flag"], delay_s=facts["delay_s"],
+            area=self._areas.get(place, ""),
         )  # fmt: skip
         if not new:
             return
@@ -242,7 +249,8 @@ class Year:
     def _locate(self, deed: Deed) -> None:
         """Somebody has found out where an unlinked complaint belongs; by its old name."""
         self.reception.assign(deed.facts["id"], alias_of(deed.facts["meter"]), CLERK)
-        self._note("located", id=deed.facts["id"], point=point_of(deed.facts["meter"]))
+        point = point_of(deed.facts["meter"])
+        self._note("located", id=deed.facts["id"], point=point, area=self._areas[point])
 
     def _staff(self, deed: Deed) -> None:
         ticket = self.store.ticket(deed.facts["ticket"])
@@ -264,7 +272,7 @@ class Year:
         self._note(
             "flag", id=ticket.flag_ids[-1], status="raised", point=point_of(row["meter_id"]), family="register",
             kind="misread", detector="", area=row["area"], commodity=row["commodity"], event="", truth="confirmed",
-            by_hand=key_of(ticket),
+            by_hand=key_of(ticket), says=NOTHING_SAID,
         )  # fmt: skip
         self._noticed([ticket])
 
@@ -291,7 +299,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--sets", default=SETS, help="separated by commas; those not at hand are left out, none: demo"
     )
-    parser.add_argument("--store", help="an empty database; default: SQLite in the output directory")
+    parser.add_argument(
+        "--store",
+        help="URL of an empty database, such as postgresql://…; default: SQLite in the output directory",
+    )
     parser.add_argument("--out", type=Path, help="where both files go; default: a directory of their own")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--seed", type=int, default=SEED)

@@ -7,6 +7,7 @@ the instant of its decision, or two days later where reads are late.
 
 from __future__ import annotations
 
+import tomllib
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any
 import pandas as pd
 from msgspec.structs import replace
 
-from benchmarks.sets import Set
+from benchmarks.sets import ROOT, Set
 from connectors.reading_files import read_files
 from connectors.registry_csv import read_registry
 from streams.messages import Flag
@@ -30,6 +31,7 @@ START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) - ZONE_S
 END = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp()) - ZONE_S
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 AREAS = 3  # that each set's meters are spread over
+CALENDAR = ROOT / "deploy" / "calendars" / "china-2026.toml"
 GRACE = pd.Timedelta(hours=24)
 LATE = 2 * DAY  # by which late reads come after their time
 
@@ -91,9 +93,67 @@ def alias_of(meter: str) -> str:
     return f"旧户号 {zlib.crc32(meter.encode()):010d}"
 
 
+def billed(meter: str) -> dict[str, Any]:
+    """Of a third of the meters: the day of the month on which they are billed, as their registry states it."""
+    drawn = zlib.crc32(meter.encode())
+    return {"bill_day": 1 + drawn // 3 % 31, "tz": ZONE} if drawn % 3 == 0 else {}
+
+
 def area_of(name: str, meter: str) -> str:
     """The part of a set's estate that a meter is said to lie in."""
     return f"{name}-{1 + zlib.crc32(meter.encode()) % AREAS}"
+
+
+#: of a flag that a person has raised: no figures
+NOTHING_SAID: dict[str, Any] = {
+    "unit": "", "observed": None, "expected": None, "rate": False, "periods": [], "billed_amount": None,
+    "billed_days": None, "meters": 1, "bill_day": None,
+}  # fmt: skip
+
+
+def said_by(flag: Flag) -> dict[str, Any]:
+    """What a flag itself says that its urgency hangs on: units, amounts, periods, how many meters."""
+    evidence = flag.evidence
+    told = [
+        evidence[name]
+        for name in ("members_silent", "silent_meters", "meters", "members")
+        if name in evidence
+    ]
+    many = told[0] if told else 1
+    return {
+        "unit": flag.unit,
+        "observed": flag.observed,
+        "expected": flag.expected,
+        # of a rate, or against a limit: no amount of what was used
+        "rate": "/" in flag.unit or "seen_as" in evidence,
+        "periods": [[one["days"], one["amount"]] for one in evidence.get("periods", ())],
+        "billed_amount": evidence.get("billed_amount"),
+        "billed_days": evidence.get("billed_days"),
+        "bill_day": flag.place.get("bill_day"),
+        "meters": len(many) if isinstance(many, list) else int(many),
+    }
+
+
+def calendar_of(place: Path) -> dict[str, Any]:
+    """The days of a calendar file as plain lists, read without the product: hours [min], days off, make-up days."""
+    file = tomllib.loads(place.read_text(encoding="utf-8"))
+    week = file["hours"]
+    (stretch,) = {
+        text for name in ("monday", "tuesday", "wednesday", "thursday", "friday") for text in week[name]
+    }
+    if len(week) != 5:
+        raise ValueError(f"{place}: expected one stretch of hours from Monday to Friday, got {week}")
+    off = [
+        one["first"] + timedelta(days=n)
+        for one in file["holiday"]
+        for n in range((one.get("last", one["first"]) - one["first"]).days + 1)
+    ]
+    makeup = [day for one in file["holiday"] for day in one.get("makeup", ())]
+    return {
+        "hours": [60 * int(text[:2]) + int(text[3:]) for text in stretch.split("-")],
+        "days_off": [day.isoformat() for day in off],
+        "makeup": [day.isoformat() for day in makeup],
+    }
 
 
 def flags_of(one: Set, settings: Settings) -> list[Flag]:
@@ -147,6 +207,7 @@ def told(name: str, flags: Iterable[Flag], truth: Truth, rng: Random) -> list[To
             end=_moved(flag.end, shift),
             service_point_id=point_of(flag.meter_id),
             area=area_of(name, flag.meter_id),
+            place={**flag.place, **billed(flag.meter_id)},
         )
         wall = int(datetime.fromisoformat(moved.at).timestamp()) + delay
         if wall < END - DAY:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from benchmarks.year_plan import DAY, HOUR, Deed
+from benchmarks.year_plan import DAY, HOUR, MINUTE, Deed
 from streams.programs.verdicts import VerdictDesk
 from streams.trade.lifecycle import Refused
 from streams.trade.roles import Actor, Role
@@ -20,6 +20,8 @@ from streams.trade.tickets import Ticket
 
 WANG, LI, CRM = Actor("wang", Role.OPERATOR), Actor("li", Role.OPERATOR), Actor("crm", Role.COMPLAINTS)
 _ARCHIVE = {"confirmed": "metering", "explained": "explained", "false_alarm": "false_alarm"}
+#: priority → within how long somebody takes it on [s]: sooner than asked for, and later
+SOON = {"P1": 8 * MINUTE, "P2": 2 * HOUR, "P3": 30 * HOUR, "P4": 30 * HOUR}
 _REASONS = ("data_error", "own_habit", "rule_too_strict", "unrecorded_work")
 
 Note = Callable[..., None]
@@ -51,7 +53,7 @@ class People:
         rng = self._rng
         if ticket.drill:
             return
-        begin = now + rng.randrange(5, 20 * HOUR)
+        begin = now + rng.randrange(5, SOON[ticket.priority])
         habit = rng.random()
         if habit < 0.08:
             return  # nobody gets to it this year
@@ -138,8 +140,9 @@ class People:
         if ticket.state in PAUSED | RESOLVED:
             return None
         department = self._rng.choice(("operations", "customer_service", "emergency_repair"))
-        self._staff.hand_off(WANG, ticket.id, department, "zhang")
-        return {}
+        owner = self._rng.choice(("zhang", "zhao"))
+        self._staff.hand_off(WANG, ticket.id, department, owner)
+        return {"department": department, "owner": owner}
 
     def _investigate(self, ticket: Ticket) -> dict[str, Any]:
         return self._move(ticket, "investigating")
@@ -150,7 +153,7 @@ class People:
             return None
         finding = "positive" if self._word(ticket) == "confirmed" else "negative"
         self._staff.check(LI, ticket.id, todo.seq, "现场核对", finding)
-        return {}
+        return {"number": todo.seq, "check": todo.check, "cause": todo.cause, "finding": finding}
 
     def _wait_customer(self, ticket: Ticket) -> dict[str, Any]:
         return self._move(ticket, "waiting_customer")
@@ -159,17 +162,23 @@ class People:
         return self._move(ticket, "waiting_lab")
 
     def _implement(self, ticket: Ticket) -> dict[str, Any]:
-        return self._move(ticket, "implemented", resolution="repair")
+        done = {
+            "resolution": self._rng.choice(("repair", "replacement", "explanation")),
+            "responsibility": self._rng.choice(("company", "customer", "third_party")),
+        }
+        self._move(ticket, "implemented", **done)
+        return done
 
     def _call(self, ticket: Ticket) -> dict[str, Any]:
         """The call: an answer, with or without stars, or nobody there."""
         answer = self._rng.random()
         if answer < 0.1:
             self._move(ticket, "callback", no_callback="三次未接")
-            return {"answer": "none"}
+            return {"answer": "none", "rating": 0}
         satisfied = answer < 0.85
-        self._move(ticket, "callback", satisfied=satisfied)
-        return {"answer": "satisfied" if satisfied else "dissatisfied"}
+        stars = self._rng.randrange(6)
+        self._move(ticket, "callback", satisfied=satisfied, rating=stars or None)
+        return {"answer": "satisfied" if satisfied else "dissatisfied", "rating": stars}
 
     def _close(self, ticket: Ticket) -> dict[str, Any]:
         word = self._word(ticket)

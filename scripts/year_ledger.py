@@ -5,37 +5,38 @@ Of ``check_year.py``: the standard library alone, nothing of ours. Instants are 
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-DAY = 86_400
-#: subject → its category, and the families of tickets that it can be about, its own first (docs/complaints.md)
-SUBJECTS = {
-    "gas_leak": ("safety", ("leak",)),
-    "high_bill": ("metering_billing", ("usage_high", "leak", "register")),
-    "disputed_amount": ("metering_billing", ("usage_high", "register", "leak")),
-    "low_bill": ("metering_billing", ("usage_low", "register", "data")),
-    "meter_stopped": ("metering_billing", ("usage_low", "data", "register")),
-    "meter_accuracy": ("metering_billing", ("usage_high", "register", "usage_low")),
-    "misread": ("metering_billing", ("register", "usage_high", "usage_low")),
-    "estimated_reading": ("metering_billing", ("register", "data", "usage_high", "usage_low")),
-    "missed_reading": ("metering_billing", ("data", "register")),
-    "late_reading": ("metering_billing", ("data", "register")),
-    "water_leak": ("metering_billing", ("leak", "usage_high", "balance")),
-    "installation_delay": ("install_repair", ("installation",)),
-    "staff_attitude": ("service_attitude", ("service",)),
-    "policy_question": ("policy_inquiry", ("policy",)),
-}
+from year_clock import DAY, Due, Offices
+from year_rules import DEPARTMENTS, GRAVE, NEAR, SUBJECTS, category, estimate, priority, priority_of
+
 #: of a flag that names no detector (docs/verdicts.md)
 DETECTOR = {"misread": "intervals"}
 ENDED = ("closed", "false_alarm", "archived", "merged")
 DONE = ("implemented", "callback")
+WAITING = ("waiting_customer", "waiting_lab")
 BECOMES = {
-    "hand_off": "assigned", "investigate": "investigating", "wait_customer": "waiting", "wait_lab": "waiting",
-    "implement": "implemented", "call": "callback",
+    "hand_off": "assigned", "investigate": "investigating", "wait_customer": "waiting_customer",
+    "wait_lab": "waiting_lab", "implement": "implemented", "call": "callback",
 }  # fmt: skip
+
+
+_AT_WORK = ("new", "assigned", "investigating", "reopened", *WAITING)
+#: what staff do → the states in which it can be done (docs/tickets.md, "States")
+LEGAL = {
+    "hand_off": ("new", "assigned", "investigating", "reopened"),
+    "investigate": ("new", "assigned", "reopened", *WAITING),
+    "wait_customer": ("new", "assigned", "investigating", "reopened", "waiting_lab"),
+    "wait_lab": ("new", "assigned", "investigating", "reopened", "waiting_customer"),
+    "check": (*_AT_WORK, *DONE),
+    "implement": ("investigating", "reopened", *WAITING),
+    "call": ("implemented",),
+    "close": DONE,
+    "dismiss": _AT_WORK,
+    "merge": _AT_WORK,
+    "reopen": (*DONE, "closed", "false_alarm"),
+}
 
 
 class Contradiction(Exception):
@@ -43,18 +44,30 @@ class Contradiction(Exception):
 
 
 class Ticket:
-    """One ticket of the ledger."""
+    """One ticket of the ledger.
 
-    def __init__(self, key: str, point: str, family: str, category: str, ours: bool, at: int) -> None:
-        self.key, self.point, self.family, self.category, self.ours = key, point, family, category, ours
-        self.opened = self.updated = at
+    ours : whether a flag opened it, or a person on his round; else a complaint did
+    """
+
+    def __init__(self, line: dict[str, Any], point: str, family: str, ours: bool, due: Due) -> None:
+        self.key, self.point, self.family, self.ours = line["id"], point, family, ours
+        self.kind = line["kind"] if ours else line["subject"]
+        self.lead = line["id"] if ours else ""  # the flag that the ticket shows
+        self.category: str = line["category"]
+        self.priority: str = line["priority"]
+        self.area: str = line["area"]
+        self.department, self.owner, self.hand_offs = DEPARTMENTS[self.category], "", 0
+        self.due = due
+        self.opened = self.updated = line["wall"]
         self.state = "new"
+        self.escalated = False
         self.flags: list[str] = []
+        self.calls: list[str] = []
         self.into: Ticket | None = None
         self.closed: int | None = None
-        self.call_due: int | None = None
-        self.called: int | None = None
-        self.answer = ""
+        self.answer, self.called, self.rating = "", 0, 0
+        self.verdict = self.reason = self.resolution = self.responsibility = ""
+        self.found: dict[int, str] = {}  # number of a check that has found something → what
         self.reopened: set[str] = set()  # by staff, by a complaint, relapsed
 
     @property
@@ -62,10 +75,39 @@ class Ticket:
         """Whether somebody has to work on it."""
         return self.state not in ENDED
 
-    def again(self, at: int) -> None:
+    @property
+    def cause(self) -> str:
+        """What the last of the checks that found something has found, else what was done."""
+        return self.found[max(self.found)] if self.found else self.resolution or "unknown"
+
+    @property
+    def next_due(self) -> int | None:
+        """What is due next; None: nothing, or the clock stands."""
+        due = self.due
+        dates = [due.acknowledge if due.acknowledged is None else None]
+        if self.state in DONE:
+            dates.append(due.callback if not self.answer else None)
+        elif due.stands_since is None:
+            dates.append(due.resolve)
+        return min((one for one in dates if one is not None), default=None)
+
+    def again(self, at: int, how: str) -> None:
         """Open once more: what was due, and what the customer said, was of the work before."""
-        self.state, self.closed, self.call_due, self.called, self.answer = "reopened", None, None, None, ""
+        self.state, self.closed, self.answer, self.called, self.rating = "reopened", None, "", 0, 0
+        self.due.begin(self.priority, at)
+        self.reopened.add(how)
         self.updated = at
+
+    def graver(self, category: str, priority: str, at: int) -> None:
+        """At least as urgent as this asks; safety takes it to those who mend."""
+        if category == "safety" and self.category != "safety":
+            self.category, self.department = "safety", DEPARTMENTS["safety"]
+            self.hand_offs += 1
+        if GRAVE.index(priority) < GRAVE.index(self.priority):
+            self.due.raise_to(priority, at)
+            self.priority = priority
+            if self.state in WAITING:
+                self.state = "investigating"  # what has become graver waits for nobody
 
 
 class Ledger:
@@ -73,12 +115,16 @@ class Ledger:
 
     def __init__(self, head: dict[str, Any]) -> None:
         self.head = head
+        self.offices = Offices(head)
         self.tickets: dict[str, Ticket] = {}
         self.at_point: dict[str, list[Ticket]] = {}
         self.on: dict[str, Ticket] = {}  # flag → its ticket
         self.flags: dict[str, dict[str, Any]] = {}  # flag → its newest line
         self.first: dict[str, int] = {}  # flag → when it was first told of
         self.words: dict[str, dict[str, Any]] = {}  # flag → the word about it
+        self.says: dict[str, dict[str, Any]] = {}  # flag that opened a ticket → what it said
+        self.came: dict[str, int] = {}  # flag → when it came onto its ticket
+        self.estimates: dict[str, tuple[str, float]] = {}  # flag → by what, and its excess
         self.complaints: dict[str, dict[str, Any]] = {}
         self.drills: set[str] = set()  # points: a drill joins the one that goes on there
 
@@ -86,11 +132,11 @@ class Ledger:
         """One line of the file."""
         getattr(self, f"_{line['what']}")(line)
 
-    def _put(self, ticket: Ticket) -> Ticket:
+    def _put(self, ticket: Ticket, at: int) -> Ticket:
         self.tickets[ticket.key] = ticket
         for other in self.at_point.setdefault(ticket.point, []):
             if other.open:
-                other.updated = ticket.opened  # they name each other
+                other.updated = at  # they name each other
         self.at_point[ticket.point].append(ticket)
         return ticket
 
@@ -102,20 +148,34 @@ class Ledger:
             return
         if line["status"] != "cleared":
             self.flags[flag] = line  # what it is by its newest event but the end
+        if line["status"] != "cleared":
+            told, before = estimate(line), self.estimates.get(flag)
+            if told is not None and not (before and (before[0], told[0]) == ("history", "detector")):
+                self.estimates[flag] = told
+        stands = self.estimates.get(flag)
+        line["category"] = category(line)
+        line["priority"] = priority(line, stands[1] if stands else None, self._billed_in(line["says"], at))
         if known is not None:
+            if line["status"] != "cleared" and known.open:
+                graver = GRAVE.index(line["priority"]) < GRAVE.index(known.priority)
+                if flag == known.lead or graver:
+                    known.kind, known.lead = line["kind"], flag
+                known.graver(line["category"], line["priority"], at)
             if line["status"] == "cleared" or known.open:
                 known.updated = at
             return
         ticket = self._for(line)
         ticket.flags.append(flag)
-        self.on[flag] = ticket
+        self.on[flag], self.came[flag] = ticket, at
         if line.get("by_hand", ticket.key) != ticket.key:
             raise Contradiction(f"{line['by_hand']} was worked on, {ticket.key} was there")
+
+    def _billed_in(self, says: dict[str, Any], at: int) -> int | None:
+        return self.offices.billed_in(says["bill_day"], at) if says["bill_day"] else None
 
     def _for(self, line: dict[str, Any]) -> Ticket:
         """The ticket that a new flag comes onto: open, closed and watched, or one of its own."""
         at, family = line["wall"], line["family"]
-        safety = family == "leak" and line["commodity"] == "gas"
         same = [t for t in self.at_point.get(line["point"], ()) if t.family == family]
         found = next((t for t in same if t.open), None)
         if found is None:
@@ -126,15 +186,14 @@ class Ledger:
             ]
             found = max(watched, key=lambda t: t.closed or 0, default=None)
         if found is None:
-            category = "safety" if safety else "install_repair" if family == "data" else "metering_billing"
-            found = self._put(Ticket(line["id"], line["point"], family, category, True, at))
-            found.flags = []
-            return found
+            due = Due(self.offices, line["priority"], at)
+            self.says[line["id"]] = line["says"]
+            return self._put(Ticket(line, line["point"], family, True, due), at)
+        if GRAVE.index(line["priority"]) <= GRAVE.index(found.priority):
+            found.kind, found.lead = line["kind"], line["id"]
+        found.graver(line["category"], line["priority"], at)
         if found.state in DONE or not found.open:
-            found.again(at)
-            found.reopened.add("relapsed")
-        if safety:
-            found.category = "safety"
+            found.again(at, "relapsed")
         found.updated = at
         return found
 
@@ -151,25 +210,28 @@ class Ledger:
         if found is None:
             point = line["point"] or f"complaint/{line['id']}"
             family = SUBJECTS[line["subject"]][1][0]
-            line["ticket"] = self._put(
-                Ticket(line["id"], point, family, line["category"], False, line["wall"])
-            )
+            line["priority"] = priority_of(line["subject"])
+            due = Due(self.offices, line["priority"], line["wall"])
+            line["ticket"] = self._put(Ticket(line, point, family, False, due), line["wall"])
+            line["ticket"].calls.append(line["id"])
             line.update(outcome="opened", lead=None)
         else:
             self._link(found, line)
 
     def _located(self, line: dict[str, Any]) -> None:
         complaint = self.complaints[line["id"]]
-        complaint["point"], own = line["point"], complaint["ticket"]
+        complaint["point"], complaint["area"], own = line["point"], line["area"], complaint["ticket"]
         found = self._known(complaint)
         if found is None:
             self.at_point[own.point].remove(own)
-            own.point = line["point"]
-            self._put(own)
+            own.point, own.area = line["point"], line["area"]
+            self._put(own, line["wall"])
         else:
             self._link(found, complaint, line["wall"])
             if own.open and own.state not in DONE:
                 self._fold(own, found, line["wall"])
+            else:
+                own.calls.remove(line["id"])
         own.updated = line["wall"]
 
     def _known(self, line: dict[str, Any]) -> Ticket | None:
@@ -197,13 +259,12 @@ class Ledger:
         lead = line["made"] - ticket.opened
         ours = ticket.ours and lead >= 0
         line.update(ticket=ticket, outcome="known" if ours else "joined", lead=lead if ours else None)
-        if line["category"] == "safety":
-            ticket.category = "safety"
+        ticket.calls.append(line["id"])
+        ticket.graver(line["category"], priority_of(line["subject"]), at or line["wall"])
         if line["made"] >= ticket.updated and ticket.state in (*DONE, "closed", "false_alarm"):
             others = (t for t in self.at_point[ticket.point] if t is not ticket and t.open)
             if ticket.open or not any(t.family == ticket.family for t in others):
-                ticket.again(line["wall"])
-                ticket.reopened.add("reopened_by_complaint")
+                ticket.again(at or line["wall"], "reopened_by_complaint")
         ticket.updated = at or line["wall"]
 
     def _fold(self, ticket: Ticket, into: Ticket, at: int) -> None:
@@ -211,6 +272,9 @@ class Ledger:
         for flag in ticket.flags:
             self.on[flag] = into
         into.flags += [flag for flag in ticket.flags if flag not in into.flags]
+        into.calls += [call for call in ticket.calls if call not in into.calls]
+        for call in ticket.calls:
+            self.complaints[call]["ticket"] = into
         ticket.updated = into.updated = at
 
     def _staff(self, line: dict[str, Any]) -> None:
@@ -220,34 +284,47 @@ class Ledger:
             raise Contradiction(f"{act} on a ticket that nothing has opened: {line['ticket_of']}")
         if (ticket.point, ticket.family) != (line["point"], line["family"]):
             raise Contradiction(f"{act} at {line['point']}, the ticket {ticket.key} is at {ticket.point}")
+        if act in LEGAL and ticket.state not in LEGAL[act]:
+            raise Contradiction(f"{act} of {ticket.key}, which is {ticket.state}")
+        if act == "close" and not ticket.answer:
+            raise Contradiction(f"{ticket.key} is closed without a call to the customer or a reason for none")
         if act in BECOMES:
-            self._legal(ticket, act, ticket.open)
             ticket.state = BECOMES[act]
-        if act == "implement":
-            ticket.call_due = self._second_working_day(at)
+            ticket.due.touched(at)
+        if ticket.state in WAITING:
+            ticket.due.stand(at)
+        elif act in BECOMES and act != "hand_off":
+            ticket.due.go_on(at)
+        if act == "hand_off":
+            other = line["owner"] != ticket.owner and ticket.owner != ""
+            ticket.hand_offs += other or line["department"] != ticket.department
+            ticket.department, ticket.owner = line["department"], line["owner"]
+        elif act == "check" and line["finding"] == "positive":
+            ticket.found[line["number"]] = line["cause"]
+        elif act == "implement":
+            ticket.resolution, ticket.responsibility = line["resolution"], line["responsibility"]
+            ticket.due.done(at, self.head["callback_days"])
         elif act == "call":
-            ticket.answer = line["answer"]
-            ticket.called = None if ticket.answer == "none" else at
+            ticket.answer, ticket.called, ticket.rating = line["answer"], at, line["rating"]
         elif act in ("close", "dismiss"):
-            self._legal(ticket, act, ticket.open)
             ticket.state, ticket.closed = ("closed" if act == "close" else "false_alarm"), at
+            ticket.due.touched(at)
+            ticket.due.go_on(at)
+            ticket.due.resolved = at if ticket.due.resolved is None else ticket.due.resolved
+            ticket.verdict, ticket.reason = line["verdict"], line["reason"]
             single = {flag for flag in ticket.flags if self.words.get(flag, {}).get("single")}
             self._say(line, [flag for flag in ticket.flags if flag not in single], False)
         elif act == "reopen":
-            self._legal(ticket, act, ticket.state in (*DONE, "closed", "false_alarm"))
-            ticket.again(at)
-            ticket.reopened.add("reopened_by_staff")
+            ticket.again(at, "reopened_by_staff")
+            ticket.due.touched(at)
         elif act == "merge":
             self._fold(ticket, self.tickets[line["into"]], at)
         elif act == "one_flag":
             self._say(line, [line["flag"]], True)
         elif act == "correct":
+            ticket.verdict, ticket.reason = line["verdict"], line["reason"]
             self._say(line, ticket.flags, False)
         ticket.updated = at
-
-    def _legal(self, ticket: Ticket, act: str, fits: bool) -> None:
-        if not fits:
-            raise Contradiction(f"{act} of {ticket.key}, which is {ticket.state}")
 
     def _say(self, line: dict[str, Any], flags: list[str], single: bool) -> None:
         """The word about these flags; the same again leaves what stands."""
@@ -257,107 +334,36 @@ class Ledger:
             if known is None or any(known[name] != value for name, value in said.items()):
                 newest = self.flags[flag]
                 told = {name: newest[name] for name in ("kind", "detector", "area")}
+                told["month"] = self.month(self.came[flag])
                 told["detector"] = told["detector"] or DETECTOR[told["kind"]]
                 self.words[flag] = said | told
 
     def _tick(self, line: dict[str, Any]) -> None:
         for ticket in self.tickets.values():
+            due = ticket.next_due
+            if (
+                ticket.open
+                and not ticket.escalated
+                and ticket.priority != "P4"
+                and due
+                and due < line["wall"]
+            ):
+                ticket.escalated, ticket.updated = True, line["wall"]
+            self._bill_comes_near(ticket, line["wall"])
             long_ago = (ticket.closed or 0) < line["wall"] - self.head["archive_days"] * DAY
             if ticket.state in ("closed", "false_alarm") and long_ago:
                 ticket.state = "archived"
 
+    def _bill_comes_near(self, ticket: Ticket, at: int) -> None:
+        low = ticket.open and ticket.priority in ("P3", "P4") and ticket.category == "metering_billing"
+        days = self._billed_in(self.says[ticket.key], at) if low and ticket.ours else None
+        if days is not None and days <= NEAR:
+            ticket.due.tighten("P2", at)
+            ticket.priority, ticket.updated = "P2", at
+
     def _drill(self, line: dict[str, Any]) -> None:
         self.drills.add(line["point"])
 
-    def _second_working_day(self, at: int) -> int:
-        """18:00 of that day after the day of ``at``; Saturdays and Sundays are off."""
-        shift = timedelta(seconds=self.head["zone_s"])
-        day = (datetime.fromtimestamp(at, UTC) + shift).replace(hour=18, minute=0, second=0)
-        left = self.head["callback_days"]
-        while left:
-            day += timedelta(days=1)
-            left -= day.weekday() < 5
-        return int((day - shift).timestamp())
-
-    def figures(self) -> dict[str, Any]:
-        """What the report has to say, by table and row."""
-        start, end = self.head["start"], self.head["end"]
-        calls = [one for one in self.complaints.values() if start <= one["made"] < end]
-        metering = [one for one in calls if one["metering"]]
-        known = sum(one["outcome"] == "known" for one in metering)
-        leads = sorted(one["lead"] / 3600 for one in metering if one["lead"] is not None)
-        tickets = list(self.tickets.values())
-        out: dict[str, Any] = {
-            "headline complaints": len(calls),
-            "headline metering_complaints": len(metering),
-            "headline known_before": known,
-            "headline known_share": known / len(metering) if metering else None,
-            "headline misses": len(metering) - known,
-            "headline lead_median_h": quantile(leads, 0.5),
-            "headline lead_90_h": quantile(leads, 0.9),
-            "headline tickets": len(tickets),
-            "apart drill": len(self.drills),
-            "work reopened": sum(bool(one.reopened) for one in tickets),
-        }
-        for how in ("reopened_by_staff", "reopened_by_complaint", "relapsed"):
-            out[f"work {how}"] = sum(how in one.reopened for one in tickets)
-        out |= counted("complaints_by_category", (one["category"] for one in calls))
-        out |= counted("complaints_by_subject", (one["subject"] for one in calls))
-        out |= counted("complaints_by_channel", (one["channel"] for one in calls))
-        out |= counted("tickets_by_category", (one.category for one in tickets))
-        out |= counted("tickets_by_state", (state_of(one.state) for one in tickets))
-        for group in ("detector", "kind", "area"):
-            out |= self._precision(group)
-        for answer in ("satisfied", "dissatisfied", "none"):
-            name = "no_callback" if answer == "none" else answer
-            out[f"callbacks {name}"] = sum(one.answer == answer for one in tickets)
-        due = [t for t in tickets if t.call_due is not None and t.state != "merged" and t.answer != "none"]
-        settled = [t for t in due if t.called is not None or (t.call_due or 0) <= end]
-        kept = sum(t.called is not None and t.called <= (t.call_due or 0) for t in settled)
-        out["sla callback due"], out["sla callback kept"] = len(settled), kept
-        out["sla callback pending"] = len(due) - len(settled)
-        return out
-
-    def _precision(self, group: str) -> dict[str, Any]:
-        said: dict[str, Counter[str]] = {}
-        for word in self.words.values():
-            said.setdefault(word[group], Counter())[word["verdict"]] += 1
-        out: dict[str, Any] = {}
-        for name, n in said.items():
-            of, good = sum(n.values()), n["confirmed"] + n["explained"]
-            low, high = wilson(good, of)
-            row = {
-                "judged": of, "confirmed": n["confirmed"], "explained": n["explained"],
-                "false_alarms": n["false_alarm"], "precision_share": good / of, "low_share": low,
-                "high_share": high, "strict_share": n["confirmed"] / of,
-            }  # fmt: skip
-            out |= {f"precision_by_{group} {name} {column}": value for column, value in row.items()}
-        return out
-
-
-def state_of(state: str) -> str:
-    """States in which the work is going on, as one."""
-    return state if state in (*ENDED, *DONE) else "at_work"
-
-
-def quantile(ordered: list[float], share: float) -> float | None:
-    """Between the two values beside the place, by proportion."""
-    if not ordered:
-        return None
-    place = share * (len(ordered) - 1)
-    below = min(int(place), max(len(ordered) - 2, 0))
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] * (1 - (place - below)) + ordered[above] * (place - below)
-
-
-def wilson(good: int, of: int) -> tuple[float, float]:
-    """The two roots of (p − good/of)² = z² p (1 − p) / of."""
-    z = 1.959963984540054
-    a, b, c = 1 + z * z / of, 2 * good / of + z * z / of, (good / of) ** 2
-    root = math.sqrt(max(0.0, b * b - 4 * a * c))
-    return (b - root) / (2 * a), (b + root) / (2 * a)
-
-
-def counted(table: str, values: Any) -> dict[str, int]:
-    """How many of each."""
-    return {f"{table} {value}": n for value, n in Counter(values).items()}
+    def month(self, at: int) -> str:
+        """The month of an instant, by the offices' calendar."""
+        return f"{datetime.fromtimestamp(at + self.head['zone_s'], UTC):%Y-%m}"

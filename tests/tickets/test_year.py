@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import year
+from benchmarks import year, year_plan
 from benchmarks.sets import at_hand
 
 Lines = list[dict[str, Any]]
@@ -50,17 +51,18 @@ def test_the_report_says_what_the_file_says(small: Path) -> None:
 
 
 def test_the_script_imports_nothing_of_ours() -> None:
-    ledger = year.CHECK.with_name("year_ledger.py")
+    scripts = (year.CHECK, *year.CHECK.parent.glob("year_*.py"))
     found = {
         name.split(".")[0]
-        for script in (year.CHECK, ledger)
+        for script in scripts
         for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in (
             [node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names]
         )
     }
-    assert found - {ledger.stem} <= set(sys.stdlib_module_names)
+    assert len(scripts) > 1
+    assert found - {one.stem for one in scripts} <= set(sys.stdlib_module_names)
 
 
 def read(place: Path) -> Lines:
@@ -102,6 +104,42 @@ def a_miss_left_out(lines: Lines) -> None:
     lines.remove(next(line for line in lines if line.get("plan") == "no_flag"))
 
 
+def no_holidays(lines: Lines) -> None:
+    lines[0]["days_off"] = []
+
+
+def longer_hours(lines: Lines) -> None:
+    lines[0]["hours"] = [0, 24 * 60]
+
+
+def no_bill_days(lines: Lines) -> None:
+    for line in lines:
+        if line["what"] == "flag":
+            line["says"]["bill_day"] = None
+
+
+def another_department(lines: Lines) -> None:
+    newest = next(line for line in reversed(lines) if line.get("act") == "hand_off")
+    newest["department"] = "marketing" if newest["department"] != "marketing" else "operations"
+
+
+def another_cause(lines: Lines) -> None:
+    for line in lines:
+        if line.get("act") == "check":
+            line["cause"] = "registry"
+
+
+def a_star_more(lines: Lines) -> None:
+    next(line for line in reversed(lines) if line.get("act") == "call" and line["rating"])["rating"] += 1
+
+
+def work_later(lines: Lines) -> None:
+    """What was done first is done ten days later, and so is everything after it."""
+    first = next(n for n, line in enumerate(lines) if line.get("act") == "implement")
+    for line in lines[first:]:
+        line["wall"] += 10 * 86_400
+
+
 @pytest.mark.parametrize(
     ("change", "codes"),
     [
@@ -111,6 +149,13 @@ def a_miss_left_out(lines: Lines) -> None:
         (an_opening_later, {2}),
         (an_opening_left_out, {1, 2}),
         (a_miss_left_out, {1, 2}),
+        (no_holidays, {1}),
+        (longer_hours, {1}),
+        (no_bill_days, {1}),
+        (another_department, {1}),
+        (another_cause, {1}),
+        (a_star_more, {1}),
+        (work_later, {1, 2}),
     ],
 )
 def test_it_sees_what_was_changed(
@@ -133,3 +178,64 @@ def test_it_sees_a_figure_of_the_report_that_is_wrong(small: Path, tmp_path: Pat
     code, said = check(small / "generator.jsonl", tmp_path / "report.json")
     assert code == 1
     assert "headline lead_90_h" in said
+
+
+@pytest.fixture(name="script")
+def fixture_script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The script in this process: a thousand runs of it are no thousand processes."""
+    monkeypatch.syspath_prepend(str(year.CHECK.parent))
+    return importlib.import_module("check_year")
+
+
+def test_it_sees_whichever_figure_of_the_report_is_wrong(small: Path, script: Any) -> None:
+    report = json.loads((small / "report.json").read_text(encoding="utf-8"))
+    ours = script.figures(script.ledger_of(read(small)))
+
+    def seen() -> bool:
+        return bool(script.differences(ours, script.reported(report)[0]))
+
+    assert not seen()
+    tables = report["tables"]
+    assert not script.reported(report)[1]  # no table is left out
+    for table, rows in tables.items():
+        for row in rows:
+            chosen = script.CHOSEN if table == "typical_cases" else ()
+            for column, value in row.items():
+                if column not in chosen:
+                    row[column] = (
+                        "x" if isinstance(value, str) else 1 if value is None else value * (1 + 1e-6) + 1e-6
+                    )
+                    assert seen(), (table, row, column)
+                    row[column] = value
+        if rows:
+            last = rows.pop()
+            assert seen(), (table, last)
+            rows.append(last)
+        keys = dict.fromkeys(script.KEYS.get(table, ()), "x")
+        rows.append((rows[-1] if rows else {}) | keys)
+        assert seen(), table
+        rows.pop()
+
+
+def test_it_sees_whatever_staff_did_left_out(small: Path, script: Any) -> None:
+    lines = read(small)
+    said, _ = script.reported(json.loads((small / "report.json").read_text(encoding="utf-8")))
+    contradiction = importlib.import_module("year_ledger").Contradiction
+    decisive = {"implement", "call", "wait_customer", "wait_lab", "reopen", "merge", "dismiss"}
+    places = [n for n, line in enumerate(lines) if line.get("act") in decisive]
+    assert len(places) > 50
+    for n in places:
+        # the ledger writes into the lines that it keeps
+        left = [dict(line) for line in lines[:n] + lines[n + 1 :]]
+        try:
+            assert script.differences(script.figures(script.ledger_of(left)), said), lines[n]
+        except contradiction:
+            continue
+
+
+def test_the_calendar_is_the_files_own() -> None:
+    days = year_plan.calendar_of(year_plan.CALENDAR)
+    assert days["hours"] == [9 * 60, 18 * 60]
+    assert {"2026-02-15", "2026-02-23", "2026-10-07"} <= set(days["days_off"])
+    assert "2026-02-24" not in days["days_off"]
+    assert {"2026-02-14", "2026-10-10"} <= set(days["makeup"])

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.store import Store
+from connectors.store.audit import LogFilter
 from streams.sections import ComplaintsSettings
 from streams.trade.complaint_form import Faults
 from streams.trade.complaints import Complaint
@@ -64,7 +65,10 @@ def test_a_complaint_holds_the_bill_where_it_says_so(
     assert ticket.bill_hold is held
     assert ticket.hold_reason == (f"{one.id}; {one.subject}" if held else "")
     assert [line.action for line in ticket.history] == ["opened"] + ["bill_held"] * held
-    rows = [(row.actor, row.object, row.reason) for row in store.audit_log(action="ticket.hold_bill")]
+    rows = [
+        (row.actor, row.object, row.reason)
+        for row in store.audit_log(wanted=LogFilter(action="ticket.hold_bill"))
+    ]
     assert rows == [("call-centre", f"ticket/{ticket.id}", one.id)] * held
     assert store.verify_audit().faults == ()
 
@@ -126,7 +130,7 @@ def test_found_out_later_where_it_belongs_the_ticket_there_is_held(store: Store)
     given = store.assign_complaint(one.id, "point-1", ANN, LINKING, NOON + 2 * HOUR)
     assert given.ticket_id == opened.id
     assert ticket_of(store, given).bill_hold
-    rows = [(row.actor, row.object) for row in store.audit_log(action="ticket.hold_bill")]
+    rows = [(row.actor, row.object) for row in store.audit_log(wanted=LogFilter(action="ticket.hold_bill"))]
     assert rows == [("ann", f"ticket/{opened.id}"), ("call-centre", f"ticket/{one.ticket_id}")]
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 
 from streams.messages import NS, Kind
+from streams.papers.document import Document, Language, Table
 from streams.papers.exhibits import Case, Exhibits, Trace
 from streams.trade.causes import steps
 from streams.trade.complaints import Channel, Complaint
@@ -19,6 +21,7 @@ from tests.documents.tools import DAY
 from tests.tickets.tools import MemoryStore, golden
 from tests.web_tools import NOW, ns
 
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
 READS = (("2011-04-10T00:00:00", 0.0), ("2012-04-10T00:00:00", 176.0), ("2012-06-10T00:00:00", 449.0))
 NEGATIVE = ("misread", "leak", "meter_fault", "true_up", "real_use")
 
@@ -169,14 +172,39 @@ def bare() -> Exhibits:
     return Exhibits(Case(ticket), made_ns=NOW)
 
 
+def told(document: Document) -> str:
+    """All text of a document, parts kept apart."""
+    return "\n".join(_strings(msgspec.to_builtins(document)))
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [text for one in value for text in _strings(one)] if isinstance(value, list | tuple) else []
+
+
+def blocks(document: Document, kind: type) -> list[Any]:
+    return [block for section in document.sections for block in section.blocks if isinstance(block, kind)]
+
+
+def rows(document: Document) -> list[tuple[str, ...]]:
+    return [row for table in blocks(document, Table) for row in table.rows]
+
+
 __all__ = [
+    "LANGUAGES",
     "NEGATIVE",
     "Step",
     "bare",
+    "blocks",
     "complaint",
     "done",
     "exhibits",
     "golden_ticket",
     "golden_trace",
+    "rows",
     "settled",
+    "told",
 ]

@@ -3,69 +3,42 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from connectors.documents import render_html, render_pdf
-from streams.messages import NS, Kind, Quality
+from streams.messages import NS
 from streams.papers.chart import Chart
 from streams.papers.conclusion import EXCLUDED, Outcome, conclude
-from streams.papers.day_use import DAY, even_edges, rates, stretches, usual_range
-from streams.papers.document import Document, Facts, Figure, Language, Notice, Table, digest
-from streams.papers.exhibits import Window
+from streams.papers.day_use import DAY
+from streams.papers.document import Facts, Figure, Language, Notice, Table, digest
 from streams.papers.pack import build
 from streams.papers.pack_words import WORDS
 from streams.trade.settlement import CreditState
 from streams.trade.states import State
-from streams.trade.tickets import Sla, Swap, Ticket, Verdict
+from streams.trade.tickets import Sla, Swap, Verdict
 from tests.documents.pack_tools import (
+    LANGUAGES,
     NEGATIVE,
     bare,
+    blocks,
     complaint,
     done,
     exhibits,
     golden_ticket,
     neighbours,
+    rows,
     settled,
-    trace,
+    told,
 )
 from tests.documents.tools import fonts, html_parts, pdf_pages, squeezed
 from tests.tickets.tools import MemoryStore
 from tests.web_tools import MESSAGE, NOW, golden_flags, ns
 
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
-
-
-def told(document: Document) -> str:
-    """All text of a document, parts kept apart."""
-    return "\n".join(_strings(msgspec.to_builtins(document)))
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [text for one in value for text in _strings(one)] if isinstance(value, list | tuple) else []
-
-
-def blocks(document: Document, kind: type) -> list[Any]:
-    return [block for section in document.sections for block in section.blocks if isinstance(block, kind)]
-
-
-def rows(document: Document) -> list[tuple[str, ...]]:
-    return [row for table in blocks(document, Table) for row in table.rows]
-
 
 # -- the golden case ------------------------------------------------------------------------------
-
-
 def test_the_golden_case_with_everything_negative_answers_the_customer() -> None:
     found = build(exhibits(settled(), complaints=[complaint()]), "zh")
     (notice,) = blocks(found, Notice)
@@ -196,8 +169,6 @@ def test_neighbours_on_the_same_days_stand_beside_it() -> None:
 
 
 # -- conclusions ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("findings", "outcome", "zh", "en"),
     [
@@ -252,8 +223,6 @@ def test_every_exclusion_and_every_word_is_there_in_both_languages() -> None:
 
 
 # -- whatever is known ------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_ticket_with_nothing_but_the_least_gives_a_whole_pack(language: Language) -> None:
     found = build(bare(), language)
@@ -331,84 +300,6 @@ def test_both_renderings_of_the_pack_say_what_it_says(language: Language) -> Non
     assert squeezed(notice.text) in pdf
 
 
-HOSTILE = "<script>alert(1)</script>\x01\u202e\"'&" + "長" * 50
-
-
-def test_hostile_strings_in_every_field_are_only_text() -> None:
-    plain = settled()
-    fields: dict[str, Any] = {
-        name: HOSTILE
-        for name in Ticket.__struct_fields__
-        if isinstance(getattr(plain, name), str)
-        and name not in ("language", "state", "category", "urgency", "origin", "purpose")
-    }
-    evidence = {
-        HOSTILE: HOSTILE,
-        "unit": HOSTILE,
-        "start": HOSTILE,
-        "observed": float("nan"),
-        "list": [HOSTILE, {"a": [1]}],
-        "periods": [{"start": HOSTILE, "days": True}, 5],
-        "parameters": {HOSTILE: HOSTILE},
-    }
-    ticket = replace(
-        plain,
-        **fields,
-        evidence=evidence,
-        history=tuple(
-            replace(line, actor=HOSTILE, action=HOSTILE, note=HOSTILE, after=HOSTILE, digest=HOSTILE)
-            for line in plain.history
-        ),
-        steps=tuple(
-            replace(step, check=HOSTILE, cause=HOSTILE, result=HOSTILE, by=HOSTILE, finding=HOSTILE)
-            for step in plain.steps
-        ),
-        record={HOSTILE: HOSTILE},
-        related=(HOSTILE,),
-        meters=(HOSTILE,) * 100,
-    )
-    made = exhibits(
-        ticket, complaints=[complaint(reference=HOSTILE)], digests={HOSTILE: HOSTILE}, kept_at=HOSTILE
-    )
-    for language in LANGUAGES:
-        found = build(made, language)
-        page = render_html(found)
-        assert "script" not in html_parts(page)[1]
-        assert page.count("<script") == 0
-        assert pdf_pages(render_pdf(found, fonts()))
-
-
-def test_many_readings_are_told_by_those_that_tell_most() -> None:
-    start = ns("2012-03-01")
-    flow = [(start + n * 3600 * NS, 0.08 + (n % 7) / 10) for n in range(2400)]
-    flow[1300] = (flow[1300][0], 9.9)
-    flow[1301] = (flow[1301][0], 0.001)
-    made = exhibits(golden_ticket(), traces=[trace("wei", flow, Kind.INTERVAL)], neighbours={})
-    found = build(made, "en")
-    (reads,) = [table for table in blocks(found, Table) if table.caption.startswith("Reads")]
-    assert "of 2,400" in reads.caption
-    assert 12 <= len(reads.rows) <= 18
-    amounts = [row[1] for row in reads.rows]
-    assert "9.9 m³" in amounts
-    assert "0.001 m³" in amounts
-    assert [row[0] for row in reads.rows] == sorted(row[0] for row in reads.rows)
-
-
-def test_pressure_is_drawn_as_it_was_with_its_limit() -> None:
-    start = ns("2026-05-25")
-    values = [(start + n * 900 * NS, 2.1 + (n % 5) / 100) for n in range(700)]
-    evidence = {"start": "2026-05-31T03:00:00Z", "end": "2026-05-31T05:00:00Z", "limit": 1.6, "unit": "kPa"}
-    ticket = golden_ticket(evidence=evidence)
-    found = build(exhibits(ticket, traces=[trace("wei", values, Kind.GAUGE, "kPa")]), "en")
-    (figure,) = blocks(found, Figure)
-    drawn, limit = figure.chart.lines
-    assert figure.chart.unit == "kPa"
-    assert {value for _, value in drawn.points} <= {value for _, value in values}
-    assert {value for _, value in limit.points} == {1.6}
-    assert figure.chart.band is not None
-    assert "nothing to compare" in told(found)
-
-
 @pytest.mark.parametrize(
     ("acknowledged", "said"),
     [
@@ -423,88 +314,3 @@ def test_due_dates_say_whether_they_were_kept(acknowledged: int | None, said: st
     found = build(exhibits(golden_ticket(sla=Sla(ack_due_ns=due, acknowledged_ns=met))), "en")
     facts = {pair for block in blocks(found, Facts) for pair in block.pairs}
     assert ("Acknowledge by", said) in facts
-
-
-times = st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(ns("2012-01-01"), ns("2012-12-31"))
-amounts = st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 1000)
-stamps = st.sampled_from(
-    ["1700-01-01T00:00:00Z", "2012-04-10T00:00:00Z", "2012-06-10T00:00:00Z", "2200-01-01T00:00:00Z", "x"]
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    st.lists(st.tuples(times, amounts), max_size=30),
-    st.lists(st.tuples(times, amounts), max_size=30),
-    st.sampled_from([Kind.REGISTER, Kind.INTERVAL, Kind.GAUGE]),
-    stamps,
-    stamps,
-    st.sampled_from(["", "m3", "[pH]", "odd unit"]),
-)
-def test_any_readings_at_all_give_a_pack(
-    own: list[tuple[int, float]], other: list[tuple[int, float]], kind: Kind, start: str, end: str, of: str
-) -> None:
-    ticket = golden_ticket(
-        evidence={"start": start, "end": end, "limit": float("inf"), "unit": of}, event_at=start
-    )
-    by_time = [dict(sorted(reads)) for reads in (own, other)]
-    mine, theirs = (trace("m", list(reads.items()), kind, of) for reads in by_time)
-    found = build(exhibits(ticket, traces=[mine], neighbours={"n": [theirs]} if len(theirs) else {}), "en")
-    assert len(digest(found)) == 64
-    assert render_html(found)
-
-
-# -- use between reads ------------------------------------------------------------------------------
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    st.lists(st.floats(0, 1e6), min_size=2, max_size=60),
-    st.integers(1, 40),
-    st.sampled_from([Kind.REGISTER, Kind.INTERVAL]),
-)
-def test_the_use_of_all_buckets_is_the_use_of_all_stretches(
-    amounts: list[float], hours: int, kind: Kind
-) -> None:
-    start, step = ns("2026-01-01"), hours * 3600 * NS
-    values = np.cumsum(amounts) if kind is Kind.REGISTER else np.array(amounts)
-    found = stretches(trace("m", [(start + n * step, v) for n, v in enumerate(values.tolist())], kind))
-    edges = list(range(int(found.begin[0]), int(found.end[-1]) + DAY, DAY))
-    edges[-1] = int(found.end[-1])
-    if len(edges) < 2 or edges[-1] <= edges[-2]:
-        return
-    used = sum(
-        rate * (b - a) / DAY
-        for rate, a, b in zip(rates(found, edges).tolist(), edges, edges[1:], strict=False)
-    )
-    assert used == pytest.approx(float(found.amount.sum()), rel=1e-6, abs=1e-6)
-
-
-def test_a_fall_of_the_register_and_a_hole_give_no_invented_use() -> None:
-    start = ns("2026-01-01")
-    swapped = trace("m", [(start + n * DAY, v) for n, v in enumerate((100.0, 101.0, 5.0, 6.0))])
-    edges = [start + n * DAY for n in range(4)]
-    assert rates(stretches(swapped), edges)[[0, 2]].tolist() == [1.0, 1.0]
-    assert np.isnan(rates(stretches(swapped), edges)[1])
-    holed = trace("m", [(start + n * DAY, 2.0) for n in (1, 2, 3, 9, 10)], Kind.INTERVAL)
-    found = rates(stretches(holed), [start + n * DAY for n in range(11)])
-    assert found[[0, 1, 2, 8, 9]].tolist() == [2.0] * 5
-    assert np.isnan(found[3:8]).all()
-    bad = trace("m", [(start, 0.0), (start + DAY, 1e9), (start + 2 * DAY, 4.0)])
-    bad.quality[1] = int(Quality.BAD)
-    assert rates(stretches(bad), edges[:3]).tolist() == [2.0, 2.0]
-
-
-def test_buckets_begin_at_the_flagged_day_and_at_local_midnights() -> None:
-    window = Window(ns("2012-03-01"), ns("2012-04-20"), (ns("2012-04-10T16:00:00"), ns("2012-04-15")))
-    edges = even_edges(window, "Asia/Shanghai", 7)
-    assert ns("2012-04-10T16:00:00") in edges  # midnight of the 11th there
-    assert window.start_ns <= edges[0] < window.start_ns + 7 * DAY
-    assert edges[-1] >= window.end_ns
-
-
-def test_what_was_usual_needs_more_than_one_figure() -> None:
-    assert usual_range(np.array([1.0])) is None
-    assert usual_range(np.array([1.0, np.nan, 3.0])) == (1.0, 3.0)
-    many = usual_range(np.arange(101.0))
-    assert many == pytest.approx((5.0, 95.0))

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
+from streams.messages import Flag
 from streams.trade.points import Point
 from streams.trade.roles import Role
 from tests.browser_tools import NARROW, chromium, furnished, tickets
 from tests.conftest import Servers
 from tests.desk_tools import TOKENS, as_role, served
-from tests.web_tools import Place
+from tests.web_tools import Place, flag
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_a_caller_is_looked_up_and_shown_in_full_only_with_a_reason(browser: Bro
         expect(answer.locator(".words")).to_contain_text("not known")
 
 
-def test_a_miss_is_visible_and_an_unlinked_complaint_is_assigned(browser: Browser, web: str) -> None:
+def test_an_unlinked_complaint_is_assigned(browser: Browser, web: str) -> None:
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     post(web, "complaints", time=now, name="Han", phone="13700000001", matter="bill far too high")
     with as_role(browser, f"{web}/complaints", Role.COMPLAINTS) as page:
@@ -120,9 +121,6 @@ def test_a_miss_is_visible_and_an_unlinked_complaint_is_assigned(browser: Browse
         page.keyboard.press("Enter")
         expect(page.locator("#answer .taken")).to_contain_text("CP-")
         expect(row).to_have_count(0)
-        page.get_by_role("button", name="Misses").click()
-        for one in page.locator("#complaints li").all():
-            expect(one.locator(".chip-of.miss")).to_be_visible()
 
 
 def test_the_list_is_narrowed_and_drills_stand_apart(browser: Browser, web: str) -> None:
@@ -206,6 +204,113 @@ def test_the_report_of_the_month(browser: Browser, web: str, place: Place) -> No
                 "href", re.compile("month=2001-01")
             )
             expect(page.locator("#bars button")).to_have_count(0)
+
+
+def test_verdicts_propose_a_bar_that_is_applied_and_taken_back(
+    browser: Browser, web: str, place: Place
+) -> None:
+    now, at = time.time_ns(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+    def spike(number: int, score: float) -> Flag:
+        return flag(f"bar-{number}", "spike", at, score=score, evidence={"detector": "habit"})
+
+    def opened_for(number: int, score: float) -> int:
+        place.flags([spike(number, score)], time.time_ns())
+        return len(place.store.tickets(None, 10, service_point=f"sp-bar-{number}"))
+
+    tickets_of = place.flags([spike(number, 1.05 if number < 25 else 1.5) for number in range(50)], now)
+    for ticket in tickets_of:
+        found = place.store.ticket(ticket)
+        assert found is not None
+        good = int(found.meter_id.removeprefix("bar-")) >= 25
+        said = {"verdict": "confirmed"} if good else {"verdict": "false_alarm", "reason": "rule_too_strict"}
+        post(web, f"tickets/{ticket}/verdict", **said)
+    with as_role(browser, f"{web}/reports", Role.ADMIN) as page:
+        bars = page.locator("#bars")
+        precision = bars.get_by_role("table", name="Precision by detector")
+        expect(precision.get_by_role("row", name="habit")).to_contain_text("50.0%")
+        row = bars.locator(".mute-row", has_text="spike in use")
+        expect(row).to_contain_text("Bar: 1")
+        expect(row).to_contain_text("Proposed: 1.1")
+        row.get_by_role("button", name="Apply").click()
+        reason = row.locator("[name=reason]")
+        expect(reason).to_be_focused()
+        reason.fill("half of the weak ones were nothing")
+        page.keyboard.press("Enter")
+        expect(row).to_contain_text("Bar: 1.1")
+        moves = bars.get_by_role("table", name="Moves of the bars")
+        expect(moves).to_contain_text("half of the weak ones were nothing")
+        assert place.store.bars() == {"spike": 1.1}
+        # what is below it opens no ticket, and is counted
+        assert opened_for(51, 1.05) == 0
+        page.reload()
+        expect(row).to_contain_text("Held back: 1")
+        row.get_by_role("button", name="Take back").click()
+        reason.fill("real cases were missed")
+        page.keyboard.press("Enter")
+        expect(moves.locator("tbody tr")).to_have_count(2)
+        expect(moves.locator("tbody tr").first).to_contain_text("1.1 → 1")
+        assert place.store.bars() == {"spike": 1.0}
+        assert opened_for(52, 1.05) == 1
+
+
+def test_all_tickets_are_reached_a_page_at_a_time(browser: Browser, web: str, place: Place) -> None:
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    # all opened in one instant: the number decides
+    place.flags([flag(f"page-{number:03d}", "leak", at) for number in range(230)], time.time_ns())
+    real = [ticket.id for ticket in place.store.tickets(None, 1000) if not ticket.drill]
+
+    def seen(page: Page) -> list[str]:
+        links = tickets(page).locator("td.c-what a")
+        return [str(link).rpartition("/")[2] for link in links.evaluate_all("all => all.map(e => e.href)")]
+
+    with as_role(browser, web, Role.OPERATOR) as page:
+        page.get_by_role("button", name="All", exact=True).click()
+        expect(tickets(page)).to_have_count(200)
+        newest = seen(page)
+        page.locator("#tickets [data-page=older]").click()
+        expect(page.locator("#tickets .pager")).to_contain_text("page 2")
+        expect(tickets(page)).to_have_count(len(real) - 200)
+        assert newest + seen(page) == real
+        # what is opened meanwhile moves nothing here, and stands at the head of the first page
+        place.flags([flag("page-new", "leak", at)], time.time_ns())
+        page.wait_for_timeout(1500)
+        assert seen(page) == real[200:]
+        page.locator("#tickets [data-page=newest]").click()
+        expect(tickets(page).first).to_contain_text("page-new")
+        # a search is paged too, and begins with its newest
+        page.locator("#tickets [data-page=older]").click()
+        expect(page.locator("#tickets .pager")).to_contain_text("page 2")
+        page.locator(".filters [name=text]").fill("page-")
+        expect(tickets(page).first).to_contain_text("page-new")
+        expect(tickets(page)).to_have_count(200)
+        page.locator("#tickets [data-page=older]").click()
+        expect(tickets(page)).to_have_count(31)
+        expect(tickets(page).filter(has_text="page-")).to_have_count(31)
+
+
+def test_misses_are_all_misses_however_old(browser: Browser, web: str) -> None:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    person = {"time": now, "name": "Zhao", "phone": "13500000001"}
+    for number in range(55):
+        post(web, "complaints", **person, matter=f"bill too high, case {number}", reference=f"miss-{number}")
+    for number in range(60):
+        post(web, "complaints", **person, matter="staff were rude", reference=f"rude-{number}")
+    with as_role(browser, f"{web}/complaints", Role.COMPLAINTS) as page:
+        rows = page.locator("#complaints li")
+        expect(rows).to_have_count(50)
+        expect(rows.first).to_be_visible()
+        page.get_by_role("button", name="Misses").click()
+        expect(rows.locator(".chip-of.miss")).to_have_count(50)
+        first = rows.all_inner_texts()
+        page.locator("#complaints [data-page=older]").click()
+        expect(page.locator("#complaints .pager")).to_contain_text("page 2")
+        expect(rows.first).not_to_have_text(first[0])
+        rest = rows.all_inner_texts()
+        assert rows.locator(".chip-of.miss").count() == len(rest) >= 5
+        told = "\n".join(first + rest)
+        assert all(re.search(rf"bill too high, case {number}\b", told) for number in range(55))
+        assert "staff were rude" not in told
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

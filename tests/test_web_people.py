@@ -227,16 +227,54 @@ def test_given_out_and_erased(house: House) -> None:
     assert house.store.verify_audit().faults == ()
 
 
-def test_a_tenant_in_a_payload_is_an_error(small: House) -> None:
+def filling(schema: dict[str, Any], known: dict[str, Any]) -> Any:
+    """Something that a schema takes: what it requires, and no more."""
+    if "$ref" in schema:
+        return filling(known[schema["$ref"].rpartition("/")[2]], known)
+    if "anyOf" in schema:
+        return filling(schema["anyOf"][0], known)
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type")
+    if kind == "object" or "properties" in schema:
+        required = schema.get("required", ())
+        return {name: filling(schema["properties"][name], known) for name in required}
+    if kind == "array":
+        return [filling(schema["items"], known)] * schema.get("minItems", 0)
+    if kind in ("number", "integer"):
+        return max(1, schema.get("minimum", 1))
+    return True if kind == "boolean" else "x" * max(3, schema.get("minLength", 0))
+
+
+def test_every_write_refuses_a_tenant_and_says_so(small: House) -> None:
+    before = small.store.audit_log(500)
+    seen: list[str] = []
+
     async def talk(client: httpx.AsyncClient) -> None:
-        body = {"reason": "预约上门检表", "tenant": "another"}
-        answer = await client.post(
-            f"/api/people/{small.complaint.person_id}/unmask", json=body, headers=bearer(Role.OPERATOR)
-        )
-        assert answer.status_code == 422
-        assert answer.json()["expected"].startswith("tenant: ")
+        api = (await client.get("/api/openapi.json", headers=bearer(Role.ADMIN))).json()
+        known = api["components"]["schemas"]
+        for path, methods in api["paths"].items():
+            for method, said in methods.items():
+                if method not in ("post", "put", "patch") or path.startswith(
+                    ("/hooks/", "/login", "/logout")
+                ):
+                    continue
+                target = re.sub(r"\{[^}]*(seq|number)[^}]*\}", "1", path)
+                target = re.sub(r"\{[^}]*\}", "x", target)
+                taken = said["requestBody"]["content"]["application/json"]["schema"]
+                body = filling(taken, known)
+                answer = await client.request(
+                    method, target, json={**body, "tenant": "another"}, headers=bearer(Role.ADMIN)
+                )
+                assert answer.status_code == 422, (method, path, answer.text)
+                assert "tenant: " in answer.json()["expected"], (method, path, answer.text)
+                seen.append(path)
 
     small.talk(talk)
+    assert len(seen) >= 25
+    assert {"/api/complaints", "/api/mutes", "/api/tickets/{ticket_id}/move"} <= set(seen)
+    # and none of it was done
+    assert small.store.audit_log(500) == before
 
 
 def test_nothing_personal_leaves_by_pages_logs_metrics_or_events(

@@ -13,7 +13,7 @@ from streams.trade.roles import Role
 from tests.browser_tools import chromium, furnished
 from tests.conftest import Servers
 from tests.desk_tools import act, as_role, send, served
-from tests.web_tools import Place, columns, golden_flags, golden_readings
+from tests.web_tools import Place, columns, flag, golden_flags, golden_readings
 
 
 @pytest.fixture(scope="module")
@@ -258,3 +258,71 @@ def test_a_further_credit_is_for_a_period_that_staff_name(browser: Browser, web:
         expect(page.locator(".card.credit-proposed")).to_contain_text("2011-05-01 to 2011-07-01")
         expect(page.locator(".credit-sum")).to_have_text("Credits approved and booked, in sum: –")
         expect(page.locator(".card.credit-refused").get_by_role("button")).to_have_count(0)
+
+
+def test_the_meters_of_a_group_are_shown(browser: Browser, web: str, place: Place) -> None:
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    evidence = {"members": [f"c12-{number:03d}" for number in range(200)], "members_silent": 500}
+    whole = flag("c12-000", "concentrator_silent", at, evidence=evidence, place={"concentrator": "C12"})
+    place.flags([whole], time.time_ns())
+    with as_role(browser, f"{web}/tickets/{ticket_of(place, 'concentrator/C12')}", Role.OPERATOR) as page:
+        meters = page.locator(".group-meters")
+        expect(meters.locator("summary")).to_have_text("Meters of the group (500)")
+        expect(meters.locator("li").first).to_be_hidden()
+        meters.locator("summary").focus()
+        page.keyboard.press("Enter")
+        expect(meters.locator("li").first).to_have_text("c12-000")
+        expect(meters.locator("li").last).to_have_text("c12-059")
+        expect(meters).to_contain_text("and 440 more")
+        expect(page.locator(".facts").first).to_contain_text("concentrator/C12")
+
+
+def test_two_tickets_are_merged(browser: Browser, web: str, place: Place) -> None:
+    now, at = time.time_ns(), "2026-05-01T00:00:00Z"
+    first, second = place.flags([flag("w-15", "spike", at), flag("w-15", "leak", at)], now)
+    with as_role(browser, f"{web}/tickets/{second}", Role.OPERATOR) as page:
+        form = act(page, "merge")
+        form.locator("[name=into]").fill("FS-NOBODY")
+        form.locator("button[type=submit]").click()
+        expect(form.locator(".refusal")).to_contain_text("the id of another ticket")
+        form.locator("[name=into]").fill(first)
+        form.locator("[name=note]").fill("the same pipe")
+        send(form)
+        expect(page.locator(".chips")).to_contain_text("merged")
+        # it has ended, and says where the case is
+        expect(page.locator("[data-act^='move-']")).to_have_count(0)
+        page.locator(".work").get_by_role("link", name=first).click()
+        expect(page.locator(".history")).to_contain_text(second)
+    merged, kept = place.store.ticket(second), place.store.ticket(first)
+    assert merged is not None
+    assert kept is not None
+    assert (merged.state, merged.merged_into, merged.open, kept.open) == ("merged", first, False, True)
+    assert set(merged.flag_ids) <= set(kept.flag_ids)
+
+
+def test_the_four_parts_of_a_low_voltage_record(browser: Browser, web: str, place: Place) -> None:
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    low = flag("w-16", "voltage_low", at, commodity="electricity", observed=189.0, expected=220.0, unit="V")
+    [ticket] = place.flags([low], time.time_ns())
+    told = {
+        "complaint": "晚间空调无法启动",
+        "tracking": "台区首端 231 V，末端 189 V",
+        "strategy": "负荷改接 B 相",
+        "control": "连续 30 天监测末端电压",
+    }
+    with as_role(browser, f"{web}/tickets/{ticket}", Role.OPERATOR, language="zh") as page:
+        for part, words in told.items():
+            form = act(page, "record")
+            # the one that is missing is offered
+            expect(form.locator("[name=part]")).to_have_value(part)
+            form.locator("[name=text]").fill(words)
+            send(form)
+            expect(page.locator(".outcome")).to_contain_text(words)
+        parts = page.locator(".outcome > div")
+        expect(parts.locator("dt")).to_have_text(
+            ["一投诉：投诉内容", "一跟踪：跟踪情况", "一策略：治理策略", "一管控：管控措施"]
+        )
+        expect(parts.locator("dd")).to_have_text(list(told.values()))
+    found = place.store.ticket(ticket)
+    assert found is not None
+    assert found.record == told

@@ -299,6 +299,9 @@ def _where(wanted: ComplaintFilter) -> Select[Any]:
         query = query.where(~empty if wanted.linked else empty)
         if not wanted.linked and not wanted.outcome:
             query = query.where(complaints.c.outcome.is_distinct_from(Outcome.KEPT))
+    if wanted.miss is not None:
+        missed = complaints.c.details["miss"].as_boolean()
+        query = query.where(missed if wanted.miss else ~missed)
     if wanted.start_ns is not None:
         query = query.where(complaints.c.at_ns >= wanted.start_ns)
     if wanted.end_ns is not None:

@@ -237,6 +237,10 @@ def routes(reader: Reader, reception: Reception) -> APIRouter:
         service_point: Text = "",
         ticket: Word = "",
         linked: Annotated[bool | None, Query(description="whether the service point was found")] = None,
+        miss: Annotated[
+            bool | None,
+            Query(description="whether it is about metering and no ticket of ours was there first"),
+        ] = None,
         start: Annotated[str, Query(max_length=64, description="ISO 8601 with its zone, included")] = "",
         end: Annotated[str, Query(max_length=64, description="the same, excluded")] = "",
         limit: Limit = 100,
@@ -252,6 +256,7 @@ def routes(reader: Reader, reception: Reception) -> APIRouter:
             service_point_id=service_point,
             ticket_id=ticket,
             linked=linked,
+            miss=miss,
             start_ns=instant_if("start", start),
             end_ns=instant_if("end", end),
         )

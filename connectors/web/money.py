@@ -63,6 +63,10 @@ class _In(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class NothingIn(_In):
+    """No fields, and no body either: the path says it all."""
+
+
 class CreditIn(_In):
     """A credit to propose: a method's figures, or one's own (``method`` = ``own``)."""
 
@@ -225,7 +229,9 @@ def _notices(api: APIRouter, reader: Reader, desk: MoneyActions) -> None:
         return await done(ticket_id, lambda: desk.draft(place, asked, actor))
 
     @api.post("/tickets/{ticket_id}/notices/{number}/approve", summary="Approve a message", **_TICKET)
-    async def approve(ticket_id: str, number: int, actor: Worker) -> dict[str, Any]:
+    async def approve_notice(
+        ticket_id: str, number: int, actor: Worker, _: NothingIn | None = None
+    ) -> dict[str, Any]:
         """Desks are told, with its text."""
         return await done(ticket_id, lambda: desk.approve_notice(ticket_id, number, actor))
 

@@ -13,24 +13,23 @@ from connectors.store.audit import AuditRow, LogFilter, Verified
 from connectors.store.erasure import Erased, Held, StillOpen
 from connectors.store.people import Person
 from connectors.web.guard import needs
-from connectors.web.instants import instant_of
+from connectors.web.instants import instant_if
+from connectors.web.paging import NO_NUL, Limit
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.trade.masks import substantial, telltale
 from streams.trade.roles import Actor
 from streams.trade.tickets import iso
 
-_TEXT = r"^[^\x00]*$"  # PostgreSQL takes no NUL
 PersonId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
 PointId = Annotated[str, Path(max_length=256, pattern=r"^[^\x00]+$")]
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 class Reason(BaseModel):
     """Why, in a sentence; without anybody's number or address, for it stays on record."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"reason": "预约上门检表"}})
-    reason: str = Field(max_length=500, pattern=_TEXT)
+    reason: str = Field(max_length=500, pattern=NO_NUL)
 
 
 class Erasing(Reason):
@@ -46,7 +45,7 @@ class Phone(BaseModel):
     """A telephone number: in the body, for addresses of requests stand in the logs of proxies."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"phone": "13800000000"}})
-    phone: str = Field(min_length=3, max_length=64, pattern=_TEXT)
+    phone: str = Field(min_length=3, max_length=64, pattern=NO_NUL)
 
 
 class PeopleDesk(Protocol):
@@ -151,14 +150,14 @@ def router(reader: Reader, desk: PeopleDesk) -> APIRouter:
             Query(
                 alias="object",
                 max_length=300,
-                pattern=_TEXT,
+                pattern=NO_NUL,
                 description="kind/id; kind/ for all of that kind",
             ),
         ] = "",
-        by: Annotated[str, Query(alias="actor", max_length=64, pattern=_TEXT)] = "",
+        by: Annotated[str, Query(alias="actor", max_length=64, pattern=NO_NUL)] = "",
         action: Annotated[
             str,
-            Query(max_length=64, pattern=_TEXT, description="such as person.shown; person. for all of them"),
+            Query(max_length=64, pattern=NO_NUL, description="such as person.shown; person. for all of them"),
         ] = "",
         start: Annotated[str, Query(max_length=64, description="ISO 8601 with its zone, included")] = "",
         end: Annotated[str, Query(max_length=64, description="the same, excluded")] = "",
@@ -169,8 +168,8 @@ def router(reader: Reader, desk: PeopleDesk) -> APIRouter:
             actor=by,
             action=action,
             object=concerning,
-            start_ns=instant_of("start", start) if start else None,
-            end_ns=instant_of("end", end) if end else None,
+            start_ns=instant_if("start", start),
+            end_ns=instant_if("end", end),
         )
         found = await ask(lambda: desk.log(actor, limit + 1, wanted, before))
         items = [_line(row) for row in found[:limit]]
@@ -180,7 +179,7 @@ def router(reader: Reader, desk: PeopleDesk) -> APIRouter:
     async def verify(
         actor: Annotated[Actor, needs("audit")],
         seq: Annotated[int, Query(ge=0, description="of a row that was noted down earlier")] = 0,
-        head: Annotated[str, Query(max_length=64, pattern=_TEXT, description="its digest")] = "",
+        head: Annotated[str, Query(max_length=64, pattern=NO_NUL, description="its digest")] = "",
     ) -> dict[str, Any]:
         """Checks all chains; ``faults`` says where one does not hold. Note ``seq`` and ``head`` down."""
         found = await ask(lambda: desk.verify(actor, seq, head))

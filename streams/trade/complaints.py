@@ -131,6 +131,7 @@ class ComplaintFilter(msgspec.Struct, frozen=True, kw_only=True):
     service_point_id: str = ""
     ticket_id: str = ""
     linked: bool | None = None
+    miss: bool | None = None
     start_ns: int | None = None
     end_ns: int | None = None
 

@@ -157,6 +157,11 @@ def test_complaints_by_what_is_asked_for_and_page_by_page(store: Store) -> None:
     assert [*page, *rest] == every
     metering = store.complaints(ComplaintFilter(category="metering_billing", channel="app"), 10)
     assert [one.reference for one in metering] == ["1"]
+    missed = store.complaints(ComplaintFilter(miss=True), 10)
+    assert (
+        [one.reference for one in missed] == [one.reference for one in every if one.miss] == ["5", "3", "1"]
+    )
+    assert [one.reference for one in store.complaints(ComplaintFilter(miss=False), 10)] == ["4", "2", "0"]
     within = store.complaints_between(NOON + HOUR, NOON + 3 * HOUR)
     assert [one.reference for one in within] == ["1", "2"]
     assert [one.miss for one in within] == [True, False]

@@ -10,6 +10,7 @@ from connectors.web.format import duration
 from connectors.web.pages import answer as answers
 from connectors.web.pages.door import segment
 from connectors.web.pages.forms import Field, Form, Look, Values, text
+from connectors.web.pages.pager import Pager
 from connectors.web.pages.parts import Tag, empty
 from connectors.web.pages.person import PersonCard
 from connectors.web.pages.refusals import refusal
@@ -43,6 +44,7 @@ class Intake:
                 self._answer = Tag("div")
         with Tag("section", look="panel", id="complaints", aria_labelledby="complaints-title"):
             self._list_place = Tag("div")
+            self._pager = Pager(say, say("complaints"), self._list, self._list_place)
 
     async def load(self) -> None:
         """Draw what depends on the zone, and the list."""
@@ -167,6 +169,7 @@ class Intake:
             return refusal(answer, view.say, view.named)
         self._show_taken(answer.data)
         self._form()
+        self._pager.reset()  # it is the newest
         await self._list()
         return ""
 
@@ -182,13 +185,15 @@ class Intake:
 
     async def _list(self) -> None:
         view = self._view
-        query: dict[str, object] = {"limit": 500 if self._which == "misses" else _LIST}
+        query: dict[str, object] = {"limit": _LIST, "before": self._pager.before}
         if self._which == "unlinked":
             query["linked"] = "false"
+        elif self._which == "misses":
+            query["miss"] = "true"
         answer = await view.door.get("/api/complaints", **query)
         items: list[Mapping[str, Any]] = answer.data["items"] if answer.ok else []
-        if self._which == "misses":
-            items = [one for one in items if one["miss"]][:_LIST]
+        if answer.ok:
+            self._pager.show(answer.data["next"])
         self._list_place.clear()
         with self._list_place:
             self._list_head(len(items))
@@ -217,6 +222,7 @@ class Intake:
 
     async def _choose(self, which: str) -> None:
         self._which = which
+        self._pager.reset()
         await self._list()
 
     def _row(self, one: Mapping[str, Any]) -> None:

@@ -14,8 +14,10 @@ from connectors.web import shapes
 from connectors.web.feed import MOST_TICKETS, Snapshot
 from connectors.web.format import amount, number, parse_ns, unit
 from connectors.web.pages.filters import NOTHING, Filters, at
+from connectors.web.pages.pager import Pager
 from connectors.web.pages.parts import Cell, Fresh, List, Row, Tag, empty
 from connectors.web.pages.view import View
+from connectors.web.paging import mark_of
 from streams.messages import Flag, Kind, Quality
 from streams.ports import PortError
 from streams.trade.tickets import Purpose, Ticket
@@ -32,13 +34,15 @@ class Tickets:
         self._which: Which = "open"
         self._wanted = NOTHING
         self._found: list[Ticket] | None = None  # what was looked for; None: nothing is
+        self._more = False  # of that there is more
         self._chosen = ""
         self._last: Snapshot | None = None
         self._drawn: tuple[object, ...] = ()  # what the list shows
         self._fresh = Fresh()
         say = view.say
         with Tag("section", look="panel tickets", id="tickets", aria_labelledby="tickets-title"):
-            with Tag("header"):
+            head = Tag("header")
+            with head:
                 Tag("h2", say("tickets"), id="tickets-title")
                 self._count = Tag("span", "", "sub")
                 with Tag("div", look="choice", role="group", aria_label=say("tickets")):
@@ -63,6 +67,7 @@ class Tickets:
                     ),
                 )
                 self._nothing, self._title, self._hint = empty("", "")
+            self._pager = Pager(say, say("tickets"), self._again, head)
         for which, button in self._buttons.items():
             button.on("click", lambda which=which: self._choose(which))
 
@@ -84,17 +89,25 @@ class Tickets:
         self._which = which
         for name, button in self._buttons.items():
             button.set("aria-pressed", str(name == which).lower())
-        await self._look()
-        self._draw()
+        self._pager.reset()
+        await self._again()
 
     async def _narrow(self, wanted: Wanted) -> None:
         self._wanted = wanted
+        self._pager.reset()
+        await self._again()
+
+    async def _again(self) -> None:
         await self._look()
         self._draw()
 
     async def _look(self) -> None:
-        """Ask for what is looked for; without that, and for real tickets, the lists that all pages share do."""
-        if self._wanted == NOTHING and self._which != "drills":
+        """Ask for what is looked for.
+
+        Without that, the newest real tickets are those of the lists that all pages share.
+        """
+        before = mark_of(self._pager.before)
+        if self._wanted == NOTHING and self._which != "drills" and before is None:
             self._found = None
             return
         wanted = at(self._wanted, self._view.now_ns)
@@ -102,9 +115,11 @@ class Tickets:
             wanted = replace(wanted, state="open")
         wanted = replace(wanted, drill=self._which == "drills")
         with contextlib.suppress(PortError):  # the page says so itself; what was found stays
-            self._found = await self._view.reader.ask(
-                lambda store: store.tickets(None, MOST_TICKETS, wanted=wanted)
+            # one more than is shown: whether there is a next page
+            found = await self._view.reader.ask(
+                lambda store: store.tickets(None, MOST_TICKETS + 1, before=before, wanted=wanted)
             )
+            self._found, self._more = found[:MOST_TICKETS], len(found) > MOST_TICKETS
 
     def _draw(self) -> None:
         found = self._last
@@ -119,13 +134,16 @@ class Tickets:
         total = 0
         if found.counts is not None:
             total = found.counts.open if self._which == "open" else sum(found.counts.tickets.values())
-            total -= len(listed) - len(tickets)  # drills
+        more = self._more if self._found is not None else total > len(listed) > 0
+        last = (listed if self._found is None else tickets)[-1:]
+        self._pager.show(f"{last[0].opened_ns}.{last[0].id}" if more and last else None)
+        total -= len(listed) - len(tickets)  # drills
         more = total > len(tickets) and self._found is None
         shown = f"{len(tickets):,}"
         self._count.say(say("shown_of", shown=shown, n=f"{total:,}") if more else shown)
         none = "no_open" if self._which == "open" and found.all else "no_tickets"
         if self._found is not None:
-            none = "no_match" if self._wanted != NOTHING else "no_drills"
+            none = "no_match" if self._wanted != NOTHING or self._which != "drills" else "no_drills"
         self._title.say(say(none))
         self._hint.say(say(f"{none}_hint"))
         self._list.set_visibility(bool(tickets))

@@ -11,16 +11,20 @@ from collections.abc import Awaitable, Callable
 from connectors.web.pages.parts import Tag
 from connectors.web.words import Words
 
+_TO_TOP = """setTimeout(() => { const top = getHtmlElement(%d);
+  top?.scrollIntoView({block: 'nearest'}); top?.parentElement.querySelector('.scroll')?.scrollTo(0, 0) }, 60)"""
+
 
 class Pager:
     """Three buttons below a list; where everything is on one page, nothing.
 
     about : what is paged, for those who hear the page
     turn  : asks for the page that begins after ``before``, and shows it
+    top   : the list's head, which comes into sight when a page is turned
     """
 
-    def __init__(self, say: Words, about: str, turn: Callable[[], Awaitable[None]]) -> None:
-        self._say, self._turn, self._busy = say, turn, False
+    def __init__(self, say: Words, about: str, turn: Callable[[], Awaitable[None]], top: Tag) -> None:
+        self._say, self._turn, self._top, self._busy = say, turn, top, False
         self._marks: list[str] = []  # after what each page from the second on begins
         self._next = ""
         self.element = Tag("nav", look="pager", aria_label=f"{about}{say('colon')}{say('paging')}")
@@ -62,6 +66,7 @@ class Pager:
             self._busy = True
             try:
                 await self._turn()
+                self._top.client.run_javascript(_TO_TOP % self._top.id)
             finally:
                 self._busy = False
 

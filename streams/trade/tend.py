@@ -23,6 +23,7 @@ from streams.trade.book import Book
 from streams.trade.lifecycle import Move, Refused, move, record
 from streams.trade.rules import ACTOR, Rules
 from streams.trade.sla import breached
+from streams.trade.states import RESOLVED
 from streams.trade.tickets import Category, State, Ticket
 
 log = logging.getLogger(__name__)
@@ -125,6 +126,8 @@ class Tend:
 def overdue(book: Book, ticket: Ticket, now_ns: int) -> Ticket:
     """Escalate a ticket of which something was not done in time, and say what. Raises Refused where nothing is."""
     late = breached(ticket.sla, now_ns) if ticket.due_ns is not None and ticket.due_ns < now_ns else ()
+    if ticket.state in RESOLVED:
+        late = tuple(what for what in late if what != "resolve")  # the work is done: only the call is late
     if not ticket.open or ticket.escalated or not late or ticket.priority not in ESCALATED:
         raise Refused("expected an open ticket that is overdue and not escalated")
     return record(book, replace(ticket, escalated=True), now_ns, "overdue", ACTOR, note=", ".join(late))

@@ -279,6 +279,17 @@ def test_overdue_is_escalated_once_and_bills_come_near(store: Store, clock: Turn
     assert not patient.escalated
 
 
+def test_of_work_that_is_done_only_the_call_is_late(store: Store, clock: Turned) -> None:
+    (ticket,) = take(store, golden())
+    for state in (State.INVESTIGATING, State.IMPLEMENTED):
+        staff(store, clock).move(WANG, ticket.id, Move(to=state, actor="wang", resolution="repair"))
+    clock.advance(30 * DAY)
+    Tend(store, RULES, clock, TendConfig(archive_days=0)).tick()
+    found = store.ticket(ticket.id)
+    assert found is not None
+    assert [(e.action, e.note) for e in found.history][-1] == ("overdue", "callback")
+
+
 def test_what_is_never_escalated_keeps_nothing_from_being(store: Store, clock: Turned) -> None:
     waiting = [silent(n) for n in range(201)]
     store.apply_flags(waiting, NOON, RULES)

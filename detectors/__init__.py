@@ -5,6 +5,7 @@ A new detector is one file here and one line in ``CATALOGUE``.
 
 from detectors.balance import Balance
 from detectors.base import Detector
+from detectors.bill_shock import BillShock
 from detectors.clock import Clock
 from detectors.continuous_flow import ContinuousFlow
 from detectors.estimates import Estimates
@@ -31,6 +32,7 @@ from detectors.voltage import Voltage
 __all__ = [
     "CATALOGUE",
     "Balance",
+    "BillShock",
     "Clock",
     "ContinuousFlow",
     "Detector",
@@ -83,6 +85,7 @@ CATALOGUE: tuple[type[Detector], ...] = (
     Tampering,
     ShutOff,
     SumCheck,
+    BillShock,
 )
 
 

@@ -90,6 +90,7 @@ METER = np.dtype(
         ("multiplier", np.float32),  # what a step of the register stands for [unit]
         ("codes", np.uint16),  # index of the meter's own error codes in the bank, 0 = none
         ("valve", np.uint8),  # SHUT where the registry says so, else 0
+        ("bill_day", np.uint8),  # day of the month of the bill run, 0 = not stated
     ],
     align=True,
 )

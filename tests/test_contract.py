@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detectors import Balance, GasFlow, NightMinimum, Rate, Transformer
+from detectors import Balance, BillShock, GasFlow, NightMinimum, Rate, Transformer
 from detectors.base import FINDING, ROOM, Detector
 from streams.messages import Flag, Kind
 from streams.registry import Meter
@@ -47,6 +47,7 @@ SOON: tuple[Detector, ...] = (
     Balance(warm_days=3),
     NightMinimum(warm_days=3, nights=1),
     GasFlow(warm_days=2, hours=12, long_days=2, habit=0.02),
+    BillShock(ratio=1.2, back=1.1, least_days=2, least_periods=1, confirm=1),
 )
 
 
@@ -97,8 +98,13 @@ def logs(draw: st.DrawFn, most_rows: int = 900, wild: bool = True) -> Log:
         log.append(_odd(row, chance, rng) if wild else row)
         if chance > 0.98:
             log.append(row.received + int(rng.integers(0, 3)) * HOUR)
-    known = [meter for meter in stream.meters if not wild or rng.random() < 0.8]
+    known = [_billed(meter, rng) for meter in stream.meters if not wild or rng.random() < 0.8]
     return Log(known, log)
+
+
+def _billed(meter: Meter, rng: np.random.Generator) -> Meter:
+    day = int(rng.integers(1, 32))
+    return msgspec.structs.replace(meter, bill_day=day) if day % 4 else meter
 
 
 def _odd(row: Row, chance: float, rng: np.random.Generator) -> Row:
@@ -258,7 +264,7 @@ NO_AMOUNT = {
     "seconds_beyond", "samples", "usual_longest_run", "minutes_without", "outages_of_line", "window_days",
     "silent_meters", "living_meters", "silent_share", "usual_silent_share", "loss_share", "usual_loss_share",
     "loss_limit", "nights",
-    "factor", "ratio", "days_since_actual", "usual_days", "seconds_behind", "days_behind",
+    "period_days", "factor", "ratio", "days_since_actual", "usual_days", "seconds_behind", "days_behind",
     "hours_silent", "usual_hours", "missing_readings", "concentrator_members", "members_silent",
     "seconds_ahead", "times_told", "hours_since_shut", "confirmed_by_reads", "billed_days", "area_move", "hours",
     "weight", "threshold", "false_per_1000_days", "quiet_hours", "usual_quiet_share", "new_habit",

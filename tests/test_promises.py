@@ -137,7 +137,7 @@ def test_one_batch_has_room_for_all_that_its_rows_can_say() -> None:
 #: Rules that have nothing to judge there (their own suites see them ready).
 NOT_OF_A_WATER_METER = {  # or not of one that is read by the hour
     "spike", "high_low", "gas_flow", "limits", "rate", "frozen", "voltage", "interruptions", "transformer",
-    "balance", "night_minimum",
+    "balance", "night_minimum", "bill_shock",
 }  # fmt: skip
 
 

@@ -125,6 +125,8 @@ def constants(meter: Meter, sizes: Sizes) -> dict[str, float]:
         "delay": _stated(meter.delay_s),
         "contract": CONTRACTS.get(meter.contract, ACTIVE),
         "valve": SHUT if meter.valve_order == "closed" else 0,
+        # a register beside the main one is billed with it, or not at all
+        "bill_day": (meter.bill_day or 0) if meter.balance_role in ROLES else 0,
     }
 
 

@@ -15,6 +15,7 @@ from streams.trade.tickets import Episode, Ticket, Verdict
 DETECTOR_OF: Mapping[str, str] = MappingProxyType(
     {
         "balance": "balance",
+        "bill_shock": "bill_shock",
         "clock_drift": "intervals",
         "concentrator_silent": "silence",
         "continuous_flow": "continuous_flow",

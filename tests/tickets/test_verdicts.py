@@ -160,7 +160,7 @@ def test_what_the_evidence_says_goes_before_the_kind() -> None:
     assert detector_of("spike", "usage_high", {"detector": "spike"}) == "spike"
     assert detector_of("spike", "usage_high", {"detector": 7}) == "habit"
     assert detector_of("process_silent", "operations", {}) == "self_watch"
-    assert detector_of("bill_shock", "usage_high", {}) == "unknown"
+    assert detector_of("residual", "scada", {}) == "unknown"
 
 
 @given(st.integers(0, 400), st.integers(0, 400))

@@ -1,0 +1,357 @@
+"""The bill that is coming: use by billing period, projected to the bill day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors import BillShock, HighLow, Intervals
+from detectors.bill_periods import first_of, period_of
+from streams.messages import Flag, Mark, Quality
+from streams.registry import Meter
+from streams.state.bank import Bank, Outcome
+from streams.state.checkpoint import Ledger, restore
+from tests import naive
+from tests.banks import dumped
+from tests.naive.bill_shock import Bills, first_day, number_of
+from tests.streams_of_readings import DAY, HOUR, Row, Stream, examples, feed, instant, make_bank, streams
+from tests.twins import assert_same, run, sizes, validated
+
+START = instant("2023-01-01")
+METER = Meter(
+    meter_id="m", kind="interval", interval_s=86400, commodity="water", unit="m3", area="a", bill_day=10
+)
+EPOCH = date(1970, 1, 1)
+
+
+# --- as the obvious loop says ----------------------------------------------------------------------
+
+
+@examples(200)
+@given(st.integers(-5000, 60_000), st.integers(1, 31))
+def test_the_calendar_is_the_gregorian_one(day: int, bill_day: int) -> None:
+    number = number_of(day, bill_day)
+    assert period_of(day, bill_day) == number
+    assert first_of(number, bill_day) == first_day(number, bill_day) <= day
+    assert first_of(number + 1, bill_day) == first_day(number + 1, bill_day) > day
+
+
+@examples(25)
+@given(streams(days=150, spacings=(6 * HOUR, DAY), kinds=("register", "interval")), st.data())
+def test_bills_are_projected_as_the_obvious_loop_does(stream: Stream, data: st.DataObject) -> None:
+    rule = BillShock(ratio=1.5, back=1.2, least_days=2, least_periods=1, confirm=data.draw(st.integers(1, 3)))
+    meters = [
+        msgspec.structs.replace(meter, area=meter.meter_id, bill_day=data.draw(st.integers(1, 31)))
+        for meter in stream.meters
+    ]
+    stream = Stream(meters, stream.rows)
+    assert_same((f for f in run(stream, rule) if f.kind == "bill_shock"), twins(stream, rule))
+
+
+def twins(stream: Stream, rule: BillShock) -> list[naive.Line]:
+    meters = {
+        m.meter_id: Bills(m.meter_id, m.tz, sizes(m)["floor"], m.bill_day or 0, rule) for m in stream.meters
+    }
+    lines: list[naive.Line] = []
+    newest = advanced = None
+    for row, one in zip(stream.rows, validated(stream)[0], strict=True):
+        believed = one.reading.limit is None or row.time <= one.reading.limit
+        if believed and (newest is None or row.time > newest):
+            if newest is None or advanced is None:
+                advanced = row.time
+            elif (row.time - 1) // HOUR != (newest - 1) // HOUR:
+                lines += [line for meter in meters.values() for line in meter.judge(advanced, row.time)]
+                advanced = row.time
+            newest = row.time
+        meters[row.meter].take(one)
+    return lines
+
+
+# --- by hand ---------------------------------------------------------------------------------------
+
+
+def days(amounts: Iterable[float], meter: str = "m", start: int = START) -> list[Row]:
+    """Amounts of days, the first ending a day after the start."""
+    return [Row(meter, start + (i + 1) * DAY, amount) for i, amount in enumerate(amounts)]
+
+
+def usual_until(day: str, amount: float = 0.5) -> list[float]:
+    """The same every day from the start to the beginning of a day."""
+    return [amount] * ((date.fromisoformat(day) - EPOCH).days - START // DAY)
+
+
+def flags_of(rows: list[Row], meter: Meter = METER, rule: BillShock | None = None) -> list[Flag]:
+    found = feed(make_bank([meter], (Intervals(), rule or BillShock())), rows).flags
+    return [flag for flag in found if flag.kind == "bill_shock"]
+
+
+def said(flags: list[Flag]) -> list[tuple[str, str]]:
+    return [(f.status, f.at[:10]) for f in flags]
+
+
+def test_ten_times_the_use_is_told_when_it_will_shock_and_ends_on_the_bill_day() -> None:
+    """0.5 a day; 5 a day from the bill day on. After 7 days 35 + 24 · 0.5 = 47 against 15.5; told a day later.
+
+    Of a reading at midnight the day has ended when the next one comes.
+    """
+    flags = flags_of(days([*usual_until("2023-07-10"), *[5.0] * 20, *[0.5] * 40]))
+    assert said(flags) == [("raised", "2023-07-19"), ("cleared", "2023-08-11")]
+    raised, cleared = flags
+    assert (raised.kind, raised.family, raised.start, raised.end) == (
+        "bill_shock", "usage_high", "2023-07-10T00:00:00Z", "2023-07-18T00:00:00Z",
+    )  # fmt: skip
+    told = raised.evidence
+    assert (told["period_from"], told["period_to"], told["period_days"]) == ("2023-07-10", "2023-08-10", 31)
+    assert (told["billed_amount"], told["billed_days"]) == (40.0, 8.0)
+    assert raised.observed == told["projected_amount"] == pytest.approx(40 + 23 * 0.5)
+    assert raised.expected == pytest.approx(15.5)
+    assert told["ratio"] == pytest.approx(51.5 / 15.5, rel=1e-5)
+    assert [(p["start"][:10], p["end"][:10], p["days"], p["amount"]) for p in told["periods"]] == [
+        ("2023-01-10", "2023-02-10", 31.0, 15.5),
+        ("2023-02-10", "2023-03-10", 28.0, 14.0),
+        ("2023-03-10", "2023-04-10", 31.0, 15.5),
+        ("2023-04-10", "2023-05-10", 30.0, 15.0),
+        ("2023-05-10", "2023-06-10", 31.0, 15.5),
+        ("2023-06-10", "2023-07-10", 30.0, 15.0),
+    ]
+    assert (told["version"], told["parameters"]["ratio"]) == (1, 2.0)
+    # the whole period: 20 days of 5 and 11 of 0.5
+    assert cleared.observed == pytest.approx(105.5)
+    assert cleared.id == raised.id
+
+
+def test_it_is_told_once_a_period_and_again_in_the_next() -> None:
+    rule = BillShock(least_days=3)
+    flags = flags_of(days([*usual_until("2023-06-10"), *[9.0] * 45, *[0.5] * 30]), rule=rule)
+    assert said(flags) == [
+        ("raised", "2023-06-15"), ("cleared", "2023-07-11"), ("raised", "2023-07-15"), ("cleared", "2023-08-11"),
+    ]  # fmt: skip
+    assert len({f.id for f in flags}) == 2
+
+
+def test_it_ends_before_the_bill_day_when_the_rest_of_the_period_makes_up_for_it() -> None:
+    """21 in three days, then nothing: 31 · 0.5 · 1.5 = 23.25 is not reached any more with 4 days left."""
+    rule = BillShock(least_days=3)
+    flags = flags_of(days([*usual_until("2023-07-10"), 7.0, 7.0, 7.0, *[0.0] * 28, *[0.5] * 9]), rule=rule)
+    assert said(flags) == [("raised", "2023-07-15"), ("cleared", "2023-08-07")]
+
+
+def test_a_bill_day_that_a_month_does_not_have_is_its_last() -> None:
+    meter = msgspec.structs.replace(METER, bill_day=31, tz="Europe/Madrid")
+    local = START - HOUR  # midnight there
+    flags = flags_of(days([*usual_until("2023-06-30"), *[5.0] * 20, *[0.5] * 30], start=local), meter)
+    # The day ends there an hour after this meter's stamps, in summer: the reading after moves the clock.
+    raised = flags[0]
+    assert (raised.start, raised.evidence["period_from"], raised.evidence["period_to"]) == (
+        "2023-06-29T22:00:00Z", "2023-06-30", "2023-07-31",
+    )  # fmt: skip
+    periods = raised.evidence["periods"]
+    assert [p["start"][:16] for p in periods] == [
+        "2022-12-30T23:00", "2023-01-30T23:00", "2023-02-27T23:00", "2023-03-30T22:00", "2023-04-29T22:00",
+        "2023-05-30T22:00",
+    ]  # fmt: skip
+    assert [a["end"] for a in periods[:-1]] == [b["start"] for b in periods[1:]]
+
+
+def test_what_comes_every_summer_is_no_shock() -> None:
+    """A pool is filled each July: told in the first year, and not in the second."""
+    year = [*[0.5] * 190, *[5.0] * 10, *[0.5] * 165]
+    assert said(flags_of(days(year))) == [("raised", "2023-07-19"), ("cleared", "2023-08-11")]
+    twice = flags_of(days(year + year))
+    assert said(twice) == said(flags_of(days(year)))
+    # More than twice that is one again.
+    (_, _, raised, _) = flags_of(days(year + [2.5 * x if x == 5.0 else x for x in year]))
+    assert raised.evidence["use_a_day_last_year"] == pytest.approx((10 * 5 + 21 * 0.5) / 31)
+    assert raised.evidence["use_a_day_before"] == pytest.approx(0.5)
+    assert len(raised.evidence["periods"]) == 7
+
+
+@pytest.mark.parametrize(("neighbours", "told"), [(9, 0), (3, 4)])
+def test_what_all_the_neighbours_use_more_of_is_no_shock(neighbours: int, told: int) -> None:
+    meters = [msgspec.structs.replace(METER, meter_id=f"m{i}") for i in range(neighbours + 1)]
+    amounts = [*usual_until("2023-07-10"), *[2.0] * 31, *[0.5] * 5]
+    rows = sorted((row for m in meters for row in days(amounts, m.meter_id)), key=lambda r: r.time)
+    flags = feed(make_bank(meters, (Intervals(), BillShock())), rows).flags
+    assert len([f for f in flags if f.status == "raised"]) == told
+    # One that uses five times as much again is told all the same.
+    more = [row.but(value=10.0) if row.meter == "m0" and row.value == 2.0 else row for row in rows]
+    (one, *rest) = [
+        f for f in feed(make_bank(meters, (Intervals(), BillShock())), more).flags if f.meter_id == "m0"
+    ]
+    assert one.evidence["area_move"] == pytest.approx(1 if told else 4, rel=0.1)
+    assert [f.status for f in rest] == ["cleared"]
+
+
+def test_a_misread_that_the_next_reading_takes_back_is_none() -> None:
+    meter = msgspec.structs.replace(METER, kind="register")
+    reads = np.cumsum(usual_until("2023-07-20") + [0.5] * 30).tolist()
+    reads[-22] += 900
+    assert flags_of(days(reads), meter) == []
+
+
+def test_bad_readings_say_nothing_and_estimates_are_not_judged_by() -> None:
+    rows = days([*usual_until("2023-07-10"), *[5.0] * 25, *[0.5] * 20])
+    since = instant("2023-07-10")
+
+    def like(**change: int) -> list[Row]:
+        return [row.but(**change) if row.time > since and row.value == 5.0 else row for row in rows]
+
+    assert flags_of(like(quality=Quality.BAD)) == []
+    assert flags_of(like(marks=int(Mark.ESTIMATED))) == []
+    assert flags_of(rows) != []
+    assert flags_of([row.but(marks=int(Mark.HISTORICAL)) for row in rows]) == []
+    # Nor are periods compared with that were estimated.
+    rows = [row.but(marks=int(Mark.ESTIMATED)) if row.time <= since else row for row in rows]
+    assert flags_of(rows) == []
+
+
+def test_a_few_days_without_readings_are_taken_as_usual() -> None:
+    rows = days([*usual_until("2023-07-10"), *[5.0] * 20, *[0.5] * 20])
+    hole = [row for row in rows if not instant("2023-07-12") < row.time <= instant("2023-07-15")]
+    (raised, _) = flags_of(hole)
+    told = raised.evidence
+    assert (told["billed_days"], told["billed_amount"]) == (8.0, 40.0)
+    assert raised.observed == pytest.approx(40 + 23 * 0.5)
+
+
+@pytest.mark.parametrize(
+    "meter",
+    [
+        msgspec.structs.replace(METER, bill_day=None),
+        msgspec.structs.replace(METER, kind="gauge"),
+    ],
+)
+def test_who_is_not_judged(meter: Meter) -> None:
+    assert flags_of(days([*usual_until("2023-07-10"), *[5.0] * 20, *[0.5] * 20]), meter) == []
+
+
+def test_a_meter_read_by_the_week_or_known_for_two_periods_is_not_judged() -> None:
+    rows = days([*usual_until("2023-07-10"), *[5.0] * 31])
+    weekly = [row.but(value=7 * row.value) for row in rows[6::7]]
+    assert flags_of(weekly, msgspec.structs.replace(METER, interval_s=7 * 86400)) == []
+    young = [row for row in rows if row.time > instant("2023-05-01")]
+    assert flags_of(young) == []
+
+
+def test_less_than_matters_is_no_shock() -> None:
+    """A flat that uses 5 L a day, and then 40: 1.1 m³ more in the month, below 50 L a day."""
+    assert flags_of(days([*usual_until("2023-07-10", 0.005), *[0.04] * 31])) == []
+
+
+def test_a_bill_day_that_changes_ends_the_flag_and_begins_a_period() -> None:
+    bank = make_bank([METER], (Intervals(), BillShock()))
+    rows = days([*usual_until("2023-07-10"), *[5.0] * 12, *[0.5] * 60])
+    cut = next(i for i, row in enumerate(rows) if row.time > instant("2023-07-20"))
+    first = feed(bank, rows[:cut]).flags
+    assert [f.status for f in first] == ["raised"]
+    bank.register([msgspec.structs.replace(METER, bill_day=25)], Outcome())
+    later = feed(bank, rows[cut:]).flags
+    # By the new bill day the running period is that of 25 June: another one, of which little is known.
+    assert said(later) == [("cleared", "2023-07-21")]
+    gone = make_bank([METER], (Intervals(), BillShock()))
+    feed(gone, rows[:cut])
+    gone.register([msgspec.structs.replace(METER, bill_day=None)], Outcome())
+    assert said(feed(gone, rows[cut:]).flags) == [("cleared", "2023-07-21")]
+
+
+def test_a_flag_whose_period_is_gone_ends_without_figures() -> None:
+    """The bill day moves on between two readings of a day: the flag's period is then none that is known."""
+    meter = msgspec.structs.replace(METER, interval_s=21600)
+    rows = [
+        Row("m", row.time - later * HOUR, row.value / 4)
+        for row in days([*usual_until("2023-07-10"), *[5.0] * 12, *[0.5] * 9])
+        for later in (18, 12, 6, 0)
+    ]
+    cut = next(i for i, row in enumerate(rows) if row.time > instant("2023-07-20T07:00:00"))
+    bank = make_bank([meter], (Intervals(), BillShock()))
+    assert [f.status for f in feed(bank, rows[:cut]).flags] == ["raised"]
+    bank.register([msgspec.structs.replace(meter, bill_day=25)], Outcome())
+    (cleared,) = feed(bank, rows[cut:]).flags
+    assert (cleared.status, cleared.observed, cleared.expected) == ("cleared", None, None)
+    assert cleared.evidence.keys() == {"detector", "version", "parameters"}
+    assert b"NaN" not in msgspec.json.encode(cleared)
+
+
+def test_it_joins_an_episode_of_its_family_and_gives_it_its_name() -> None:
+    """High use is told first, after a week; that it will shock names it. The last of both to end ends it."""
+    bank = make_bank([METER], (Intervals(), HighLow(), BillShock()))
+    found = feed(bank, days([*usual_until("2023-07-10"), *[5.0] * 25, *[0.5] * 60])).flags
+    flags = [flag for flag in found if flag.family == "usage_high"]
+    assert [(f.status, f.kind, f.evidence["detector"], f.evidence.get("seen_as")) for f in flags] == [
+        ("raised", "high_usage", "high_low", None),
+        ("updated", "bill_shock", "bill_shock", None),
+        ("cleared", "bill_shock", "high_low", "high_usage"),
+    ]
+    assert len({f.id for f in flags}) == 1
+
+
+def test_a_register_beside_the_main_one_is_not_billed_by_itself() -> None:
+    rows = [row.but(sparse={"register": "night"}) for row in days([*usual_until("2023-07-10"), *[5.0] * 20])]
+    assert flags_of(rows) == []
+
+
+def test_its_state_is_small() -> None:
+    assert sum(column.dtype.itemsize * max(column.width, 1) for column in BillShock().columns) == 168
+
+
+def test_the_days_of_a_period_are_told_as_dates() -> None:
+    (raised, _) = flags_of(days([*usual_until("2023-07-10"), *[5.0] * 20, *[0.5] * 20]))
+    first = date.fromisoformat(raised.evidence["period_from"])
+    assert first + timedelta(days=raised.evidence["period_days"]) == date.fromisoformat(
+        raised.evidence["period_to"]
+    )
+
+
+# --- as the log comes ------------------------------------------------------------------------------
+
+
+@st.composite
+def billed(draw: st.DrawFn) -> Stream:
+    """Meters of one area with bill days of their own, in the order of time."""
+    stream = draw(streams(days=150, spacings=(6 * HOUR, DAY), kinds=("register", "interval"), most_rows=900))
+    meters = [msgspec.structs.replace(m, bill_day=draw(st.integers(1, 31))) for m in stream.meters]
+    rows = sorted((row.but(received=0) for row in stream.rows), key=lambda row: (row.time, row.meter))
+    return Stream(meters, rows)
+
+
+def some(meters: Iterable[Meter]) -> Bank:
+    soon = BillShock(ratio=1.2, back=1.1, least_days=2, least_periods=1, confirm=1)
+    return make_bank(meters, (Intervals(), HighLow(), soon))
+
+
+@examples(15)
+@given(billed(), st.data())
+def test_however_the_log_is_cut_it_says_the_same(stream: Stream, data: st.DataObject) -> None:
+    whole = some(stream.meters)
+    flags = feed(whole, stream.rows).flags
+    cuts = data.draw(st.lists(st.integers(0, len(stream.rows)), max_size=12), label="cuts")
+    for places in (cuts, range(len(stream.rows))):
+        parts = some(stream.meters)
+        assert feed(parts, stream.rows, places).flags == flags
+        assert dumped(parts) == dumped(whole)
+    cut = data.draw(st.integers(0, len(stream.rows)), label="snapshot")
+    bank = some(stream.meters)
+    before = feed(bank, stream.rows[:cut]).flags
+    draft = Ledger(0, 1).draft(bank, cut)
+    again, _ = restore(bank.config, 0, dict([*draft.records, draft.marker]))
+    assert before + feed(again, stream.rows[cut:]).flags == flags
+    assert dumped(again) == dumped(whole)
+
+
+@examples(15)
+@given(billed(), st.data())
+def test_an_input_that_ends_anywhere_says_what_was_known_by_then(stream: Stream, data: st.DataObject) -> None:
+    flags = feed(some(stream.meters), stream.rows).flags
+    decided = sorted({instant(flag.at) + late for flag in flags for late in (-1, 0)})
+    ends = st.sampled_from([row.time for row in stream.rows])
+    for end in data.draw(
+        st.lists(ends | st.sampled_from(decided) if decided else ends, min_size=1, max_size=4)
+    ):
+        known = feed(some(stream.meters), [row for row in stream.rows if row.time <= end]).flags
+        assert known == [flag for flag in flags if instant(flag.at) <= end]

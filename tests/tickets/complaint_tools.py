@@ -9,8 +9,10 @@ from streams.messages import Flag
 from streams.trade.book import Book
 from streams.trade.complaint_form import Filled, fill
 from streams.trade.complaints import Complaint, Site
+from streams.trade.lifecycle import Move, move
 from streams.trade.linking import Linking
-from streams.trade.tickets import Ticket, iso
+from streams.trade.sla import Targets
+from streams.trade.tickets import State, Ticket, iso
 from tests.tickets.tools import NOON, MemoryStore
 
 SITE = Site(
@@ -72,3 +74,18 @@ class MemoryDesk(MemoryStore):
     def _open_book(self) -> None:
         self.book = Book()
         self.book.tickets, self.book.complaints = self.tickets, self.complaints
+
+
+def moved(desk: MemoryDesk, ticket: Ticket, *states: State, now_ns: int) -> Ticket:
+    """A ticket brought through states, with what closing asks for."""
+    for state in states:
+        wish = Move(
+            to=state,
+            actor="ann",
+            verdict="false_alarm",
+            note="vacant",
+            no_callback="told by letter",
+            archive_class="metering",
+        )
+        ticket = move(desk.book, desk.tickets[ticket.id], wish, Targets(), now_ns)
+    return ticket

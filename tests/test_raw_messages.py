@@ -28,7 +28,7 @@ from streams.state.bank import Bank, BankConfig, Outcome
 from streams.state.checkpoint import Ledger, restore
 from streams.state.handover import install, release
 from streams.state.partition import Partition
-from streams.trade.raw_messages import MOST, gathered, messages_of
+from streams.trade.raw_messages import LISTED, MOST, gathered, listed, messages_of
 from tests.memory_log import MemoryLog
 from tests.streams_of_readings import (
     DAY,
@@ -296,6 +296,15 @@ def test_a_ticket_keeps_the_message_that_raised_it_and_the_newest() -> None:
     assert episode.evidence["periods"]  # all else is what was last said of the episode
     store.take(*events)  # the worker tells it all again
     assert list(store.episodes.values()) == [episode]
+
+
+def test_a_ticket_of_many_flags_lists_some_of_their_messages_and_counts_the_others() -> None:
+    store = MemoryStore()
+    flags = [msgspec.structs.replace(event(Status.RAISED, 1), id=f"flag-{n}") for n in range(LISTED + 5)]
+    store.take(*flags)
+    found, more = listed(store.episodes.values())
+    assert (len(found), more) == (LISTED, 5)
+    assert listed(list(store.episodes.values())[:3]) == (found[:3], 0)
 
 
 def test_a_message_that_is_told_again_is_kept_once_and_nonsense_is_left_aside() -> None:

@@ -15,6 +15,10 @@ RAW_MESSAGE_WORDS: dict[str, tuple[str, str]] = {
     "message_role": ("对应读数", "Carried"),
     "message_received": ("接收时间", "Received"),
     "message_topic": ("MQTT 主题", "MQTT topic"),
+    "raw_messages_more": (
+        "另有 {n} 条未在此列出，可由接口查询。",
+        "{n} more are not listed here; the API has them.",
+    ),
     "raw_messages_note": (
         (
             "摘要为 SHA-256 的前 128 位（sha-256-128），依次计入主题、一个零字节和报文原文，"

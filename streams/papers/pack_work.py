@@ -11,7 +11,7 @@ from streams.papers.pack_telling import MOST, Telling
 from streams.papers.written import amount, instant, number, parse_ns
 from streams.trade.causes import CHECKS, NEGATIVE, POSITIVE, UNCLEAR, cause_label, check_label
 from streams.trade.money_words import amount_word, money_word
-from streams.trade.raw_messages import messages_of
+from streams.trade.raw_messages import listed
 from streams.trade.settlement import Credit, CreditSum, sums
 from streams.trade.states import label
 from streams.trade.tickets import Alternative, Estimate, HistoryEntry, Step
@@ -254,6 +254,7 @@ class Work:
         """The raw messages behind the ticket's flags, or that there are none."""
         tell = self._tell
         say = tell.say
+        found, more = listed(tell.case.episodes)
         rows = tuple(
             (
                 kind_label(episode.kind, tell.language),
@@ -263,14 +264,15 @@ class Work:
                 told.topic or "–",
                 told.digest,
             )
-            for episode in list(tell.case.episodes)[:MOST]
-            for told in messages_of(episode.evidence)
+            for episode, told in found
         )
         titles = ("what", "status", "message_role", "message_received", "message_topic")
         columns = (*(Column(say(key)) for key in titles), Column("SHA-256-128"))
         empty = say("no_raw_messages")
         table = Table(columns=columns, rows=rows, caption=say("raw_messages"), empty=empty)
-        return [table, Paragraph(say("raw_messages_note"), "small")] if rows else [table]
+        notes = [say("raw_messages_more", n=f"{more:,}")] if more else []
+        notes += [say("raw_messages_note")] if rows else []
+        return [table, *(Paragraph(note, "small") for note in notes)]
 
     def basis(self) -> list[Block]:
         tell = self._tell

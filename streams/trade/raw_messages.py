@@ -6,13 +6,15 @@ Each entry of a flag's evidence names a message by its digest, says what it is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from streams.messages import DIGEST, RAW_MESSAGES, Flag
+from streams.trade.tickets import Episode
 
+LISTED = 60  # in one list: a concentrator's ticket has hundreds of flags
 MOST = 12  # of one flag: an episode of months has an update an hour
 _FIRST = 2  # what raised it stays
 
@@ -52,6 +54,12 @@ def messages_of(evidence: Mapping[str, Any]) -> Iterator[RawMessageTold]:
             str(entry.get(name, "")) for name in ("status", "role", "received", "topic", "digest")
         )
         yield RawMessageTold(status, role, received, topic, digest.removeprefix(f"{DIGEST}:"))
+
+
+def listed(episodes: Iterable[Episode]) -> tuple[list[tuple[Episode, RawMessageTold]], int]:
+    """The messages of a ticket's flags, ``LISTED`` at most, and how many more there are."""
+    found = [(episode, told) for episode in episodes for told in messages_of(episode.evidence)]
+    return found[:LISTED], max(len(found) - LISTED, 0)
 
 
 def _entries(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -260,6 +260,11 @@ def test_the_raw_messages_of_all_flags_are_named_or_that_there_are_none(language
         MESSAGE.hex(),
         "SHA-256-128",
     )
+    assert WORDS["raw_messages_more"][LANGUAGES.index(language)].format(n=5) not in told(
+        build(exhibits(ticket, episodes=episodes), language)
+    )
+    many = build(exhibits(ticket, episodes=episodes * 65), language)
+    assert WORDS["raw_messages_more"][LANGUAGES.index(language)].format(n=5) in told(many)
     episodes = [replace(one, evidence={}) for one in episodes]
     (table,) = [
         t for t in blocks(build(exhibits(ticket, episodes=episodes), language), Table) if t.caption == caption

@@ -11,7 +11,7 @@ from connectors.web.pages.view import View
 from connectors.web.words import WORDS
 from streams.messages import RAW_MESSAGES
 from streams.papers.evidence_words import MESSAGE_ROLES
-from streams.trade.raw_messages import messages_of
+from streams.trade.raw_messages import listed
 from streams.trade.tickets import Episode
 
 #: shown elsewhere on the page, or of no use to a person
@@ -46,6 +46,7 @@ def draw(view: View, evidence: Mapping[str, Any]) -> None:
 def messages(view: View, episodes: Sequence[Episode]) -> None:
     """The raw messages behind a ticket's flags, where any are known."""
     say = view.say
+    found, more = listed(episodes)
     rows = [
         (
             view.kind(episode.kind),
@@ -55,8 +56,7 @@ def messages(view: View, episodes: Sequence[Episode]) -> None:
             told.topic or "–",
             told.digest,
         )
-        for episode in episodes
-        for told in messages_of(episode.evidence)
+        for episode, told in found
     ]
     if not rows:
         return
@@ -64,6 +64,8 @@ def messages(view: View, episodes: Sequence[Episode]) -> None:
     with Tag("details"):
         Tag("summary", say("raw_messages"))
         table(say("raw_messages"), [*((say(key), "") for key in titles), ("SHA-256-128", "")], rows)
+        if more:
+            Tag("p", say("raw_messages_more", n=f"{more:,}"), "sub")
         Tag("p", say("raw_messages_note"), "sub")
 
 

@@ -68,6 +68,18 @@ class MoneyStore(Part):
         billed = {point.meter_id for point in known}
         return [t for t in found.values() if billed.intersection((t.meter_id, *t.meters))], known
 
+    def rerated(self, bill_days: Sequence[int], since_ns: int) -> list[Ticket]:
+        """Tickets of meters billed on one of these days, open or not, whose later bills were told since."""
+        told = select(points.c.meter_id).where(points.c.bill_day.in_(bill_days))
+        query = select(tickets).where(
+            tickets.c.bill_day.in_(bill_days) | tickets.c.meter_id.in_(told), tickets.c.updated_ns >= since_ns
+        )
+        with reading(self._engine) as connection:
+            found = [
+                rows.ticket_of(row) for row in connection.execute(query.order_by(tickets.c.id)).mappings()
+            ]
+        return [t for t in found if t.rerating is not None and t.rerating.made_ns >= since_ns and not t.drill]
+
     def _points(self, where: ColumnElement[bool], limit: int | None = None) -> list[Point]:
         query = select(points).where(where).order_by(points.c.meter_id).limit(limit)
         with reading(self._engine) as connection:

@@ -18,6 +18,7 @@ from streams.papers.written import instant
 from streams.trade.decisions import BillLine
 from streams.trade.mutes import Mute
 from streams.trade.roles import Actor
+from streams.trade.settlement import Rerating
 
 
 class BillRun(Protocol):
@@ -51,7 +52,10 @@ def router(desk: BillRun) -> Callable[[Reader], APIRouter]:
             if as_ == "csv":
                 name = f"bill-run-{day.isoformat()}.csv"
                 body = await asyncio.to_thread(
-                    _csv, found, {**reader.sources.vocabulary.kinds, **desk.words}, language
+                    _csv,
+                    found,
+                    {**reader.sources.vocabulary.kinds, **reader.sources.vocabulary.estimates, **desk.words},
+                    language,
                 )
                 headers = {"Content-Disposition": f'attachment; filename="{name}"'}
                 return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
@@ -87,11 +91,12 @@ def router(desk: BillRun) -> Callable[[Reader], APIRouter]:
 _HEADS = {
     "zh": (
         "出账日", "表计", "用户编号", "工单", "异常", "优先级", "已暂缓", "建议", "原因", "已计", "应计", "差额",
-        "差额下限", "差额上限", "单位",
+        "差额下限", "差额上限", "单位", "原账单时段", "原金额", "应为金额", "应为下限", "应为上限", "币种", "说明",
     ),
     "en": (
         "bill date", "meter", "service point", "ticket", "kind", "priority", "held", "advice", "why", "billed",
-        "expected", "excess", "excess low", "excess high", "unit",
+        "expected", "excess", "excess low", "excess high", "unit", "earlier bill", "it was", "would be", "would be low",
+        "would be high", "currency", "assumptions",
     ),
 }  # fmt: skip
 
@@ -117,8 +122,24 @@ def _csv(found: Sequence[BillLine], words: Mapping[str, tuple[str, str]], langua
             words[line.why][place],
             *figures,
         )
-        writer.writerow(_plain(cell) for cell in cells)
+        for more in _rerated(line.rerating, words, place):
+            writer.writerow(_plain(cell) for cell in (*cells, *more))
     return out.getvalue().encode("utf-8-sig")
+
+
+def _rerated(
+    found: Rerating | None, words: Mapping[str, tuple[str, str]], place: int
+) -> list[tuple[object, ...]]:
+    """The further cells of a line: a row for each bill that is to be rated anew, else one of empty cells."""
+    if found is None:
+        return [("",) * 7]
+    said = ("、", ", ")[place].join(
+        words[code][place] if code in words else code for code in found.assumptions
+    )
+    return [
+        (f"{one.start}/{one.end}", one.old, one.new, one.low, one.high, found.currency, said)
+        for one in found.bills
+    ]
 
 
 def _plain(cell: object) -> object:

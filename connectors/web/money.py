@@ -21,6 +21,7 @@ from connectors.web.sources import HistorySource, Reader
 from streams.papers.written import instant
 from streams.trade.decisions import Choice, Draft, Place, SideBySide, since_1970
 from streams.trade.roles import Actor
+from streams.trade.settlement import Rerating
 
 _ID = re.compile(r"[A-Z0-9-]{1,64}")
 Money = Annotated[
@@ -48,7 +49,13 @@ class MoneyActions(Protocol):
 
     def refuse(self, ticket_id: str, revision: int, reason: str, actor: Actor) -> None: ...
 
-    def booked(self, ticket_id: str, revision: int, reference: str, actor: Actor) -> None: ...
+    async def later_bills(
+        self, place: Place, history: HistorySource | None, revision: int
+    ) -> Rerating | None: ...
+
+    def booked(
+        self, ticket_id: str, revision: int, reference: str, actor: Actor, rerating: Rerating | None = None
+    ) -> None: ...
 
     def hold_bill(self, ticket_id: str, hold: bool, reason: str, actor: Actor) -> None: ...
 
@@ -195,8 +202,12 @@ def _credits(api: APIRouter, reader: Reader, desk: MoneyActions) -> None:
 
     @api.post("/tickets/{ticket_id}/credit/booked", summary="A credit is booked", **_TICKET)
     async def booked(ticket_id: str, said: BookingIn, actor: Clerk) -> dict[str, Any]:
-        """The billing system has it, under this reference."""
-        return await done(ticket_id, lambda: desk.booked(ticket_id, said.revision, said.reference, actor))
+        """The billing system has it, under this reference; later bills that it moves in the tiers are told."""
+        place = await _place(reader, desk, ticket_id)
+        later = await desk.later_bills(place, reader.sources.history, said.revision)
+        return await done(
+            ticket_id, lambda: desk.booked(ticket_id, said.revision, said.reference, actor, later)
+        )
 
     @api.post("/tickets/{ticket_id}/bill-hold", summary="Hold a disputed bill", **_TICKET)
     async def hold(ticket_id: str, said: HoldIn, actor: Clerk) -> dict[str, Any]:

@@ -185,6 +185,10 @@ class TicketOut(BaseModel):
     credit_sums: list[dict[str, Any]] = Field(
         description="what the approved and booked ones come to, by currency, or by unit where given in kind"
     )
+    rerating: dict[str, Any] | None = Field(
+        description="bills after a credited period that stand at the wrong place in the tiers: what they were, what "
+        "they would be; told when the credit was booked"
+    )
     bill_hold: bool = Field(description="the bill is disputed and waits")
     hold_reason: str = Field(description="why; of a complaint its number and subject")
     notices: list[dict[str, Any]] = Field(description="messages to the customer")
@@ -336,7 +340,7 @@ def detail(found: Ticket, episodes: list[Episode]) -> dict[str, Any]:
 
 
 #: parts of a ticket that have instants of their own
-_DATED = frozenset({"sla", "callback", "swap", "credit", "earlier_credits", "notices"})
+_DATED = frozenset({"sla", "callback", "swap", "credit", "earlier_credits", "rerating", "notices"})
 
 
 def _dated(fields: dict[str, Any]) -> dict[str, Any]:

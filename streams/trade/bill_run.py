@@ -80,5 +80,27 @@ def lines(tickets: Iterable[Ticket], points: Mapping[str, Point], day: date) -> 
                     estimate=ticket.estimate if not ticket.group else None,
                 )
             )
-    order = {Advice.HOLD: 0, Advice.ESTIMATE: 1, Advice.SEND: 2}
+    order: dict[Advice, int] = {Advice.HOLD: 0, Advice.ESTIMATE: 1, Advice.SEND: 2}
     return sorted(found, key=lambda line: (order[line.advice], line.meter_id, line.ticket_id))
+
+
+def rerated(tickets: Iterable[Ticket], day: date) -> list[BillLine]:
+    """A line for each ticket whose booked credits have moved later bills in the tiers, by meter."""
+    found = [
+        BillLine(
+            bill_date=day.isoformat(),
+            meter_id=ticket.meter_id,
+            service_point_id=ticket.service_point_id,
+            ticket_id=ticket.id,
+            kind=ticket.kind,
+            priority=ticket.priority,
+            state=ticket.state,
+            held=ticket.bill_hold,
+            advice=Advice.RERATE,
+            why="tiers_shifted",
+            rerating=ticket.rerating,
+        )
+        for ticket in tickets
+        if ticket.rerating is not None and ticket.rerating.bills
+    ]
+    return sorted(found, key=lambda line: (line.meter_id, line.ticket_id))

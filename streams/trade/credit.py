@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from streams.trade.book import Book, Refused
 from streams.trade.lifecycle import record
 from streams.trade.roles import Actor
-from streams.trade.settlement import Alternative, Credit, CreditState, Estimate
+from streams.trade.settlement import Alternative, Credit, CreditState, Estimate, Rerating
 from streams.trade.states import State
 from streams.trade.tickets import Ticket
 
@@ -119,7 +119,8 @@ def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: A
         # those of the period that the ticket is about; further credits have their own
         changed = replace(
             changed,
-            estimates=wish.alternatives or ticket.estimates,
+            # as they were seen; what later bills would be is told when a credit is booked
+            estimates=tuple(replace(one, rerating=None) for one in wish.alternatives) or ticket.estimates,
             estimate=wish.estimate or ticket.estimate,
         )
     note = f"{figures(credit)} · {credit.method} · {credit.reason}"
@@ -148,8 +149,19 @@ def refuse(book: Book, ticket: Ticket, revision: int, actor: Actor, reason: str,
     return _decide(book, ticket, CreditState.REFUSED, actor, reason.strip(), now_ns)
 
 
-def booked(book: Book, ticket: Ticket, revision: int, reference: str, actor: Actor, now_ns: int) -> Ticket:
-    """Note that the billing system has the credit, under its reference. Raises Refused."""
+def booked(
+    book: Book,
+    ticket: Ticket,
+    revision: int,
+    reference: str,
+    actor: Actor,
+    now_ns: int,
+    rerating: Rerating | None = None,
+) -> Ticket:
+    """Note that the billing system has the credit, under its reference. Raises Refused.
+
+    rerating : the later bills that all booked credits have moved in the tiers, this one with them; who bills is told
+    """
     _allowed(ticket, actor)
     credit = ticket.credit
     if credit is None or credit.state is not CreditState.APPROVED:
@@ -165,7 +177,12 @@ def booked(book: Book, ticket: Ticket, revision: int, reference: str, actor: Act
         reference=reference.strip(),
     )
     note = f"{figures(done)} · {done.reference}"
-    return record(book, replace(ticket, credit=done), now_ns, "credit_booked", actor.name, note=note)
+    changed = replace(ticket, credit=done, rerating=rerating or ticket.rerating)
+    changed = record(book, changed, now_ns, "credit_booked", actor.name, note=note)
+    if rerating is None or not rerating.bills:
+        return changed
+    told = f"{len(rerating.bills)} · {rerating.difference} {rerating.currency}"
+    return record(book, changed, now_ns, "bills_to_rerate", actor.name, note=told)
 
 
 def hold_bill(book: Book, ticket: Ticket, hold: bool, actor: Actor, reason: str, now_ns: int) -> Ticket:

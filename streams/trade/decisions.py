@@ -12,7 +12,7 @@ import msgspec
 
 from streams.messages import NS
 from streams.trade.points import Point
-from streams.trade.settlement import Alternative, Estimate
+from streams.trade.settlement import Alternative, Estimate, Rerating
 from streams.trade.tickets import Ticket
 
 DAY = 86_400 * NS
@@ -24,6 +24,7 @@ class Advice(StrEnum):
     HOLD = "hold"
     SEND = "send"
     ESTIMATE = "send_estimated"
+    RERATE = "rerate"  # bills of before, which stand at the wrong place in the tiers
 
 
 class BillLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +41,7 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True):
     advice: Advice
     why: str  # a code of ``money_words``
     estimate: Estimate | None = None
+    rerating: Rerating | None = None  # the earlier bills that are to be rated anew
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
 
+from streams.messages import NS
 from streams.trade import credit, notices
-from streams.trade.bill_run import bill_days_of, lines
+from streams.trade.bill_run import bill_days_of, lines, rerated
 from streams.trade.book import Book, Refused
 from streams.trade.credit import OWN, Limits, Proposal
 from streams.trade.decisions import BillLine, Choice, Draft, Place, SideBySide, Window
@@ -20,11 +21,12 @@ from streams.trade.mutes import Mute
 from streams.trade.notice_words import Facts, Signature
 from streams.trade.points import Point
 from streams.trade.roles import Actor
-from streams.trade.settlement import Estimate
-from streams.trade.side_by_side import History, compare, gather
+from streams.trade.settlement import Estimate, Rerating
+from streams.trade.side_by_side import History, compare, gather, later_bills
 from streams.trade.tariff import Tariffs
 from streams.trade.tickets import Ticket
 
+_TOLD_FOR = 62 * 86_400 * NS  # so long bills that are to be rated anew are in the bill run: two of them
 _MUTES = 10_000  # that hold or will: among them the planned outages
 Verb = Callable[[Book, Ticket], Ticket]
 
@@ -48,6 +50,8 @@ class MoneyStore(Protocol):
     def neighbours(self, point: Point, limit: int) -> list[Point]: ...
 
     def billed(self, bill_days: Sequence[int]) -> tuple[list[Ticket], list[Point]]: ...
+
+    def rerated(self, bill_days: Sequence[int], since_ns: int) -> list[Ticket]: ...
 
     def mutes(self, now_ns: int, place: str = "", limit: int = 500) -> list[Mute]: ...
 
@@ -105,7 +109,14 @@ class MoneyDesk:
         """
         named = None if window is None else Window(*window)
         basis = await gather(place.ticket, place.point, history, place.neighbours, named)
-        return compare(place.ticket, place.point, basis, self._config.tariffs)
+        return compare(place.ticket, place.point, basis, self._config.tariffs, self._now_ns())
+
+    async def later_bills(self, place: Place, history: History | None, revision: int) -> Rerating | None:
+        """The bills that stand at the wrong place in the tiers once this credit is booked; None: none can."""
+        tariffs = self._config.tariffs
+        if tariffs is None:
+            return None
+        return await later_bills(place.ticket, place.point, history, tariffs, revision, self._now_ns())
 
     def propose(self, place: Place, found: SideBySide, choice: Choice, actor: Actor) -> None:
         """Propose a credit, of a method or of one's own. Raises Refused."""
@@ -135,12 +146,19 @@ class MoneyDesk:
             now, actor, "refuse_credit", reason,
         )  # fmt: skip
 
-    def booked(self, ticket_id: str, revision: int, reference: str, actor: Actor) -> None:
-        """Note that billing has the credit. Raises Refused."""
+    def booked(
+        self,
+        ticket_id: str,
+        revision: int,
+        reference: str,
+        actor: Actor,
+        rerating: Rerating | None = None,
+    ) -> None:
+        """Note that billing has the credit, and tell which later bills are to be rated anew. Raises Refused."""
         now = self._now_ns()
         self._decide(
             ticket_id,
-            lambda book, ticket: credit.booked(book, ticket, revision, reference, actor, now),
+            lambda book, ticket: credit.booked(book, ticket, revision, reference, actor, now, rerating),
             now, actor, "book_credit", reference,
         )  # fmt: skip
 
@@ -185,8 +203,11 @@ class MoneyDesk:
 
     def bill_run(self, day: date) -> list[BillLine]:
         """The bills of a day that open tickets concern."""
-        tickets, points = self._store.billed(bill_days_of(day))
-        return lines(tickets, {point.meter_id: point for point in points}, day)
+        days = bill_days_of(day)
+        tickets, points = self._store.billed(days)
+        found = lines(tickets, {point.meter_id: point for point in points}, day)
+        moved = self._store.rerated(days, self._now_ns() - _TOLD_FOR)
+        return [*found, *rerated(moved, day)]
 
     def unannounced(self, hours: float) -> list[Mute]:
         """Planned outages whose customers were not told so many hours before they begin."""

@@ -15,6 +15,8 @@ MONEY: dict[str, tuple[str, str]] = {
     "hold": ("暂缓出账", "hold"),
     "send": ("正常出账", "send"),
     "send_estimated": ("按估算出账", "send estimated"),
+    "rerate": ("待重新计费", "to be re-rated"),
+    "tiers_shifted": ("此前已出账单的阶梯档位有变", "earlier bills stood at the wrong place in the tiers"),
     "held": ("争议账单已暂缓", "the bill is disputed and held"),
     "credit_pending": ("退补待审批", "a credit waits for approval"),
     "credit_settled": ("退补已审批", "the credit is approved"),

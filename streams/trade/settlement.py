@@ -7,6 +7,7 @@ Money is a Decimal in whole smallest coins, written as text ("731.10"), never a 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -45,6 +46,42 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     assumptions: tuple[str, ...] = ()  # codes of ``wording``
 
 
+class ReratedBill(msgspec.Struct, frozen=True, kw_only=True):
+    """A bill after a corrected period: what it was, and what it would be at its right place in the tiers.
+
+    start, end         : its days in the meter's zone, the end excluded
+    amount             : its use, without what was credited of it
+    before, before_now : use since the tariff year began: as it was billed, and as it is corrected
+    old, new           : its money by the two; low, high: of the new one, by the range of the corrections
+    """
+
+    start: date
+    end: date
+    amount: Decimal
+    unit: str
+    before: Decimal
+    before_now: Decimal
+    old: Decimal
+    new: Decimal
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+
+class Rerating(msgspec.Struct, frozen=True, kw_only=True):
+    """The later bills of the tariff year that stand at the wrong place in the tiers; the billing system is told.
+
+    difference : new − old of all of them; below zero the customer has paid too much
+    why_not    : why nobody can tell (a code of ``wording``)
+    """
+
+    made_ns: int
+    bills: tuple[ReratedBill, ...] = ()
+    currency: str = ""
+    difference: Decimal = Decimal(0)
+    assumptions: tuple[str, ...] = ()  # codes of ``wording``
+    why_not: str = ""
+
+
 class Alternative(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One method beside the others: its estimate, or why it gives none (codes of ``wording``)."""
 
@@ -52,6 +89,7 @@ class Alternative(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     estimate: Estimate | None = None
     why_not: str = ""  # no estimate
     no_money: str = ""  # an estimate, and no money for it
+    rerating: Rerating | None = None  # of later bills, if it is booked; tariffs with tiers of a year
 
 
 class CreditState(StrEnum):

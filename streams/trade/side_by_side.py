@@ -10,12 +10,14 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from streams.ports import PortError
 from streams.trade.bill_days import local_day
 from streams.trade.decisions import DAY, SideBySide, Use, Window, since_1970
 from streams.trade.estimate import DETECTOR, Period, after_swap, of_history, periods_of, same_season
 from streams.trade.points import Point
 from streams.trade.reads import Amounts, Readings, amounts
-from streams.trade.settlement import Alternative
+from streams.trade.rerating import Correction, corrections_of, rerating
+from streams.trade.settlement import Alternative, Estimate, Rerating
 from streams.trade.tariff import NoPrice, Tariffs
 from streams.trade.tickets import Ticket
 
@@ -68,8 +70,7 @@ async def gather(
     if history is None or window is None:
         return Basis(window, billed, unit, tuple(past))
     swap = None if ticket.swap is None else _instant(ticket.swap.at)
-    start_read = None if ticket.swap is None or swap is None else (swap, ticket.swap.start_read)
-    own = amounts(await history.series(point.meter_id, *_EVER), point, unit, start_read)
+    own = await _own(ticket, point, history, unit)
     length = window.end_ns - window.start_ns
     if billed is None and (seen := own.known(window.start_ns, window.end_ns)) is not None:
         billed = seen.amount
@@ -88,8 +89,38 @@ async def gather(
     return Basis(window, billed, unit, tuple(past), own, tuple(rates), since)
 
 
-def compare(ticket: Ticket, point: Point, basis: Basis, tariffs: Tariffs | None) -> SideBySide:
-    """Every method's estimate with its money, or the reason why there is none."""
+async def later_bills(
+    ticket: Ticket, point: Point, history: History | None, tariffs: Tariffs, booking: int, now_ns: int
+) -> Rerating | None:
+    """What the booked credits of a ticket have done to later bills.
+
+    booking : revision of the credit that is being booked
+    """
+    corrections = corrections_of(ticket.credits, point.tz, booking)
+    if history is None or not corrections:
+        return rerating(point, None, "", corrections, tariffs, now_ns)
+    unit = _unit(ticket, point)
+    try:
+        own = await _own(ticket, point, history, unit)
+    except PortError:
+        # a booking is on record whether or not the reads can be had
+        return Rerating(made_ns=now_ns, why_not="history_away")
+    return rerating(point, own, unit, corrections, tariffs, now_ns)
+
+
+async def _own(ticket: Ticket, point: Point, history: History, unit: str) -> Amounts:
+    swap = None if ticket.swap is None else _instant(ticket.swap.at)
+    start_read = None if ticket.swap is None or swap is None else (swap, ticket.swap.start_read)
+    return amounts(await history.series(point.meter_id, *_EVER), point, unit, start_read)
+
+
+def compare(
+    ticket: Ticket, point: Point, basis: Basis, tariffs: Tariffs | None, now_ns: int | None = None
+) -> SideBySide:
+    """Every method's estimate with its money, or the reason why there is none.
+
+    now_ns : up to when later bills are looked for that each would move in the tiers; None: they are not
+    """
     window, unit = basis.window, basis.unit
     billed = math.nan if basis.billed is None else basis.billed
     days = 0.0 if window is None else window.days
@@ -109,6 +140,19 @@ def compare(ticket: Ticket, point: Point, basis: Basis, tariffs: Tariffs | None)
         found = [replace(one, why_not="no_reads_here") if one.why_not in unread else one for one in found]
     use, unsure = used(point, basis, tariffs)
     priced = tuple(_priced(one, point, tariffs, use, unsure) for one in found)
+    if tariffs is not None and use is not None and now_ns is not None:
+        done = corrections_of(ticket.credits, point.tz)
+        priced = tuple(
+            one
+            if one.estimate is None
+            else replace(
+                one,
+                rerating=rerating(
+                    point, basis.own, unit, [*done, _correction(one.estimate, use)], tariffs, now_ns
+                ),
+            )
+            for one in priced
+        )
     money, currency = None, ""
     if tariffs is not None and use is not None and basis.billed is not None:
         try:
@@ -156,6 +200,10 @@ def used(point: Point, basis: Basis, tariffs: Tariffs | None) -> tuple[Use | Non
     except NoPrice:
         return use, False
     return replace(use, before=before), found.days < 0.8 * length / DAY
+
+
+def _correction(estimate: Estimate, use: Use) -> Correction:
+    return Correction(use.start, use.end, estimate.excess, estimate.unit, estimate.low, estimate.high)
 
 
 def _priced(

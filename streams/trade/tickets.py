@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from streams.messages import NS
-from streams.trade.settlement import Alternative, Credit, Estimate, Money, Notice
+from streams.trade.settlement import Alternative, Credit, Estimate, Money, Notice, Rerating
 from streams.trade.states import ENDED, OPEN, RESOLVED, Category, Origin, State, StepKind, Urgency, label
 
 __all__ = [
@@ -194,6 +194,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     estimates: tuple[Alternative, ...] = ()  # side by side, as staff saw them when they chose
     credit: Credit | None = None  # the newest
     earlier_credits: tuple[Credit, ...] = ()  # booked or refused before it, oldest first
+    rerating: Rerating | None = None  # later bills that the booked credits have moved in the tiers
     notices: tuple[Notice, ...] = ()  # messages to the customer, the first 100
     first_owner: str = ""  # 首问责任: kept on every transfer
     owner: str = ""  # who has it now

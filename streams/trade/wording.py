@@ -118,6 +118,13 @@ ESTIMATE: dict[str, tuple[str, str]] = {
     "no_swap": ("没有换表记录", "no swap of the meter is on record"),
     "too_short_after_swap": ("换表后读数不足十四天", "fewer than fourteen days of reads since the swap"),
     "no_reads_here": ("本机没有历史读数", "no history of readings can be read here"),
+    "no_bill_day": ("档案中未登记出账日", "the registry states no bill day"),
+    "history_away": ("历史读数暂不可用", "the history of readings could not be reached"),
+    "bills_by_reads": ("后续账单按抄表周期推定", "later bills taken to be those between its reads"),
+    "bills_by_bill_day": ("后续账单按出账日推定", "later bills taken to be those from bill day to bill day"),
+    "bills_unread": ("读数不全的账单未列入", "bills whose days are not covered by reads are left out"),
+    "later_use_as_read": ("后续用量按读数计", "use of the later bills as it was read"),
+    "range_of_credit": ("范围取自退补量的范围", "range by that of the credited use"),
     "no_tariff_file": ("未配置价格文件", "no tariff file is configured"),
     "no_tariff_named": ("档案中未登记价格类别", "the registry names no tariff for this meter"),
     "tariff_unknown": ("价格文件中没有该价格类别", "the tariff file does not have this tariff"),
@@ -149,6 +156,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "credit_proposed": ("提出退补方案", "credit proposed"),
     "credit_approved": ("退补方案已审批", "credit approved"),
     "credit_refused": ("退补方案被驳回", "credit refused"),
+    "bills_to_rerate": ("后续账单待重新计费", "later bills are to be re-rated"),
     "credit_booked": ("退补已入账", "credit booked"),
     "bill_held": ("账单暂缓", "bill on hold"),
     "bill_released": ("账单恢复出账", "bill released"),
@@ -312,7 +320,7 @@ def _outer(name: str) -> str:
 
 
 def _value(name: str, value: Any) -> Any:
-    if name in ("sla", "callback", "swap", "credit") and value is not None:
+    if name in ("sla", "callback", "swap", "credit", "rerating") and value is not None:
         return {_outer(inner): _value(inner, cell) for inner, cell in value.items()}
     if name in ("notices", "earlier_credits"):
         return [{_outer(inner): _value(inner, cell) for inner, cell in one.items()} for one in value]

@@ -27,7 +27,7 @@ from streams.trade.points import Point
 from streams.trade.roles import Actor, Role
 from streams.trade.rules import Rules
 from tests.tickets.tools import HOUR, NOON, Turned, flag, golden
-from tests.web_tools import VOCABULARY, columns, golden_readings
+from tests.web_tools import VOCABULARY, Reading, columns, golden_readings
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "tariffs" / "example.toml"
 USERS = tuple(
@@ -81,7 +81,13 @@ def money_store(store_url: str) -> Iterator[Store]:
     made.close()
 
 
-def talking(store: Store, directory: Path, talk: Talk, flags: tuple[Any, ...] = ()) -> None:
+def talking(
+    store: Store,
+    directory: Path,
+    talk: Talk,
+    flags: tuple[Any, ...] = (),
+    readings: tuple[Reading, ...] = (),
+) -> None:
     """Serve what the web process serves, with the golden case's ticket and its readings."""
     (ticket,) = store.apply_flags([golden(), *flags], NOON, Rules())[:1]
     settings = Settings(
@@ -93,7 +99,7 @@ def talking(store: Store, directory: Path, talk: Talk, flags: tuple[Any, ...] = 
 
     async def run() -> None:
         history = SqliteHistory(directory / "history.db", keep_days=40_000)
-        assert await history.write(columns(golden_readings())) == []
+        assert await history.write(columns([*golden_readings(), *readings])) == []
         await history.close()
         reader = HistoryReader(directory / "history.db")
         sources = Sources(store=store, history=reader, vocabulary=VOCABULARY)

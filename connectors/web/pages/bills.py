@@ -82,4 +82,6 @@ class Bills:
                 "–" if found is None else amount(found[key], found["unit"], 1 if found["billed"] >= 10 else 3)
             )
             cells[key] = Cell(text=shown)
-        return Row(id=one["ticket_id"], look="", cells=cells)
+        if one["rerating"] is not None:
+            cells["excess"] = Cell(text=f"{one['rerating']['difference']} {one['rerating']['currency']}")
+        return Row(id=f"{one['ticket_id']}/{one['advice']}", look="", cells=cells)

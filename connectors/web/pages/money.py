@@ -12,7 +12,7 @@ from connectors.web.pages.door import Answer
 from connectors.web.pages.forms import Field, Values, text
 from connectors.web.pages.parts import Tag, table
 from connectors.web.pages.slot import Slot
-from streams.trade.settlement import Alternative, Credit, CreditState, CreditSum, sums
+from streams.trade.settlement import Alternative, Credit, CreditState, CreditSum, Rerating, sums
 from streams.trade.tickets import Ticket
 
 OWN = "own"
@@ -34,6 +34,7 @@ class Money(Slot):
             return
         Tag("h3", say("money"))
         self._credits(ticket, may)
+        self._rerating(ticket.rerating)
         self._bill(ticket, may)
         if ticket.estimates:
             Tag("p", say("as_chosen"), "sub")
@@ -126,6 +127,37 @@ class Money(Slot):
                 self.button(
                     say("book"), place, (reference,), route(ticket.id, "credit/booked"), body, "act main"
                 )
+
+    def _rerating(self, found: Rerating | None, of: str = "") -> None:
+        """Later bills at the wrong place in the tiers: what they were, what they would be, and what that rests on."""
+        say, words = self._view.say, self._view.vocabulary.estimates
+        if found is None or not (found.bills or found.why_not):
+            return
+        name = f"{say('later_bills')}{say('colon')}{of}" if of else say("later_bills")
+        if found.why_not:
+            Tag("p", f"{name}{say('colon')}{say.of(words, found.why_not)}", "sub")
+            return
+        rows = [
+            (
+                say("span", start=one.start.isoformat(), end=one.end.isoformat()),
+                f"{one.amount} {one.unit}",
+                f"{one.old:,}",
+                f"{one.new:,}",
+                "–" if one.low is None or one.high is None else f"{one.low:,} … {one.high:,}",
+            )
+            for one in found.bills
+        ]
+        Tag("p", f"{name}{say('colon')}{found.difference:,} {found.currency}", "rerating")
+        keys = (
+            ("period", ""),
+            ("billed", "num"),
+            ("bill_was", "num"),
+            ("bill_would_be", "num"),
+            ("bill_range", "num"),
+        )
+        table(name, [(say(key), look) for key, look in keys], rows)
+        notes = [say.of(words, code) for code in found.assumptions]
+        Tag("p", ("、" if say.language == "zh" else ", ").join(notes), "sub")
 
     def _bill(self, ticket: Ticket, may: bool) -> None:
         say = self._view.say
@@ -248,6 +280,8 @@ class Money(Slot):
 
         with place:
             self._methods(found)
+            for one in found:
+                self._rerating(one.rerating, say.of(words, one.method))
             form = Tag("div", look="place")
         if ticket.open:
             self.ask(form, say("propose"), fields, route(ticket.id, "credit"), body)

@@ -22,13 +22,25 @@ UNITS = {
     "tests/stories/": "stories",
 }
 
-#: Units and files of more than twenty seconds, the longest first (``pytest FILE``: its last line).
+#: What takes longest, the longest first: by CPU and waiting of each by itself (``pytest FILE --durations=5``).
 LONG = (
     "disturbed sites",
+    "tests/test_demo.py",
     "stories",
-    "tests/test_habit.py",
+    "tests/tickets/test_trade_properties.py",
+    "tests/test_kafka_log.py",
     "tests/test_contract.py",
+    "tests/test_habit.py",
+    "tests/test_detection_bench.py",
+    "tests/test_garbage.py",
+    "tests/test_disk_full.py",
+    "tests/test_golden_variants.py",
     "tests/test_checkpoint.py",
+    "tests/test_habit_days.py",
+    "tests/test_kafka_client.py",
+    "tests/tickets/test_year.py",
+    "tests/test_warm_up.py",
+    "tests/test_hooks_process.py",
 )
 
 

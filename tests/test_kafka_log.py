@@ -28,12 +28,18 @@ def topic() -> str:
     return f"log-{os.getpid()}-{next(_numbers)}"
 
 
-@pytest.fixture
-def own() -> Iterator[Kafka]:
-    """A broker of this test's own, to be killed."""
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[Kafka]:
+    """A broker that is there to be killed: others may be reading from the session's."""
     require(Kafka)
     with Kafka() as broker:
         yield broker
+
+
+@pytest.fixture
+def own(mortal: Kafka) -> Kafka:
+    """The same, running; each test has a topic of its own."""
+    return mortal.start()
 
 
 async def everything(log: KafkaLog, topic: str, partition: int, start: int = 0) -> list[bytes | None]:

@@ -85,6 +85,7 @@ METER = np.dtype(
         ("rank", np.uint32),  # hash of the name: an order of meters that hangs on no slot
         ("line", np.int32),  # index of the supply line in its partition, 0 = not stated
         ("transformer", np.int32),  # the same of the transformer
+        ("place", np.int32),  # index of (area, route, concentrator) as stated, in its partition
         ("contract", np.uint8),  # ACTIVE, VACANT or TERMINATED
         ("next", np.int32),  # slot of the meter's next channel, in a ring; its own where it has but one
         ("multiplier", np.float32),  # what a step of the register stands for [unit]
@@ -119,6 +120,7 @@ class Batch:
     span    time that the amount covers [ns]
     usual   usual time between the meter's readings, as of this one [ns]
     since   time since the meter's reading before this one, 0 = there was none [ns]
+    missed  intervals that turn out to be missing before this one; −1: one that was missing has come
     back    amount booked for the reading before that turned out to be wrong: it is to be taken
             back, ``usage`` covers its time too [unit]
     status  OK, FIRST, …
@@ -146,6 +148,7 @@ class Batch:
     span: I64
     usual: I64
     since: I64
+    missed: I64
     back: F64
     status: U8
     live: U8

@@ -59,7 +59,7 @@ def _update(
     pulse: Records, seen: NDArray[np.uint64], meters: Records,
     slot: I64, time: I64, value: F64, kind: U8, quality: U8, marks: NDArray[np.uint16], limit: I64,
     serial: NDArray[np.uint64], stop: F64, begin: F64, code: U8, period: I64,
-    usage: F64, span: I64, usual: I64, since: I64, back: F64, status: U8, live: U8, note: U8,
+    usage: F64, span: I64, usual: I64, since: I64, missed: I64, back: F64, status: U8, live: U8, note: U8,
     confirm: int, long_gap: float, turn_near: float, turn_most: float, out: Records,
 ) -> int:  # fmt: skip
     n = 0
@@ -68,7 +68,7 @@ def _update(
         p = pulse[j]
         t, v = time[i], value[i]
         usage[i], span[i], usual[i], live[i] = np.nan, 0, p.spacing, 0
-        since[i], back[i], note[i] = 0, 0.0, 0
+        since[i], missed[i], back[i], note[i] = 0, 0, 0.0, 0
         may = (marks[i] & (RETAINED | HISTORICAL)) == 0
         step, signed = meters[j].interval, meters[j].signed != 0
 
@@ -101,7 +101,9 @@ def _update(
                 if won and not guess:
                     p.guessed, p.sure_time, p.sure_value = 0, p.time, p.value
             else:
+                gone = p.missing
                 status[i], usage[i] = behind(p, seen, j, t, v, kind[i], step, signed)
+                missed[i] = -1 if p.missing != gone else 0
             if usage[i] == usage[i]:
                 own = period[i] if period[i] > 0 else p.spacing
                 span[i] = own if kind[i] != REGISTER else p.time - p.prev_time
@@ -132,7 +134,8 @@ def _update(
         p.count += 1
         hole = gap - max(period[i] - before, 0)  # a longer interval than usual covers some of it
         if before > 0 and 2 * hole > 3 * before:
-            p.missing += (hole + before // 2) // before - 1
+            missed[i] = (hole + before // 2) // before - 1
+            p.missing += missed[i]
         if step > 2 * TOLERANCE and min(t % step, step - t % step) > TOLERANCE:
             p.off_grid += 1
         guessed = p.guessed != 0
@@ -322,7 +325,7 @@ class Intervals(Rule):
         found: int = _update(
             state.of(self.name, "pulse"), state.of(self.name, "seen"), state.meters,
             b.slot, b.time, b.value, b.kind, b.quality, b.marks, b.limit, b.serial, b.stop, b.start, b.code, b.period,
-            b.usage, b.span, b.usual, b.since, b.back, b.status, b.live, b.note,
+            b.usage, b.span, b.usual, b.since, b.missed, b.back, b.status, b.live, b.note,
             self.confirm, self.long_gap, self.turn_near, self.turn_most, out,
         )  # fmt: skip
         return found

@@ -306,8 +306,7 @@ class Keeper:
             partition.ledger.epoch = top + 1
             partition.ledger.garbage += list(table)
             partition.ledger.live = {}
-            for dirty in (partition.bank.who, partition.bank.state.hot, partition.bank.state.cold):
-                dirty[:] = 1
+            partition.ledger.rewrite(partition.bank)
 
     async def _revoked(self, *_: Any, **__: Any) -> None:
         self.ready = False

@@ -190,6 +190,27 @@ class Counts(msgspec.Struct):
     ahead: int = 0
 
 
+class DayCounts(msgspec.Struct, frozen=True):
+    """Reads of one day of those meters that have area, route and concentrator in common.
+
+    day : since 1970, as the meters' own zones have it; −1: all days that were more than 400 behind the newest
+          when their readings came
+    The counts are those of ``Counts``; a missing interval counts on the day on which it was due.
+    """
+
+    day: int
+    area: str
+    route: str
+    concentrator: str
+    readings: int = 0
+    missing: int = 0
+    late: int = 0
+    duplicates: int = 0
+    corrections: int = 0
+    bad: int = 0
+    ahead: int = 0
+
+
 #: family → kinds that belong to it (DESIGN §6)
 FAMILIES: dict[str, tuple[str, ...]] = {
     "usage_high": ("spike", "high_usage", "bill_shock"),

@@ -31,6 +31,7 @@ def assert_nothing_lost(log: Sequence[bytes], script: Sequence[Step]) -> None:
     world.run(script)
     world.take(len(log))
     assert dumped(world.worker.bank) == dumped(plain.worker.bank)
+    assert sorted(world.worker.bank.reads.rows()) == sorted(plain.worker.bank.reads.rows())
     assert world.flags == plain.flags
     assert world.worker.bank.watermark == plain.worker.bank.watermark
     # What is left behind is deleted by the next checkpoint; what that wrote is the state, alone.
@@ -112,7 +113,7 @@ def test_the_bank_goes_on_while_its_draft_is_written() -> None:
 
 
 def test_only_what_has_changed_is_written() -> None:
-    """A meter of the third block speaks: who and cold stay, hot of that block alone is written."""
+    """A meter of the third block speaks: who and cold stay; hot of that block and the reads of its day are written."""
     log = a_log(2, meters=2 * BLOCK + 10)
     world = World(log)
     world.take(2)
@@ -123,7 +124,7 @@ def test_only_what_has_changed_is_written() -> None:
     worker.next_offset += 1
     draft = worker.draft()
     assert draft is not None
-    assert [key for key, _ in draft.records] == [b"0/hot/2@3.1"]
+    assert [key for key, _ in draft.records] == [b"0/hot/2@3.1", b"0/reads/0@3.1"]
     assert worker.draft() is not None  # nothing has been handled since, but that one was not completed
 
 

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from connectors.migrations import upgrade
 from connectors.store import Store
+from connectors.store.engine import reading
+from connectors.store.tables import read_days
 from streams.clock import SystemClock
-from streams.messages import Counts
+from streams.messages import Counts, DayCounts
 from streams.ports import Unavailable
 from streams.quality_keep import QualityKeep
+from streams.reads_keep import STORED, ReadsKeep
 from streams.registry import Meter
 from streams.state.bank import Bank
 from tests.streams_of_readings import HOUR, Row, feed, instant, make_bank
@@ -84,6 +88,64 @@ def test_what_could_not_be_told_is_told_again_and_what_was_is_not() -> None:
     for _ in range(2):
         asyncio.run(keep.tell())
     assert away.calls == [["", "a", "b"], ["", "a", "b"], [""]]
+
+
+def days_told(store: Store) -> dict[tuple[int, int], tuple[int, int]]:
+    """Partition and day → readings and missing, of all places."""
+    query = select(read_days.c.partition, read_days.c.day, read_days.c.readings, read_days.c.missing)
+    with reading(store._engine) as connection:
+        return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
+
+
+def test_reads_by_day_are_told_as_they_are(store: Store) -> None:
+    bank, first = bank_of(), START // (24 * HOUR)
+    keep = ReadsKeep(store, lambda: {3: bank})
+    assert not asyncio.run(keep.tell())
+    assert days_told(store) == {(3, first): (33, 3)}
+    feed(bank, [Row("c", START + 24 * HOUR, 1.0), Row("a", START + 4 * HOUR, 1.0)])
+    asyncio.run(keep.tell())
+    assert days_told(store) == {(3, first): (34, 2 + 12), (3, first + 1): (1, 0)}
+    # A worker that was killed begins with less, reads again, and tells the same.
+    again = bank_of()
+    asyncio.run(ReadsKeep(store, lambda: {3: again}).tell())
+    assert days_told(store)[3, first] == (33, 3)
+    feed(again, [Row("c", START + 24 * HOUR, 1.0), Row("a", START + 4 * HOUR, 1.0)])
+    asyncio.run(ReadsKeep(store, lambda: {3: again}).tell())
+    assert days_told(store) == {(3, first): (34, 14), (3, first + 1): (1, 0)}
+
+
+def test_days_long_over_leave_the_database(store: Store) -> None:
+    bank, first = bank_of("a"), START // (24 * HOUR)
+    keep = ReadsKeep(store, lambda: {0: bank})
+    asyncio.run(keep.tell())
+    feed(bank, [Row("a", START + 24 * HOUR * (STORED + 1), 1.0)])
+    while asyncio.run(keep.tell()):
+        pass
+    told = days_told(store)
+    assert not {(0, first), (0, first + 1)} & told.keys()
+    assert (0, first + STORED + 1) in told
+
+
+class _ReadsAway:
+    """A store that refuses the first time."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, int]] = []
+
+    def keep_reads(self, partition: int, counts: Sequence[DayCounts], before: int) -> None:
+        self.calls.append((partition, len(counts)))
+        if len(self.calls) == 1:
+            raise Unavailable("the ticket database", "it is away")
+
+
+def test_reads_that_could_not_be_told_are_told_again() -> None:
+    away, bank = _ReadsAway(), bank_of()
+    keep = ReadsKeep(away, lambda: {1: bank})
+    with pytest.raises(Unavailable):
+        asyncio.run(keep.tell())
+    for _ in range(2):
+        asyncio.run(keep.tell())
+    assert away.calls == [(1, 1), (1, 1)]
 
 
 @pytest.fixture(scope="module")

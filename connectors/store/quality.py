@@ -1,22 +1,24 @@
-"""The data-quality table: what is counted of meters and areas, and raised by nobody."""
+"""The data-quality tables: what is counted of meters, areas and days, and raised by nobody."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from connectors.store.book import put
 from connectors.store.engine import reading, writing
 from connectors.store.part import Part
 from connectors.store.tables import quality as table
-from streams.messages import Counts
+from connectors.store.tables import read_days as days
+from streams.messages import Counts, DayCounts
 
 NAMES = Counts.__struct_fields__
+DAY_NAMES = DayCounts.__struct_fields__
 
 
 class Quality(Part):
-    """The table ``quality``. Part of ``Store``."""
+    """The tables ``quality`` and ``read_days``. Part of ``Store``."""
 
     def keep_quality(self, counts: Sequence[Counts], now_ns: int) -> None:
         """Put the newest counts of meters and areas in the place of what was known of them."""
@@ -27,6 +29,16 @@ class Quality(Part):
             rows.append({**row, "register": one.register if one.meter_id else one.area, "at_ns": now_ns})
         with writing(self._engine) as connection:
             put(connection, table, rows)
+
+    def keep_reads(self, partition: int, counts: Sequence[DayCounts], before: int) -> None:
+        """Put the newest counts of days and places in the place of what was known; forget days before ``before``."""
+        rows = [
+            {"partition": partition, **{name: getattr(one, name) for name in DAY_NAMES}} for one in counts
+        ]
+        old = delete(days).where(days.c.partition == partition, days.c.day < before, days.c.day >= 0)
+        with writing(self._engine) as connection:
+            put(connection, days, rows)
+            connection.execute(old)
 
     def quality(self, meter_id: str, area: str, areas: bool, by: str, limit: int) -> list[tuple[Counts, int]]:
         """Counts and when they were told, most of ``by`` first.

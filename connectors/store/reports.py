@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Connection, String, and_, cast, func, literal
 
 from connectors.store.engine import reading
 from connectors.store.part import Part
-from connectors.store.tables import quality, steps, ticket_flags, ticket_history, tickets
+from connectors.store.tables import read_days, steps, ticket_flags, ticket_history, tickets
 from connectors.store.tables_trade import complaints, points, verdicts
 from streams.papers.report_facts import ComplaintFacts, OutageFacts, ReadFacts, TicketDetails, TicketFacts
 from streams.trade.tickets import State, Verdict
@@ -120,51 +120,47 @@ class Reports(Part):
                 return
             last = (rows[-1][7], rows[-1][0])
 
-    def read_facts(self) -> list[ReadFacts]:
-        """The data-quality table by route and by concentrator, of meters that the registry names."""
-        q, p = quality.c, points.c
-        misread = (
-            select(ticket_flags.c.meter_id, func.count().label("n"))
-            .join(verdicts, verdicts.c.flag_id == ticket_flags.c.flag_id)
-            .where(verdicts.c.kind == "misread", verdicts.c.verdict == Verdict.CONFIRMED)
-            .group_by(ticket_flags.c.meter_id)
-            .subquery()
-        )
-        sums = [
-            cast(func.sum(column), BigInteger)
-            for column in (q.readings, q.missing, q.late, q.corrections, q.bad)
-        ]
+    def read_facts(self, first: int, last: int, start: str, end: str) -> list[ReadFacts]:
+        """Reads of the days first … last, since 1970, by area, route and concentrator.
+
+        start, end : the same span as instants, ISO 8601 UTC, for confirmed misreads
+        """
+        d, p, f = read_days.c, points.c, ticket_flags.c
+        names = ("readings", "missing", "late", "corrections", "bad")
         out = []
         with reading(self._engine) as connection:
-            for scope in ("route", "concentrator"):
+            for scope in ("area", "route", "concentrator"):
+                sums = [cast(func.sum(d[name]), BigInteger) for name in names]
                 counted = (
-                    select(p[scope], func.count(func.distinct(p.meter_id)), *sums)
-                    .select_from(quality.join(points, p.meter_id == q.meter_id))
-                    .where(q.meter_id != "", p[scope] != "")
-                    .group_by(p[scope])
+                    select(d[scope], *sums)
+                    .where(d.day.between(first, last), d[scope] != "")
+                    .group_by(d[scope])
                 )
+                # a flag stands here once, however often people change their word
                 wrong = (
-                    select(p[scope], func.sum(misread.c.n))
-                    .select_from(points.join(misread, misread.c.meter_id == p.meter_id))
-                    .where(p[scope] != "")
+                    select(p[scope], func.count())
+                    .select_from(verdicts.join(ticket_flags, f.flag_id == verdicts.c.flag_id))
+                    .join(points, p.meter_id == f.meter_id)
+                    .where(
+                        verdicts.c.kind == "misread", verdicts.c.verdict == Verdict.CONFIRMED, p[scope] != ""
+                    )
+                    .where(f.start >= start, f.start < end)
                     .group_by(p[scope])
                 )
+                known = select(p[scope], func.count()).where(p[scope] != "").group_by(p[scope])
                 misreads = {str(name): int(n) for name, n in connection.execute(wrong)}
-                for row in connection.execute(counted):
-                    name, meters, readings, missing, late, corrections, bad = row
-                    out.append(
-                        ReadFacts(
-                            scope=scope,
-                            name=name,
-                            meters=meters,
-                            readings=readings,
-                            missing=missing,
-                            late=late,
-                            corrections=corrections,
-                            bad=bad,
-                            misreads=misreads.get(name, 0),
-                        )
+                meters = {str(name): int(n) for name, n in connection.execute(known)}
+                found = {str(name): cells for name, *cells in connection.execute(counted)}
+                out += [
+                    ReadFacts(
+                        scope=scope,
+                        name=name,
+                        meters=meters.get(name, 0),
+                        misreads=misreads.get(name, 0),
+                        **dict(zip(names, found.get(name, [0] * len(names)), strict=True)),
                     )
+                    for name in sorted(found.keys() | misreads.keys())
+                ]
         return out
 
     def outage_facts(self, start: str, end: str) -> Iterator[OutageFacts]:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from streams.messages import Counts
+from streams.messages import Counts, DayCounts
 
 metadata = MetaData(
     naming_convention={
@@ -252,6 +252,17 @@ quality = Table(
     Column("at_ns", BigInteger, nullable=False),  # when a worker last told of it
 )
 Index("ix_quality_area", quality.c.area)
+
+#: Reads by day and place (``streams.messages.DayCounts``), as the state of each partition has them.
+read_days = Table(
+    "read_days",
+    metadata,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    *(Column(name, Text, primary_key=True) for name in ("area", "route", "concentrator")),
+    *(Column(name, BigInteger, nullable=False) for name in DayCounts.__struct_fields__[4:]),
+)
+Index("ix_read_days_day", read_days.c.day)
 
 heartbeats = Table(
     "heartbeats",

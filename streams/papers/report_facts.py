@@ -88,11 +88,11 @@ class ComplaintFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the data-quality table says of the meters of one route or concentrator, since it began counting."""
+    """What came of the reads of one area, route or concentrator within the span, on its meters' days."""
 
-    scope: str  # route, concentrator
+    scope: str  # area, route, concentrator
     name: str
-    meters: int
+    meters: int  # that the registry names for it now
     readings: int
     missing: int
     late: int

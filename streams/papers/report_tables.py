@@ -90,18 +90,18 @@ def precision_table(code: str, name: str, rows: Sequence[Row]) -> Table:
 
 
 def by_scope(reads: Iterable[ReadFacts]) -> list[tuple[str, list[ReadFacts]]]:
-    """Routes, then concentrators."""
-    found: dict[str, list[ReadFacts]] = {"route": [], "concentrator": []}
+    """Areas, routes, concentrators."""
+    found: dict[str, list[ReadFacts]] = {"area": [], "route": [], "concentrator": []}
     for one in reads:
         found[one.scope].append(one)
     return list(found.items())
 
 
 def reads_table(scope: str, reads: Iterable[ReadFacts]) -> Table:
-    """抄表准确率 and 及时率 of each route or concentrator."""
+    """抄表准确率 and 及时率 of each area, route or concentrator."""
     rows = []
     for one in sorted(reads, key=lambda r: r.name):
-        expected = one.readings + one.missing
+        expected = one.readings + max(one.missing, 0)
         accuracy = max(0.0, 1 - (one.misreads + one.corrections) / one.readings) if one.readings else None
         timely = max(0, one.readings - one.late) / expected if expected else None
         rows.append(

@@ -41,6 +41,7 @@ TITLES: Words = {
     "false_alarm_reasons": ("误报原因", "Reasons of false alarms"),
     "credits": ("退补情况", "Credits and charges"),
     "callbacks": ("回访与评价", "Callbacks and ratings"),
+    "reads_by_area": ("抄表准确率与及时率：按区域", "Read accuracy and timeliness by area"),
     "reads_by_route": ("抄表准确率与及时率：按抄表段", "Read accuracy and timeliness by route"),
     "reads_by_concentrator": ("抄表准确率与及时率：按集中器", "Read accuracy and timeliness by concentrator"),
     "outages_by_line": ("线路停供次数（近365天）", "Outages by line (365 days)"),
@@ -165,10 +166,10 @@ FRAME: Words = {
     "yes": ("有", "yes"),
     "no": ("缺", "no"),
     "about": (
-        "工单按建单时间、投诉按投诉时间、预警按进入工单时间计入本期；抄表数据为累计值。演练与系统自身工单不计入。",
+        "工单按建单时间、投诉按投诉时间、预警按进入工单时间计入本期；抄表数据按读数时间（表计当地日期）计入本期。演练与系统自身工单不计入。",
         (
             "Tickets count by when they opened, complaints by when they were made, flags by when they came onto their "
-            "ticket; reads are counted since counting began. Drills and tickets about Forestall itself are left out."
+            "ticket, reads by their own local day. Drills and tickets about Forestall itself are left out."
         ),
     ),
 }

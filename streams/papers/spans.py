@@ -33,6 +33,11 @@ def day_of(time_ns: int, zone: str) -> date:
     return (_EPOCH + timedelta(seconds=time_ns // NS)).astimezone(ZoneInfo(zone or "UTC")).date()
 
 
+def day_number(time_ns: int, zone: str) -> int:
+    """The day that an instant falls on in a zone, counted since 1970."""
+    return (day_of(time_ns, zone) - _EPOCH.date()).days
+
+
 def month(text: str, zone: str) -> Span:
     """The month ``YYYY-MM``. Raises ValueError for another text."""
     try:

@@ -13,7 +13,7 @@ from streams.papers.document import Language
 from streams.papers.report_document import as_json, document, sheet, sheets
 from streams.papers.report_facts import Report
 from streams.papers.reports import Figures
-from streams.papers.spans import Span
+from streams.papers.spans import Span, day_number
 from streams.programs.verdicts import VerdictDesk
 from streams.settings import Settings
 from streams.trade.tickets import iso
@@ -43,7 +43,12 @@ class ReportDesk:
             figures.add_ticket(ticket)
         return figures.report(
             self._desk.rows(span.start_ns, span.end_ns),
-            self._store.read_facts(),
+            self._store.read_facts(
+                day_number(span.start_ns, self.zone),
+                day_number(span.end_ns - 1, self.zone),
+                iso(span.start_ns),
+                iso(span.end_ns),
+            ),
             self._store.outage_facts(iso(span.end_ns - _YEAR_NS), iso(span.end_ns)),
             self._store.held_back(),
             self._store.bar_moves(limit=10_000),

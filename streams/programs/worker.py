@@ -30,6 +30,7 @@ from streams.programs.ingest import insist
 from streams.programs.verdict_metrics import verdict_metrics
 from streams.programs.warm_up import warm_up
 from streams.quality_keep import QualityKeep
+from streams.reads_keep import ReadsKeep
 from streams.record import Recorder
 from streams.settings import Settings
 from streams.state.bank import Bank
@@ -118,6 +119,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             asyncio.create_task(deliverer.run(stop)),
             asyncio.create_task(lag.run()),
             asyncio.create_task(QualityKeep(store, lambda: _banks(keeper), clock).run()),
+            asyncio.create_task(
+                ReadsKeep(store, lambda: {n: kept.partition.bank for n, kept in keeper.kept.items()}).run()
+            ),
             asyncio.create_task(PlaceKeep(store, lambda: _banks(keeper)).run()),
             asyncio.create_task(Tend(store, rules, clock, policies.tending(settings)).run(stop)),
         ]

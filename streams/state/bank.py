@@ -24,6 +24,7 @@ from streams.state.intake import first_rows, first_units, place, prepare
 from streams.state.moves import Moves
 from streams.state.origins import LAST_MESSAGES, Cells, Origins, last_told
 from streams.state.outcome import Outcome
+from streams.state.reads import Reads
 from streams.state.recent import Recent
 from streams.state.slots import BETWEEN, NEVER, Slots
 
@@ -62,6 +63,7 @@ class Bank(Slots):
         self.episodes = Episodes()
         self.recent = Recent()
         self.moves = Moves()
+        self.reads = Reads(self.places)
         self._census: tuple[int, int, Census] | None = None  # slots, watermark, what was counted then
 
     def clear(self, slot: int) -> None:
@@ -91,6 +93,7 @@ class Bank(Slots):
             if batch.events.any():
                 self.asked = [True] * len(self.detectors)
             self._run(batch, Origins(part), outcome)
+            self.reads.count(self.state.meters, batch)
             codes = np.bincount(batch.status, minlength=AHEAD + 1)
             for code, name in COUNTED.items():
                 outcome.count(name, int(codes[code]))

@@ -2,7 +2,8 @@
 
     3/who/12@48211.7   names and registry rows of block 12      ┐ reflect all input of partition 3
     3/hot/12@48211.7   arrays that change with readings         │ before offset 48211, written by
-    3/cold/12@47005.6  arrays that change about once a day      ┘ its 7th owner (or earlier: unchanged)
+    3/cold/12@47005.6  arrays that change about once a day      │ its 7th owner (or earlier: unchanged)
+    3/reads/0@48211.7  reads counted by place and day           ┘
     3/@48211.7         the marker: next input offset, and which records make up the state
     3/!7               the claim of its 7th owner, written before anything else
 
@@ -29,6 +30,7 @@ from streams.state.bank import Bank, BankConfig
 from streams.state.episodes import Episode, Episodes
 from streams.state.layout import ArrayRecord, LayoutError, adopt, start_afresh, write
 from streams.state.moves import Moves
+from streams.state.reads import EARLIER, ReadsBlock
 from streams.state.recent import Recent
 
 FORMAT = 1
@@ -53,6 +55,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     episodes: list[Episode]
     recent: bytes
     moves: Moves
+    newest_day: int = EARLIER  # of the counted reads
 
 
 class _Block(msgspec.Struct, frozen=True, array_like=True):
@@ -70,6 +73,7 @@ class _Who(msgspec.Struct, frozen=True, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _block = msgspec.msgpack.Decoder(_Block)
 _who = msgspec.msgpack.Decoder(_Who)
+_reads = msgspec.msgpack.Decoder(ReadsBlock)
 _marker = msgspec.msgpack.Decoder(Marker)
 
 
@@ -116,9 +120,12 @@ class Ledger:
         suffix = f"{next_offset}.{self.epoch}"
         records: list[tuple[bytes, bytes]] = []
         blocks: list[tuple[str, int]] = []
-        live = dict(self.live)
+        used = {
+            part: -(-(len(bank.reads) if part == "reads" else len(bank)) // BLOCK) for part, _ in _dirty(bank)
+        }
+        live = {place: key for place, key in self.live.items() if place[1] < used[place[0]]}
         for part, dirty in _dirty(bank):
-            for block in np.flatnonzero(dirty[: -(-len(bank) // BLOCK)]).tolist():
+            for block in np.flatnonzero(dirty[: used[part]]).tolist():
                 key = f"{self.partition}/{part}/{block}@{suffix}".encode()
                 live[part, block] = key
                 blocks.append((part, block))
@@ -135,6 +142,7 @@ class Ledger:
             episodes=bank.open_episodes(),
             recent=bank.recent.dump(),
             moves=bank.moves,
+            newest_day=bank.reads.newest,
         )
         return Draft(
             next_offset, records, (f"{self.partition}/@{suffix}".encode(), _encode(marker)), live, blocks
@@ -148,6 +156,11 @@ class Ledger:
         self.garbage = []
         return [key for key in old if key and key not in kept]
 
+    def rewrite(self, bank: Bank) -> None:
+        """The next checkpoint is to write everything."""
+        for _, dirty in _dirty(bank):
+            dirty[:] = 1
+
     def abandon(self, draft: Draft, bank: Bank) -> None:
         """The draft came to nothing: its blocks have changed still, what it wrote may go later."""
         dirty = dict(_dirty(bank))
@@ -157,10 +170,17 @@ class Ledger:
 
 
 def _dirty(bank: Bank) -> tuple[tuple[str, NDArray[np.uint8]], ...]:
-    return (("who", bank.who), ("hot", bank.state.hot), ("cold", bank.state.cold))
+    return (
+        ("who", bank.who),
+        ("hot", bank.state.hot),
+        ("cold", bank.state.cold),
+        ("reads", bank.reads.dirty),
+    )
 
 
-def _content(bank: Bank, part: str, block: int) -> _Who | _Block:
+def _content(bank: Bank, part: str, block: int) -> _Who | _Block | ReadsBlock:
+    if part == "reads":
+        return bank.reads.block(block, FORMAT)
     first, last = block * BLOCK, min((block + 1) * BLOCK, len(bank))
     if part == "who":
         return _Who(FORMAT, bank.channels[first:last], [bank.meter(slot) for slot in range(first, last)])
@@ -231,7 +251,7 @@ def _rebuild(
         raise CheckpointError(f"expected {marker.slots} meters as the marker says, got {len(bank)}")
     changed: set[str] = set()
     for (part, block), key in sorted(live.items()):
-        if part != "who":
+        if part in ("hot", "cold"):
             content = _decoded(_block, table, key)
             first = block * BLOCK
             if first + content.meters > len(bank):
@@ -242,6 +262,13 @@ def _rebuild(
                 changed |= adopt(bank, content.arrays, first, content.meters)
             except LayoutError as error:
                 raise CheckpointError(f"record {key!r} is damaged: {error}; {REMEDY}") from error
+    counted = [_decoded(_reads, table, key) for (part, _), key in sorted(live.items()) if part == "reads"]
+    try:
+        bank.reads.restore(counted, marker.newest_day)
+    except (ValueError, IndexError) as error:
+        raise CheckpointError(
+            f"the counted reads of the checkpoint are damaged: {error}; {REMEDY}"
+        ) from error
     bank.watermark, bank.advanced = marker.watermark, marker.advanced
     bank.episodes = Episodes(marker.episodes)
     bank.recent = Recent(marker.recent)

@@ -133,7 +133,7 @@ def prepare(
         slot, time, local, value, kind, quality, columns.marks, limit, serial, stop, start,
         code=code, events=events, period=period,
         usage=np.empty(n), span=np.empty(n, np.int64), usual=np.empty(n, np.int64),
-        since=np.zeros(n, np.int64), back=np.zeros(n),
+        since=np.zeros(n, np.int64), missed=np.zeros(n, np.int64), back=np.zeros(n),
         status=np.zeros(n, np.uint8), live=np.zeros(n, np.uint8), note=np.zeros(n, np.uint8),
     )  # fmt: skip
 

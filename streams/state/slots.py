@@ -101,6 +101,7 @@ class Slots:
         self.codes: dict[str, int] = {"": 0}  # error codes that the registry states of a meter
         self.lines: dict[str, int] = {"": 0}
         self.transformers: dict[str, int] = {"": 0}
+        self.places: dict[tuple[str, str, str], int] = {}  # area, route, concentrator
         self.who = np.zeros(0, np.uint8)  # (blocks,) 1 = names or registry rows have changed
         self.state = State(np.zeros(0, METER), {}, np.zeros(0, np.uint8), np.zeros(0, np.uint8))
         self.frame = np.zeros(0, np.int32)  # slot → index in ``frames``
@@ -289,6 +290,8 @@ class Slots:
         cell["codes"] = min(self.codes.setdefault(meter.sentinels, len(self.codes)), MOST_CODES)
         cell["line"] = self.lines.setdefault(meter.line, len(self.lines))
         cell["transformer"] = self.transformers.setdefault(meter.transformer, len(self.transformers))
+        place = (meter.area, meter.route, meter.concentrator)
+        cell["place"] = self.places.setdefault(place, len(self.places))
         cell["cohort"] = min(self.cohorts.setdefault(cohort, len(self.cohorts)), MOST_COHORTS)
         shift = round((meter.interval_s or 0) * NS) if meter.stamp == "start" else 0
         self._ask(cell)

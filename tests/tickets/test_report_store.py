@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from contextlib import closing
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from connectors.store.book import put
 from connectors.store.engine import writing
 from connectors.store.rows import complaint_row
 from connectors.store.tables_trade import complaints, points
-from streams.messages import Counts
-from streams.papers.spans import month
+from streams.messages import DayCounts
+from streams.papers.spans import days, month
 from streams.programs.complaints import make_reception
 from streams.programs.reports import ReportDesk
 from streams.settings import Settings
@@ -43,6 +44,7 @@ from tests.tickets.complaint_tools import form
 from tests.tickets.tools import DAY, HOUR, NOON, Turned, flag
 
 ZONE = "Asia/Shanghai"
+DAY_0 = (date(2026, 6, 1) - date(1970, 1, 1)).days
 
 
 def filled(url: str) -> Store:
@@ -55,7 +57,11 @@ def filled(url: str) -> Store:
     ]
     flags[5] = flag("spike", id="f5", service_point_id="p5", evidence={"drill": True})
     store.apply_flags(flags, NOON, Rules())
-    store.apply_flags([flag("misread", id="f6", service_point_id="p6", meter_id="m6")], NOON + DAY, Rules())
+    store.apply_flags(
+        [flag("misread", id="f6", service_point_id="p6", meter_id="m6", start="2026-06-01T00:00:00Z")],
+        NOON + DAY,
+        Rules(),
+    )
     outage = flag(
         "outage",
         id="o",
@@ -87,10 +93,15 @@ def filled(url: str) -> Store:
     with writing(store._engine) as connection:
         put(connection, complaints, [complaint_row(one) for one in made])
         put(connection, points, [_point_row(one) for one in places])
-    counts = [
-        Counts(f"a{n % 2}", f"m{n}", "", readings=100, missing=10, late=5, corrections=1) for n in range(7)
-    ]
-    store.keep_quality(counts, NOON)
+    for partition in range(2):  # two partitions have meters of the same places
+        counts = [
+            DayCounts(
+                DAY_0 + day, f"a{n}", "R1", f"C{n}", readings=50 + day, missing=5, late=2, corrections=1
+            )
+            for n in range(2)
+            for day in (-40, 0, 14, 40)
+        ]
+        store.keep_reads(partition, counts, 0)
     return store
 
 
@@ -131,15 +142,23 @@ def test_the_month_of_a_store(store_url: str) -> None:
     spike = by(tables["precision_by_kind"], "kind")["spike"]
     assert (spike["judged"], spike["confirmed"], spike["explained"]) == (3, 1, 1)
     [route] = tables["reads_by_route"]
-    assert (route["reads"], route["missing"], route["misreads"], route["meters"]) == (700, 70, 1, 7)
-    assert route["accuracy_share"] == pytest.approx(1 - 8 / 700)
-    assert route["timeliness_share"] == pytest.approx((700 - 35) / 770)
-    assert {row["concentrator"] for row in tables["reads_by_concentrator"]} == {"C0", "C1"}
+    assert (route["reads"], route["missing"], route["misreads"], route["meters"]) == (456, 40, 1, 7)
+    assert route["accuracy_share"] == pytest.approx(1 - (8 + 1) / 456)
+    assert route["timeliness_share"] == pytest.approx((456 - 16) / 496)
+    assert [(row["concentrator"], row["reads"]) for row in tables["reads_by_concentrator"]] == [
+        ("C0", 228),
+        ("C1", 228),
+    ]
+    assert [(row["area"], row["reads"]) for row in tables["reads_by_area"]] == [("a0", 228), ("a1", 228)]
     assert tables["outages_by_line"] == [{"line": "L1", "outages": 2, "level": "warning"}]
     resolve = [row for row in tables["sla"] if row["deadline"] == "resolve" and not row["department"]]
     assert resolve[0]["kept"] == 1
     july = json.loads(desk.made(month("2026-07", ZONE), "json", "zh")[0])["tables"]
     assert july["complaints_by_category"] == []
+    assert [(row["reads"], row["misreads"]) for row in july["reads_by_route"]] == [(360, 0)]
+    first = date(2026, 6, 1)
+    some = json.loads(desk.made(days(first, first + timedelta(days=13), ZONE), "json", "zh")[0])["tables"]
+    assert [(row["reads"], row["misreads"]) for row in some["reads_by_route"]] == [(200, 1)]
     store.close()
 
 

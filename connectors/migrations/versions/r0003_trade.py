@@ -44,6 +44,7 @@ _INDEXES = {
     "ix_bars_kind": ("bars", "kind", "seq"),
     "ix_hook_events_ticket": ("hook_events", "desk", "ticket_id"),
     "ix_hook_events_seen_ns": ("hook_events", "seen_ns"),
+    "ix_read_days_day": ("read_days", "day"),
     "ix_remote_refs_remote_id": ("remote_refs", "desk", "remote_id"),
 }
 
@@ -184,6 +185,17 @@ def upgrade() -> None:
         *_instants("at_ns", "seen_ns"),
         sa.PrimaryKeyConstraint("desk", "event_id", name="pk_hook_events"),
     )
+    op.create_table(
+        "read_days",
+        sa.Column("partition", sa.Integer(), nullable=False, autoincrement=False),
+        sa.Column("day", sa.Integer(), nullable=False, autoincrement=False),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("area", "route", "concentrator")),
+        *(
+            sa.Column(name, sa.BigInteger(), nullable=False)
+            for name in ("readings", "missing", "late", "duplicates", "corrections", "bad", "ahead")
+        ),
+        sa.PrimaryKeyConstraint("partition", "day", "area", "route", "concentrator", name="pk_read_days"),
+    )
     for name, (table, *columns) in _INDEXES.items():
         op.create_index(name, table, columns)
     for statement in _POSTGRESQL if op.get_bind().dialect.name == "postgresql" else _SQLITE:
@@ -224,6 +236,7 @@ def downgrade() -> None:
     for name, (table, *_) in _INDEXES.items():
         op.drop_index(name, table_name=table)
     for table in (
+        "read_days",
         "hook_events",
         "bars",
         "verdicts",

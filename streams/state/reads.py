@@ -1,0 +1,163 @@
+"""Read counts of a partition: a row for each place of the registry and each day of the readings.
+
+A place is what area, route and concentrator have in common, so that a reading is counted once and can be summed by
+any of them. Rows are part of the state, counted from the log alone and told as absolute values: a replay comes to
+the same rows. A day that is more than ``KEPT`` behind the newest changes no more; once told, its row may go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import BLOCK
+from detectors.batch import Batch, Records
+from detectors.reads import EARLIER, KEPT, NEWEST, READS, RING, USED, count_reads
+
+__all__ = ["EARLIER", "KEPT", "Place", "Reads", "ReadsBlock"]
+
+Place = tuple[str, str, str]  # area, route, concentrator, each "" where the registry states none
+_COUNTS: tuple[str, ...] = (READS.names or ())[2:]
+
+
+class ReadsBlock(msgspec.Struct, frozen=True, array_like=True):
+    """Some rows for a checkpoint: named columns of int64, one after the other; places are indexes in ``places``."""
+
+    format: int
+    places: list[Place]
+    columns: list[str]
+    data: bytes
+
+
+class Snapshot(NamedTuple):
+    """Rows that were not told yet, as they were at an instant."""
+
+    rows: NDArray[np.int64]
+    cells: Records  # READS, shape (rows,)
+
+
+class Reads:
+    """The rows of one partition. ``places``: those of its bank, to which the registry adds."""
+
+    def __init__(self, places: dict[Place, int]) -> None:
+        self._places = places
+        self._cells = np.zeros(BLOCK, READS)
+        self._changed = np.zeros(BLOCK, np.uint8)  # not told yet
+        self._index = np.full((RING + 1, 0), -1, np.int32)
+        self._top = np.array([0, EARLIER], np.int64)
+        self.dirty = np.zeros(1, np.uint8)  # (blocks,) 1 = changed since the last checkpoint
+
+    def __len__(self) -> int:
+        return int(self._top[USED])
+
+    @property
+    def newest(self) -> int:
+        """The newest day of a reading that is believed, since 1970; EARLIER: none has come."""
+        return int(self._top[NEWEST])
+
+    def count(self, meters: Records, batch: Batch) -> None:
+        """Count a batch that the detectors have seen."""
+        if len(self._places) > self._index.shape[1]:
+            self._widen(2 * len(self._places))
+        done = 0
+        while done < len(batch):
+            done = count_reads(
+                self._cells, self._changed, self.dirty, self._index, self._top, meters, batch.slot, batch.time,
+                batch.local, batch.limit, batch.since, batch.missed, batch.status, done,
+            )  # fmt: skip
+            if done < len(batch):
+                self._grow(2 * len(self._cells))
+
+    def rows(self) -> Iterator[tuple[int, Place, tuple[int, ...]]]:
+        """Day, place and counts of every row, in no order."""
+        return self.named(self._cells[: len(self)])
+
+    def named(self, cells: Records) -> Iterator[tuple[int, Place, tuple[int, ...]]]:
+        """Day, place and counts of some rows."""
+        places = list(self._places)
+        for day, place, *counts in cells.tolist():
+            yield day, places[place], tuple(counts)
+
+    # -- telling -----------------------------------------------------------------------------
+
+    def untold(self, most: int) -> Snapshot:
+        """At most so many rows that have changed since they were told, the latest ones made first."""
+        rows = np.flatnonzero(self._changed[: len(self)])[::-1][:most]
+        return Snapshot(rows, self._cells[rows])
+
+    def told(self, snapshot: Snapshot) -> None:
+        """They are known now; those that have changed again meanwhile are not. Days long over go."""
+        same = self._cells[snapshot.rows] == snapshot.cells
+        self._changed[snapshot.rows[same]] = 0
+        used = len(self)
+        day = self._cells["day"][:used]
+        over = (day != EARLIER) & (day <= self.newest - KEPT) & (self._changed[:used] == 0)
+        if int(over.sum()) >= BLOCK:
+            self._keep(~over)
+
+    def _keep(self, wanted: NDArray[np.bool_]) -> None:
+        cells, changed = self._cells[: len(self)][wanted], self._changed[: len(self)][wanted]
+        self._cells[: len(cells)], self._changed[: len(cells)] = cells, changed
+        self._cells[len(cells) :], self._changed[len(cells) :] = np.zeros((), READS), 0
+        self._top[USED] = len(cells)
+        self.dirty[:] = 1
+        self._find()
+
+    # -- checkpoints -------------------------------------------------------------------------
+
+    def block(self, number: int, form: int) -> ReadsBlock:
+        """The rows of one block, for a checkpoint."""
+        cells = self._cells[: len(self)][number * BLOCK : (number + 1) * BLOCK]
+        names = list(self._places)
+        used, code = np.unique(cells["place"], return_inverse=True)
+        table = np.stack([cells["day"], code, *(cells[name] for name in _COUNTS)]).astype(np.int64)
+        return ReadsBlock(
+            form, [names[i] for i in used.tolist()], ["day", "place", *_COUNTS], table.tobytes()
+        )
+
+    def restore(self, blocks: Iterable[ReadsBlock], newest: int) -> None:
+        """Take the rows of a checkpoint over; all are to be told again. Raises ValueError for what is none."""
+        parts = []
+        for block in blocks:
+            table = np.frombuffer(block.data, np.int64).reshape(len(block.columns), -1)
+            cells = np.zeros(table.shape[1], READS)
+            for name, column in zip(block.columns, table, strict=True):
+                if name in (READS.names or ()):
+                    cells[name] = column
+            code = np.array([self._places.setdefault(p, len(self._places)) for p in block.places], np.int32)
+            cells["place"] = code[cells["place"]]
+            parts.append(cells)
+        found = np.concatenate([np.zeros(0, READS), *parts])
+        self._grow(-(-max(len(found), 1) // BLOCK) * BLOCK)
+        self._cells[: len(found)] = found
+        self._changed[: len(found)] = 1
+        self._top[:] = len(found), newest
+        self._widen(len(self._places))
+        self._find()
+
+    def _grow(self, room: int) -> None:
+        for name, kind in (("_cells", READS), ("_changed", np.uint8)):
+            longer = np.zeros(room, kind)
+            longer[: len(self)] = getattr(self, name)[: len(self)]
+            setattr(self, name, longer)
+        dirty = np.zeros(room // BLOCK, np.uint8)
+        dirty[: len(self.dirty)] = self.dirty
+        self.dirty = dirty
+
+    def _widen(self, places: int) -> None:
+        wider = np.full((RING + 1, places), -1, np.int32)
+        wider[:, : self._index.shape[1]] = self._index
+        self._index = wider
+
+    def _find(self) -> None:
+        """Write the index anew."""
+        self._index[:] = -1
+        cells = self._cells[: len(self)]
+        kept = (cells["day"] == EARLIER) | (cells["day"] > self.newest - KEPT)
+        rows = np.flatnonzero(kept)
+        day = cells["day"][rows]
+        self._index[np.where(day == EARLIER, RING, day % RING), cells["place"][rows]] = rows

@@ -15,7 +15,7 @@ from typing import Any
 from faust.types import TP
 
 from streams.ports import Log
-from streams.topology import App
+from streams.topology import App, committed
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +30,23 @@ class InOrder:
         self._topic = topic
         self._log = read_log
         self._next: dict[int, int] = {}  # partition → the offset that must come next
+        self._done: dict[int, int] = {}  # partition → the offset after the last one that is done with
+        self._known = asyncio.Event()  # where the partitions that are ours go on
+        self._asking: asyncio.Task[None] | None = None
         self._rewinding: dict[int, asyncio.Task[None]] = {}
         self._came = asyncio.Event()  # what was missing
         app.on_partitions_revoked.connect(self._revoked, weak=False)
 
-    def take(self, partition: int, offset: int) -> bool:
-        """Whether this message is the next one. An earlier one has been; a later one will come again."""
+    async def take(self, partition: int, offset: int) -> bool:
+        """Whether this message is the next one. An earlier one has been; a later one will come again.
+
+        Waits until it is known where the partition goes on.
+        """
+        if partition not in self._next:
+            await self._known.wait()
         expected = self._next.get(partition)
         if expected is None:
-            expected = self._next[partition] = self._committed(partition)
+            return False  # not ours any more
         if offset != expected:
             if offset > expected and partition not in self._rewinding:
                 self._rewinding[partition] = asyncio.create_task(self._guarded(partition, self._rewind))
@@ -49,8 +57,10 @@ class InOrder:
         return True
 
     async def _revoked(self, *_: Any, **__: Any) -> None:
+        self._known.clear()
         self._next.clear()
-        for task in self._rewinding.values():
+        self._done.clear()
+        for task in (*self._rewinding.values(), *([self._asking] if self._asking else ())):
             task.cancel()
         self._rewinding.clear()
 
@@ -59,24 +69,38 @@ class InOrder:
 
         Sees to it that what is not committed comes, also where nothing follows it.
         """
-        for tp in self._app.consumer.assignment():
-            if tp.topic == self._topic and tp.partition not in self._rewinding:
+        self._asking = asyncio.create_task(self._ask())
+
+    async def _ask(self) -> None:
+        """Where each partition goes on. That it is not known would be taken for the log's beginning."""
+        mine = [tp for tp in self._app.consumer.assignment() if tp.topic == self._topic]
+        try:
+            found = await committed(self._app, mine)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the app must not go on without it
+            log.error("%s: what is committed is not known: %s", self._topic, error)
+            await self._app.crash(error)
+            return
+        for tp, offset in found.items():
+            self._next.setdefault(tp.partition, offset)
+            self._done.setdefault(tp.partition, offset)
+            if tp.partition not in self._rewinding:
                 self._rewinding[tp.partition] = asyncio.create_task(self._guarded(tp.partition, self._look))
+        self._known.set()
 
-    def committed(self) -> dict[int, int]:
-        """What was committed of each partition as it was given to us; without any, 0."""
-        mine = [tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topic]
-        return {partition: self._committed(partition) for partition in mine}
+    def done(self, partition: int, offset: int) -> None:
+        """All before this offset is durable where it belongs, and committed."""
+        if partition in self._done:
+            self._done[partition] = offset
 
-    def _committed(self, partition: int) -> int:
-        """As Faust found it when the partition was given to us; without any, all is to be read."""
-        consumer: Any = self._app.consumer
-        return int(consumer._committed_offset.get(TP(self._topic, partition)) or 0)
+    async def behind(self) -> int:
+        """How many messages of the partitions that are ours are not done with. Raises PortError."""
+        mine = list(self._done.items())
+        return sum([max(0, await self._log.end(self._topic, number) - done) for number, done in mine])
 
     async def _look(self, partition: int) -> None:
         """Where nothing has come although there is something, it was passed over."""
         await asyncio.sleep(LOOK_S)
-        expected = self._next.setdefault(partition, self._committed(partition))
+        expected = self._next[partition]
         await asyncio.sleep(LOOK_S)
         if self._next[partition] == expected and await self._log.end(self._topic, partition) > expected:
             await self._rewind(partition)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 
+from streams.in_order import InOrder
 from streams.keeper import Keeper
-from streams.messages import FLAGS, READINGS
-from streams.open_tickets import TicketOpener
+from streams.messages import READINGS
 from streams.ports import Log, PortError
 
 log = logging.getLogger(__name__)
@@ -17,14 +18,17 @@ EVERY_S = 2.0
 
 
 class Lag:
-    """Of the partitions that are this worker's: what is not detected on yet, and what is not on tickets yet."""
+    """Of the partitions that are this worker's: what is not detected on yet, and what is not in the store yet.
 
-    def __init__(self, durable: Log, keeper: Keeper, opener: TicketOpener) -> None:
+    orders : topic → its order in the agent that takes it, of flags, complaints, verdicts
+    """
+
+    def __init__(self, durable: Log, keeper: Keeper, orders: Mapping[str, InOrder]) -> None:
         self._log = durable
         self._keeper = keeper
-        self._opener = opener
+        self._orders = orders
         self.messages = 0  # of readings.v1, not taken into the state
-        self.flags = 0  # of flags.v1, not on tickets
+        self.behind = dict.fromkeys(orders, 0)  # of the other topics, not in the store
         self._clear = time.monotonic()  # when it was last seen with nothing to detect on
 
     @property
@@ -42,13 +46,12 @@ class Lag:
             await asyncio.sleep(EVERY_S)
 
     async def _look(self) -> None:
-        behind = flags = 0
+        behind = 0
         for number, kept in list(self._keeper.kept.items()):
             end = await self._log.end(READINGS, number)
             behind += max(0, end - max(kept.partition.next_offset, 0))
-        # the consumer is there to be asked once it has given us partitions
-        for number, done in self._opener.positions().items() if self._keeper.kept else ():
-            flags += max(0, await self._log.end(FLAGS, number) - done)
-        before, self.messages, self.flags = self.messages, behind, flags
+        for topic, order in self._orders.items():
+            self.behind[topic] = await order.behind()
+        before, self.messages = self.messages, behind
         if behind == 0 or behind < before:
             self._clear = time.monotonic()

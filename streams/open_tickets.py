@@ -37,7 +37,6 @@ class TicketOpener:
         self.order = InOrder(topology.app, FLAGS, read_log)
         self._waiting: list[tuple[int, int, bytes | None]] = []
         self._bytes = 0
-        self._done: dict[int, int] = {}  # partition → the offset after the last flag on its ticket
         self._room = asyncio.Event()
         self._work = asyncio.Event()
         self._room.set()
@@ -48,7 +47,7 @@ class TicketOpener:
     async def take(self, partition: int, offset: int, raw: bytes | None) -> None:
         """One flag event; waits while two transactions' worth is waiting, or 8 MiB."""
         await self._room.wait()
-        if not self.order.take(partition, offset):
+        if not await self.order.take(partition, offset):
             return
         self._waiting.append((partition, offset, raw))
         self._bytes += len(raw or b"")
@@ -59,13 +58,8 @@ class TicketOpener:
     def forget(self) -> None:
         """A rebalance: what is waiting will be delivered again to whoever owns it."""
         self._waiting.clear()
-        self._done.clear()
         self._bytes = 0
         self._room.set()
-
-    def positions(self) -> dict[int, int]:
-        """Of each partition that is ours: the offset of the first flag that is not on its ticket yet."""
-        return self.order.committed() | self._done
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -98,7 +92,8 @@ class TicketOpener:
                     self._bytes = sum(len(raw or b"") for _, _, raw in self._waiting)
                     offsets = {TP(FLAGS, partition): offset + 1 for partition, offset, _ in batch}
                     await commit(self._topology.app, offsets)
-                    self._done.update({tp.partition: offset for tp, offset in offsets.items()})
+                    for tp, offset in offsets.items():
+                        self.order.done(tp.partition, offset)
                 self.flags += len(flags)
                 self.tickets += len(handled.tickets)
                 if len(self._waiting) < MOST and self._bytes < MOST_BYTES:

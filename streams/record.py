@@ -37,7 +37,7 @@ class Recorder:
 
     async def readings_message(self, partition: int, offset: int, raw: bytes | None) -> None:
         """One batch, to all histories, however long it takes."""
-        if not self.readings_order.take(partition, offset):
+        if not await self.readings_order.take(partition, offset):
             return
         try:
             message = decode(raw or b"")
@@ -51,7 +51,7 @@ class Recorder:
 
     async def flag_message(self, partition: int, offset: int, raw: bytes | None) -> None:
         """One flag event."""
-        if not self.flags_order.take(partition, offset):
+        if not await self.flags_order.take(partition, offset):
             return
         try:
             flag = _flag.decode(raw or b"")

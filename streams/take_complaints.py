@@ -42,7 +42,7 @@ class ComplaintTaker:
 
     async def message(self, partition: int, offset: int, raw: bytes | None) -> None:
         """One message; returns when it is in the store, or among the dead letters."""
-        if not self.order.take(partition, offset):
+        if not await self.order.take(partition, offset):
             return
         fault = await self._take(raw or b"")
         if fault:
@@ -55,6 +55,7 @@ class ComplaintTaker:
         else:
             self.complaints += 1
         await commit(self._app, {TP(COMPLAINTS, partition): offset + 1})
+        self.order.done(partition, offset + 1)
 
     async def _take(self, raw: bytes) -> str:
         """Take a complaint, however long the store is away; why it never can be, empty where it was."""

@@ -59,7 +59,7 @@ class VerdictTaker:
 
     async def take(self, partition: int, offset: int, raw: bytes | None) -> None:
         """One message; waits while a hundred are waiting."""
-        if self.order.take(partition, offset):
+        if await self.order.take(partition, offset):
             await self._waiting.put((partition, offset, raw or b""))
 
     def forget(self) -> None:
@@ -89,6 +89,7 @@ class VerdictTaker:
                     self.taken += 1
                 if turn == self._round:
                     await commit(self._topology.app, {TP(VERDICTS, partition): offset + 1})
+                    self.order.done(partition, offset + 1)
                 break
 
     def say(self, partition: int, offset: int, raw: bytes) -> str:

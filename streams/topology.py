@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,6 +147,21 @@ async def commit(app: App, offsets: Mapping[TP, int]) -> bool:
     """
     consumer: Any = app.consumer
     return bool(await consumer._commit(offsets))
+
+
+async def committed(app: App, tps: Collection[TP]) -> dict[TP, int]:
+    """What the group has committed of these partitions; without any, 0.
+
+    Asked of the log itself: Faust knows it only some time after partitions were assigned.
+    """
+    consumer: Any = app.consumer
+    thread = getattr(consumer, "_thread", None)
+    if thread is None:
+        found = await consumer.committed()
+    else:
+        client = thread._ensure_consumer()
+        found = {tp: await thread.call_thread(client.committed, tp) for tp in tps}
+    return {tp: found.get(tp) or 0 for tp in tps}
 
 
 def topics(settings: Settings) -> list[tuple[str, int, bool, Mapping[str, str]]]:

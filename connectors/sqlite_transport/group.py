@@ -68,6 +68,10 @@ class GroupConsumer(base.Consumer):
                 self._at.seek(tp, self._at.start(tp))
         return found
 
+    async def committed(self) -> Mapping[TP, int | None]:
+        """Return what the group has committed, of all partitions that it has committed anything of."""
+        return tps(self._opened().committed(self.app.conf.id))
+
     def highwater(self, tp: TP) -> int:
         """Return the next offset of a partition, as far as it is known."""
         return self._at.end(tp)

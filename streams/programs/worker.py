@@ -19,6 +19,7 @@ from streams.dispatch import Dispatcher
 from streams.heart import Heart
 from streams.keeper import Keeper
 from streams.lag import Lag
+from streams.messages import COMPLAINTS, FLAGS, VERDICTS
 from streams.open_tickets import TicketOpener
 from streams.place_keep import PlaceKeep
 from streams.programs import compose, policies
@@ -95,7 +96,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         taker = ComplaintTaker(desk, reception, durable)
         take_complaints.attach(desk, taker)
         apps.append(desk)
-        lag = Lag(durable, keeper, opener)
+        lag = Lag(durable, keeper, {FLAGS: opener.order, COMPLAINTS: taker.order, VERDICTS: judging.order})
         deliverer = Deliverer(store, desks, clock)
         heart = Heart(store, "worker", lambda: _figures(keeper, opener, recorder, lag, clock), clock)
         probe = Probe(
@@ -250,7 +251,19 @@ def _metrics(keeper: Keeper, opener: TicketOpener, recorder: Recorder | None, la
             "forestall_worker_dead_letters_total", "What the worker could not read", "counter", s.dead_letters
         ),
         Metric("forestall_lag_messages", "Messages of readings.v1 not taken yet", "gauge", lag.messages),
-        Metric("forestall_lag_flags", "Messages of flags.v1 not on tickets yet", "gauge", lag.flags),
+        Metric("forestall_lag_flags", "Messages of flags.v1 not on tickets yet", "gauge", lag.behind[FLAGS]),
+        Metric(
+            "forestall_lag_complaints",
+            "Messages of complaints.v1 not in the store yet",
+            "gauge",
+            lag.behind[COMPLAINTS],
+        ),
+        Metric(
+            "forestall_lag_verdicts",
+            "Messages of verdicts.v1 not in the store yet",
+            "gauge",
+            lag.behind[VERDICTS],
+        ),
         Metric("forestall_partitions", "Partitions that this worker has", "gauge", len(keeper.kept)),
         Metric("forestall_lag_seconds", "Time since the worker was up to date", "gauge", lag.seconds),
         Metric("forestall_checkpoints_total", "Checkpoints accepted", "counter", s.checkpoints),

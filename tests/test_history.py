@@ -229,6 +229,14 @@ def test_flags_come_back_whole_newest_first(tmp_path: Path) -> None:
         assert await history.flags(100) == [cleared, *reversed(flags[3:]), other, *reversed(flags[:3])]
         assert await history.flags(2) == [cleared, flags[5]]
         assert await history.flags(100, "m1") == [flags[5], flags[3], flags[1]]
+        # a page after another, though several are of one instant: all of them, each once
+        seen, mark = [], None
+        while found := await history.flag_page(3, before=mark):
+            seen += [one for _, one in found]
+            mark = found[-1][0]
+        assert seen == await history.flags(100)
+        (last,) = await history.flag_page(1, "m1")
+        assert [one for _, one in await history.flag_page(9, "m1", last[0])] == [flags[3], flags[1]]
 
     run(work, tmp_path / "h.db")
 

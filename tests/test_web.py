@@ -95,6 +95,10 @@ def test_flags_newest_first_and_by_meter(place: Place) -> None:
         one = (await client.get("/api/flags?meter=wei")).json()["items"]
         assert [item["meter_id"] for item in one] == ["wei"]
         assert one[0]["evidence"]["billed_amount"] == 273.0
+        first = (await client.get("/api/flags?limit=2")).json()
+        rest = (await client.get("/api/flags", params={"limit": 2, "before": first["next"]})).json()
+        assert [*first["items"], *rest["items"]] == items
+        assert rest["next"] is None
 
     talking(place, talk)
 
@@ -263,6 +267,8 @@ def test_openapi_describes_every_route_and_so_does_the_document(place: Place) ->
         ("GET /api/readings?limit=many", 422, "limit: input should be a valid integer"),
         ("GET /api/tickets?state=lost", 422, "state to be one of open, new"),
         ("GET /api/tickets?before=yesterday", 422, "next of an earlier page"),
+        ("GET /api/tickets?before=9999999999999999999.FS-1", 422, "next of an earlier page"),
+        ("GET /api/flags?before=17.x", 422, "next of an earlier page"),
         ("GET /api/tickets/FS-NONE", 404, "the id of a ticket"),
         ("GET /api/tickets/%00", 404, "the id of a ticket"),
         ("GET /api/tickets?service_point=%00", 422, "service_point: string should match"),

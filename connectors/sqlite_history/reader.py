@@ -92,7 +92,13 @@ class HistoryReader:
 
     async def flags(self, limit: int = 100, meter_id: str = "") -> list[Flag]:
         """Flag events by their ``at``, newest first; of one meter if one is named."""
-        return await self._ask(lambda db: _flags(db, limit, meter_id), [])
+        return [flag for _, flag in await self.flag_page(limit, meter_id)]
+
+    async def flag_page(
+        self, limit: int = 100, meter_id: str = "", before: tuple[int, int] | None = None
+    ) -> list[tuple[tuple[int, int], Flag]]:
+        """The same, each with its mark; ``before`` is the mark of the last of the page before."""
+        return await self._ask(lambda db: _flags(db, limit, meter_id, before), [])
 
     async def close(self) -> None:
         """Let go of the file."""
@@ -297,10 +303,19 @@ def _by_time(db: sqlite3.Connection, limit: int, names: dict[int, tuple[str, str
     return best
 
 
-def _flags(db: sqlite3.Connection, limit: int, meter_id: str) -> list[Flag]:
+def _flags(
+    db: sqlite3.Connection, limit: int, meter_id: str, before: tuple[int, int] | None
+) -> list[tuple[tuple[int, int], Flag]]:
+    given: list[str | int] = []
+    where = []
     if meter_id:
-        query = "SELECT body FROM flags WHERE meter = ? ORDER BY at_ns DESC, key DESC LIMIT ?"
-        rows = db.execute(query, (meter_id, limit))
-    else:
-        rows = db.execute("SELECT body FROM flags ORDER BY at_ns DESC, key DESC LIMIT ?", (limit,))
-    return [msgspec.json.decode(body, type=Flag) for (body,) in rows]
+        where.append("meter = ?")
+        given.append(meter_id)
+    if before is not None:
+        where.append("(at_ns, key) < (?, ?)")
+        given += before
+    which = f"WHERE {' AND '.join(where)} " if where else ""
+    # of our own words alone; what is given stands in the parameters
+    query = f"SELECT at_ns, key, body FROM flags {which}ORDER BY at_ns DESC, key DESC LIMIT ?"  # noqa: S608
+    rows = db.execute(query, (*given, limit))
+    return [((at, key), msgspec.json.decode(body, type=Flag)) for at, key, body in rows]

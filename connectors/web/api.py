@@ -13,7 +13,7 @@ from connectors.web import shapes
 from connectors.web.feed import PATIENCE_S, Feed, Snapshot
 from connectors.web.guard import needs
 from connectors.web.instants import instant_of
-from connectors.web.paging import NO_NUL, Limit
+from connectors.web.paging import NO_NUL, Before, Limit, mark_of, number_of, page
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.messages import NS
@@ -42,10 +42,17 @@ def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
 
     @api.get("/flags", summary="Flag events", response_model=shapes.FlagsOut)
     async def flags(
-        limit: Limit = 100, meter: Annotated[str, Query(max_length=256, description="of this meter")] = ""
+        limit: Limit = 100,
+        meter: Annotated[str, Query(max_length=256, description="of this meter")] = "",
+        before: Before = "",
     ) -> dict[str, Any]:
         """Raised, updated and cleared, by the event time of the decision, newest first."""
-        return {"items": [shapes.flag(one) for one in await reader.flags(limit, meter)], "kept_at": kept_at}
+        mark = mark_of(before)
+        after = None if mark is None else (mark[0], number_of(mark[1]))
+        # one more than asked for: whether there is a next page
+        found = await reader.flag_page(limit + 1, meter, after)
+        shown = page(found, limit, lambda one: shapes.flag(one[1]), lambda one: (one[0][0], str(one[0][1])))
+        return {**shown, "kept_at": kept_at}
 
     @api.get("/quality", summary="What is counted and not raised", response_model=shapes.QualityOut)
     async def quality(

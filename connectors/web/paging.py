@@ -24,11 +24,28 @@ def mark_of(before: str) -> Mark | None:
     if not before:
         return None
     at, _, name = before.partition(".")
-    if not at.removeprefix("-").isdecimal() or len(at) > 19 or not name:
-        raise Problem(
-            422, expected="before to be the next of an earlier page", got=repr(before), action="leave it out"
-        )
+    if not _whole(at) or not name:
+        raise _no_mark(before)
     return int(at), name
+
+
+def number_of(name: str) -> int:
+    """The name of a mark, of things that are numbered. Raises Problem (422)."""
+    if not _whole(name):
+        raise _no_mark(name)
+    return int(name)
+
+
+def _whole(text: str) -> bool:
+    """Whether it is a whole number that a database holds; isdecimal alone would take other scripts' digits."""
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdecimal() and len(text) <= 19 and int(digits) < 1 << 63
+
+
+def _no_mark(before: str) -> Problem:
+    return Problem(
+        422, expected="before to be the next of an earlier page", got=repr(before), action="leave it out"
+    )
 
 
 def page(

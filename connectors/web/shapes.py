@@ -88,6 +88,7 @@ class FlagsOut(BaseModel):
     """Flag events by their ``at``, newest first."""
 
     items: list[FlagOut]
+    next: str | None = Field(description="for the page after this one: before = next")
     kept_at: str
 
 

@@ -111,7 +111,9 @@ class HistorySource(Protocol):
 
     async def latest(self, limit: int = 100) -> list[Latest]: ...
 
-    async def flags(self, limit: int = 100, meter_id: str = "") -> list[Flag]: ...
+    async def flag_page(
+        self, limit: int = 100, meter_id: str = "", before: tuple[int, int] | None = None
+    ) -> list[tuple[tuple[int, int], Flag]]: ...
 
 
 def _no_unit(_meter_id: str) -> str:
@@ -282,8 +284,14 @@ class Reader:
 
     async def flags(self, limit: int, meter_id: str = "") -> list[Flag]:
         """Flag events, newest first."""
+        return [flag for _, flag in await self.flag_page(limit, meter_id)]
+
+    async def flag_page(
+        self, limit: int, meter_id: str = "", before: tuple[int, int] | None = None
+    ) -> list[tuple[tuple[int, int], Flag]]:
+        """The same, each with its mark; from after the mark ``before`` on."""
         history = self.sources.history
-        return [] if history is None else await history.flags(limit, meter_id)
+        return [] if history is None else await history.flag_page(limit, meter_id, before)
 
     def _in_unit(self, reading: Latest) -> Latest:
         return reading if reading.unit else replace(reading, unit=self.sources.unit_of(reading.meter_id))

@@ -26,6 +26,7 @@ UNITS = {
 LONG = (
     "disturbed sites",
     "tests/test_demo.py",
+    "tests/transport_suite/test_kill.py",
     "stories",
     "tests/tickets/test_trade_properties.py",
     "tests/test_kafka_log.py",

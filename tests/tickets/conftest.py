@@ -9,6 +9,7 @@ import pytest
 
 from connectors.migrations import upgrade
 from connectors.store import Store
+from streams.trade.points import Point
 from tests.services.postgres import Postgres
 from tests.tickets.receiver import Receiver
 from tests.tickets.tools import Turned, sqlite_url
@@ -43,3 +44,22 @@ def receiver() -> Iterator[Receiver]:
     """An HTTP server that checks signatures."""
     with Receiver() as made:
         yield made
+
+
+@pytest.fixture
+def money_store(store_url: str) -> Iterator[Store]:
+    """A store with the household of the golden case and two neighbours, by the days of their bills."""
+    upgrade(store_url)
+    made = Store(store_url, lambda _event: ["webhook"])
+    made.keep_points(
+        [
+            Point(
+                meter_id="wei", service_point_id="wei", commodity="gas", unit="m3", area="block-1",
+                tz="Asia/Shanghai", tariff="gas-residential", bill_day=31,
+            ),
+            Point(meter_id="m-1", service_point_id="sp-1", commodity="gas", area="block-1", bill_day=30),
+            Point(meter_id="m-2", service_point_id="sp-2", commodity="gas", area="block-1", bill_day=15),
+        ]
+    )  # fmt: skip
+    yield made
+    made.close()

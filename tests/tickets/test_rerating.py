@@ -24,10 +24,8 @@ from streams.trade.reads import Amounts
 from streams.trade.rerating import Correction, rerating
 from streams.trade.settlement import Rerating
 from streams.trade.tariff import Tariff, Tariffs, Tier
-from tests.tickets.test_money_api import Client, money_store, talking
+from tests.tickets.money_tools import Client, talking
 from tests.web_tools import ns
-
-__all__ = ["money_store"]
 
 TIERS = (
     Tier(Decimal("2.63"), Decimal(310)),

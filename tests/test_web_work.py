@@ -123,7 +123,7 @@ def test_an_auditor_sees_no_buttons(browser: Browser, web: str, place: Place) ->
         expect(page.locator("#ticket")).to_contain_text("your role (auditor) does not work on tickets")
         expect(page.locator("#ticket button")).to_have_count(0)
         expect(page.locator("#ticket .step")).not_to_have_count(0)
-        expect(page.locator(".bar nav a")).to_have_text(["Tickets", "Planned quiet", "Reports"])
+        expect(page.locator(".bar nav a")).to_have_text(["Tickets", "Planned quiet", "Reports", "Audit log"])
 
 
 def test_a_snooze_in_chinese(browser: Browser, web: str, place: Place) -> None:

@@ -12,55 +12,99 @@ from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import F64, HOUR, I64, OK, U8, Batch, Records, Row
 from detectors.kernel import kernel
 
+LEVELS = 4  # flows that a run is asked for: Q, 2 Q, 4 Q and 8 Q
+#: What is known of a meter, and its open episode.
 FLOW = np.dtype(
     [
-        ("start", np.int64),  # when the run began [ns]
-        ("total", np.float64),  # amount of the run [unit]
-        ("hours", np.float32),  # weight of the run: hours of flow less the price of quiet ones [h]
-        ("quiet", np.float32),  # hours of rest in a row [h]
-        ("rested", np.float32),  # share of quiet time of late, exponentially weighted [-]
+        ("start", np.int64),  # when the episode's run began [ns]
         ("watched", np.float32),  # hours seen [h]
         ("usual", np.float32),  # mean flow of late, exponentially weighted [unit/h]
-        ("least", np.float32),  # least flow of the run [unit/h]
-        ("rest", np.float32),  # hours of rest within the run [h]
+        ("least", np.float32),  # least flow of the run, as of the flag [unit/h]
+        ("rest", np.float32),  # hours below the level since the run began [h]
+        ("calm", np.float32),  # hours since a run was last a surprise of a third of what is asked for [h]
+        ("worn", np.float32),  # hours since one was last a surprise of all of it [h]
+        ("level", np.uint8),  # that the episode was raised at
         ("open", np.uint8),
     ],
     align=True,
 )
-SHORTER, FALLING = 0.36, 0.9  # powers of the budget that T and the surprise fall with
-LOG_COST = np.log10(0.3)  # false flags per 1,000 meter-days in homes, at a budget of 1
+#: The newest run above a level.
+RUN = np.dtype(
+    [
+        ("start", np.int64),  # when it began [ns]
+        ("total", np.float32),  # amount of the run [unit]
+        ("hours", np.float32),  # weight of the run: hours of flow less the price of quiet ones [h]
+        ("quiet", np.float32),  # hours below the level in a row [h]
+        ("rested", np.float32),  # share of time below the level of late, exponentially weighted [-]
+        ("least", np.float32),  # least flow of the run [unit/h]
+        ("rest", np.float32),  # hours below the level within the run [h]
+    ],
+    align=True,
+)
+SHORTER, FALLING, SOONER = 0.38, 0.75, 1.2  # powers of the budget that T, the surprise and the calm fall with
+LOG_COST = np.log10(0.23)  # false flags per 1,000 meter-days in homes, at a budget of 1
 HIDDEN = 96 * HOUR  # a hole in a run that is longer ends it: nobody knows what was in it
+AGAIN = 1.0 / 3.0  # share of the surprise asked for with which a run keeps an episode open
+
+
+@kernel
+def surprise(hours: float, rested: float, known: float) -> float:
+    """How far a run is from this meter's habit. [nats]
+
+    ``hours`` without rest of a meter that rests the share p of its time: −hours · ln(1 − p), were its
+    hours independent.
+    """
+    return float(-hours * np.log1p(-min(rested / known, 0.999)))
 
 
 @kernel
 def _say(
     s: Row, n: int, row: int, slot: int, verb: int, at: int, score: float, observed: float, limit: float,
-    out: Records,
+    share: float, out: Records,
 ) -> int:  # fmt: skip
     f = out[n]
     f.slot, f.row, f.kind, f.verb = slot, row, 0, verb
     f.at, f.start, f.end = at, s.start, at
     f.score, f.observed, f.expected = score, observed, limit
-    f.e0, f.e1, f.e2, f.e3, f.e4, f.e5 = s.least, limit, (at - s.start) / HOUR, s.rest, s.rested, s.usual
+    f.e0, f.e1, f.e2, f.e3, f.e4, f.e5 = s.least, limit, (at - s.start) / HOUR, s.rest, share, s.usual
     return n + 1
 
 
 @kernel
-def surprise(s: Row, known: float, share: float, faint: float) -> float:
-    """How far the run is from this meter's habit. [nats]
+def _flows(r: Row, time: int, span: int, usage: float, rate: float, credit: float) -> None:
+    """Lengthen a run."""
+    hours = span / HOUR
+    if span > 2 * HOUR:
+        if r.hours > 0:
+            r.hours += credit * hours
+            r.total += usage
+        return  # a day's total cannot tell that the flow never stopped
+    if r.hours <= 0:
+        r.start = time - span
+        r.least, r.total, r.rest = rate, 0.0, 0.0
+    r.hours += hours
+    r.quiet = 0.0
+    r.total += usage
+    r.least = min(r.least, rate)
 
-    ``hours`` without rest of a meter that rests the share p of its time: −hours · ln(1 − p), were its
-    hours independent; less where the flow that never stops is small beside the usual one.
-    """
-    p = min(s.rested / known, 0.999)
-    fraction = s.least / (share * s.usual) if s.usual > 0 else 1.0
-    return float(-s.hours * np.log1p(-p) * min(max(fraction, faint), 1.0))
+
+@kernel
+def _rests(r: Row, span: int, price: float, over: float) -> None:
+    """Shorten a run, or end it."""
+    if r.hours <= 0:
+        return
+    hours = span / HOUR
+    r.quiet += hours
+    r.rest += hours
+    r.hours -= price * hours
+    if r.hours <= 0 or r.quiet >= over:
+        r.hours, r.quiet = 0.0, 0.0
 
 
 @kernel
 def _update(
-    flow: Records, meters: Records, slot: I64, time: I64, usage: F64, span: I64, status: U8, live: U8,
-    need: float, enough: float, habit: float, share: float, faint: float, price: float, over: float, credit: float,
+    flow: Records, run: Records, meters: Records, slot: I64, time: I64, usage: F64, span: I64, status: U8, live: U8,
+    need: float, enough: float, habit: float, price: float, over: float, credit: float, calm: float, most: float,
     memory: float, warm: float, normal: float, out: Records,
 ) -> int:  # fmt: skip
     n = 0
@@ -74,45 +118,51 @@ def _update(
         s = flow[j]
         hours = span[i] / HOUR
         rate = usage[i] / hours
-        if span[i] > 2 * HOUR:
-            if s.hours <= 0 and s.open == 0:
-                continue  # a day's total cannot tell that the flow never stopped
-            if rate > limit and span[i] <= HIDDEN:
-                s.hours += credit * hours
-                s.total += usage[i]
-                continue
-        s.watched += hours
+        fine = span[i] <= 2 * HOUR
         weight = min(hours / memory, 1.0)
-        if s.open == 0:
-            s.usual += max(weight, hours / s.watched) * (rate - s.usual)
-        if rate > limit and span[i] <= 2 * HOUR:
-            if s.hours <= 0 and s.open == 0:
-                s.start = time[i] - span[i]
-                s.least, s.total, s.rest = rate, 0.0, 0.0
-            s.hours += hours
-            s.quiet = 0.0
-            s.total += usage[i]
-            s.least = min(s.least, rate)
+        if s.open:
+            s.calm += hours
+            s.worn += hours
+        if fine:
+            s.watched += hours
             if s.open == 0:
-                s.rested -= weight * s.rested
-                if s.hours >= need and live[i] and s.watched >= warm:
-                    known = 1.0 - np.exp(-s.watched / memory)  # of the memory, while the meter is young
-                    weighed = surprise(s, known, share, faint)
-                    if weighed >= enough and s.rested >= habit * known:
-                        s.open = 1
-                        mean = s.total * HOUR / (time[i] - s.start)
-                        score = max(np.log10(weighed / normal) / FALLING - LOG_COST, 0.0)
-                        n = _say(s, n, i, j, RAISE, time[i], score, mean, limit, out)
-        else:
-            s.quiet += hours
-            s.rest += hours
-            s.rested += weight * (1.0 - s.rested)
-            s.hours -= price * hours
-            if s.hours <= 0 or s.quiet >= over:
-                if s.open and s.quiet >= over:
-                    n = _say(s, n, i, j, CLEAR, time[i], 0.0, rate, limit, out)
-                    s.open = 0
-                s.hours = 0.0
+                s.usual += max(weight, hours / s.watched) * (rate - s.usual)
+        known = 1.0 - np.exp(-s.watched / memory)  # of the memory, while the meter is young
+        best, chosen = 0.0, -1
+        for k in range(LEVELS):
+            r = run[j, k]
+            # At the limit is not below it: a leak of 2.5 L/h is 2 in every other hour of a register of whole litres.
+            above = rate >= limit * (1 << k) and span[i] <= HIDDEN
+            if above:
+                _flows(r, time[i], span[i], usage[i], rate, credit)
+            else:
+                _rests(r, span[i], price, over)
+                if s.open and s.level == k:
+                    s.rest += hours
+            if not fine:
+                continue
+            if s.open == 0:
+                r.rested += weight * ((0.0 if above else 1.0) - r.rested)
+            if above and r.rested >= habit * known:
+                weighed = surprise(r.hours, r.rested, known)
+                if s.open and weighed >= AGAIN * enough:
+                    s.calm = 0.0
+                    if weighed >= enough:
+                        s.worn = 0.0
+                if r.hours >= need and weighed > best:
+                    best, chosen = weighed, k
+        if s.open:
+            if s.calm > 0 and (s.calm >= calm or s.worn >= most):
+                at_least = limit * (1 << s.level)
+                n = _say(s, n, i, j, CLEAR, time[i], 0.0, rate, at_least, run[j, s.level].rested, out)
+                s.open = 0
+        elif best >= enough and live[i] and s.watched >= warm:
+            r = run[j, chosen]
+            s.open, s.level, s.calm, s.worn = 1, chosen, 0.0, 0.0
+            s.start, s.least, s.rest = r.start, r.least, r.rest
+            mean = r.total * HOUR / (time[i] - r.start)
+            score = max(np.log10(best / normal) / FALLING - LOG_COST, 0.0)
+            n = _say(s, n, i, j, RAISE, time[i], score, mean, limit * (1 << chosen), r.rested, out)
     return n
 
 
@@ -124,27 +174,30 @@ class ContinuousFlow(Rule):
     once too long for a home that rests every night and too short for one that hardly ever does
     [1]_: T is ``hours`` at least, and so long that the run is a surprise of ``enough`` nats to
     this meter. A meter that rests the share p of its time (``memory_days``, exponentially weighted)
-    is surprised by −ln(1 − p) in every hour without rest. A flow that never falls below ``share``
-    of the meter's mean flow counts in full, a smaller one in proportion, down to ``faint``: use that
-    just happens to touch every hour leaves little in the least of them, a leak leaves all of itself.
+    is surprised by −ln(1 − p) in every hour without rest. The same is asked of 2 Q, 4 Q and 8 Q, each with
+    its own p: a larger leak is surprising sooner, also in a home that is seldom at rest.
 
     A run survives single quiet hours, each of which costs it ``price`` hours, since a strict run
     misses a leak with one quiet hour [1]_. Hours without a reading count by ``credit`` where a
     register shows that their mean flow was above Q.
 
+    An episode ends when no run has been a surprise of a third of ``enough`` for ``calm`` hours, nor one of all of it
+    for ``most``: what drips for days, stops for a night and drips again is one episode. While it is open nothing is
+    learnt.
+
     The score is −log10 of the false flags per 1,000 meter-days that a surprise costs in homes, as
     measured, so that it compares with that of ``habit``.
 
     budget  false flags per 1,000 meter-days of all kinds for which the other figures hold is 1: ``hours``
-            are divided by budget^0.36, ``enough`` by budget^0.9. [-]
+            are divided by budget^0.38, ``enough`` by budget^0.75 and, above 1, ``calm`` by budget^1.2. [-]
     hours   least T, at a budget of 1. [h]
     enough  surprise that is asked for, at a budget of 1. [nat]
     habit   share of quiet time below which a meter counts as one that never rests, and is not judged. [-]
-    share   of the mean flow above which a run counts in full. [-]
-    faint   what the faintest counts. [-]
     price   what an hour of rest takes from the run. [-]
-    over    hours of rest in a row that end an episode; until then it is one run. [h]
+    over    hours of rest in a row that end a run. [h]
     credit  what an hour without a reading counts. [-]
+    calm    hours without surprise that end an episode, at a budget of 1. [h]
+    most    hours that an episode stays open for smaller ones. [h]
     memory_days  over which rest and mean flow are weighted. [d]
     warm_days    of watching before the first flag. [d]
     Use     only intervals of up to 2 h; a day's total cannot show it.
@@ -155,31 +208,31 @@ class ContinuousFlow(Rule):
 
     budget: float = 1.0
     hours: float = 36.0
-    enough: float = 30.0
+    enough: float = 38.0
     habit: float = 0.25
-    share: float = 0.4
-    faint: float = 0.25
-    price: float = 12.0
+    price: float = 24.0
     over: float = 3.0
-    credit: float = 0.5
+    credit: float = 0.33
+    calm: float = 96.0
+    most: float = 240.0
     memory_days: float = 28.0
     warm_days: float = 14.0
 
     name = "continuous_flow"
-    version = 2
+    version = 3
     kinds = ("continuous_flow",)
 
     def __post_init__(self) -> None:
-        sizes = (self.budget, self.hours, self.enough, self.share, self.price, self.over, self.memory_days)
+        sizes = (self.budget, self.hours, self.enough, self.price, self.over, self.calm, self.most)
         if not (
             all(size > 0 for size in sizes)
+            and self.memory_days > 0
             and 0 <= self.habit < 1
-            and 0 < self.faint <= 1
             and 0 <= self.credit <= 1
             and self.warm_days >= 0
         ):
             raise ValueError(
-                "need budget, hours, enough, share, price, over, memory_days > 0, 0 <= habit < 1, 0 < faint <= 1, "
+                "need budget, hours, enough, price, over, calm, most, memory_days > 0, 0 <= habit < 1, "
                 f"0 <= credit <= 1 and warm_days >= 0, got {self}"
             )
 
@@ -195,8 +248,11 @@ class ContinuousFlow(Rule):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The run."""
-        return (Column("flow", FLOW, scales=("total", "least", "usual")),)
+        """What is known of the meter, and the run of each level."""
+        return (
+            Column("flow", FLOW, scales=("usual", "least")),
+            Column("runs", RUN, LEVELS, scales=("total", "least")),
+        )
 
     def concerns(self, meters: Records) -> NDArray[np.bool_]:
         """Meters of a commodity whose flow is to rest at times."""
@@ -207,9 +263,11 @@ class ContinuousFlow(Rule):
         """Lengthen or break the run."""
         b = batch
         found: int = _update(
-            state.of(self.name, "flow"), state.meters, b.slot, b.time, b.usage, b.span, b.status, b.live,
-            self.hours / self.budget**SHORTER, self.enough / self.budget**FALLING, self.habit, self.share, self.faint,
-            self.price, self.over, self.credit, self.memory_days * 24, self.warm_days * 24, self.enough, out,
+            state.of(self.name, "flow"), state.of(self.name, "runs"), state.meters,
+            b.slot, b.time, b.usage, b.span, b.status, b.live,
+            self.hours / self.budget**SHORTER, self.enough / self.budget**FALLING, self.habit, self.price, self.over,
+            self.credit, self.calm / max(self.budget, 1.0) ** SOONER, self.most,
+            self.memory_days * 24, self.warm_days * 24, self.enough, out,
         )  # fmt: skip
         return found
 

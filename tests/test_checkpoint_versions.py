@@ -54,9 +54,9 @@ class OlderFlow(ContinuousFlow):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        (flow,) = ContinuousFlow().columns
+        flow, runs = ContinuousFlow().columns
         kept = [(name, flow.dtype.fields[name][0]) for name in flow.dtype.names or () if name != "rest"]  # type: ignore[index]
-        return (replace(flow, dtype=np.dtype([*kept, ("gone", np.int32)], align=True)),)
+        return replace(flow, dtype=np.dtype([*kept, ("gone", np.int32)], align=True)), runs
 
 
 @dataclass(frozen=True, slots=True)

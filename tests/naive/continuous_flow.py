@@ -4,79 +4,107 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from tests.naive import HOUR, Line, Taken, single
 
 MEMORY = 28 * 24  # hours over which rest and mean flow are weighted
 
 
+@dataclass
+class Run:
+    """Flow above one level, and how often that rests."""
+
+    level: float
+    start: int = 0
+    left: float = 0.0
+    quiet: float = 0.0
+    rest: float = 0.0
+    total: float = 0.0
+    rested: float = 0.0  # share of quiet time of late
+    flows: list[float] = field(default_factory=list)
+
+
 def continuous_flow(
-    taken: Iterable[Taken], limit: float, hours: float = 36, enough: float = 30
+    taken: Iterable[Taken],
+    limit: float,
+    hours: float = 36,
+    enough: float = 38,
+    most_calm: float = 96,
+    most: float = 240,
 ) -> list[Line]:
     """Flow above ``limit`` that does not stop for so many hours, and is such a surprise; quiet ones counted off."""
     lines: list[Line] = []
-    watched = quiet = left = rest = total = 0.0
-    rested = 0.0  # share of quiet time of late
+    watched = calm = worn = 0.0
     usual = 0.0  # mean flow of late
-    flows: list[float] = []
-    start = 0
-    is_open = False
+    runs = [Run(limit * times) for times in (1, 2, 4, 8)]
+    told: Run | None = None  # what the episode was raised at, as it was then
+    own = 0  # which level that is
     for t in taken:
         if limit <= 0 or t.status != "ok" or t.span <= 0:
             continue
         length = t.span / HOUR
         rate = t.usage / length
         fine = t.span <= 2 * HOUR
-        if not fine and left <= 0 and not is_open:
-            continue
-        if not fine and rate > limit and length <= 96:
-            left = single(left + 0.5 * length)
-            total += t.usage
-            continue
-        watched = single(watched + length)
         weight = min(length / MEMORY, 1)
-        if not is_open:
-            usual = single(usual + max(weight, length / watched) * (rate - usual))
         at = t.reading.time
-        if rate > limit and fine:
-            if left <= 0 and not is_open:
-                start, flows, total, rest = at - t.span, [], 0.0, 0.0
-            left, quiet = single(left + length), 0.0
-            total += t.usage
-            flows.append(single(rate))
-            if is_open:
+        if told:
+            calm, worn = single(calm + length), single(worn + length)
+        if fine:
+            watched = single(watched + length)
+            if not told:
+                usual = single(usual + max(weight, length / watched) * (rate - usual))
+        known = 1 - math.exp(-watched / MEMORY)
+        surprising: list[tuple[float, int]] = []
+        for number, run in enumerate(runs):
+            above = rate >= run.level and length <= 96
+            if above and not fine and run.left > 0:
+                run.left, run.total = single(run.left + 0.33 * length), single(run.total + t.usage)
+            elif above and fine:
+                if run.left <= 0:
+                    run.start, run.flows, run.total, run.rest = at - t.span, [], 0.0, 0.0
+                run.left, run.quiet = single(run.left + length), 0.0
+                run.total = single(run.total + t.usage)
+                run.flows.append(single(rate))
+            elif not above:
+                if told and number == own:
+                    told.rest = single(told.rest + length)
+                if run.left > 0:
+                    run.quiet, run.rest = single(run.quiet + length), single(run.rest + length)
+                    run.left = single(run.left - 24 * length)
+                    if run.left <= 0 or run.quiet >= 3:
+                        run.left = run.quiet = 0.0
+            if not fine:
                 continue
-            rested = single(rested - weight * rested)
-            if left < hours or not t.live or watched < 14 * 24:
-                continue
-            p = min(rested / (1 - math.exp(-watched / MEMORY)), 0.999)
-            part = min(flows) / (0.4 * usual) if usual > 0 else 1.0
-            surprise = -left * math.log1p(-p) * min(max(part, 0.25), 1)
-            if surprise >= enough and rested >= 0.25 * (1 - math.exp(-watched / MEMORY)):
-                is_open = True
-                mean = total / ((at - start) / HOUR)
-                lines.append(_flow("raised", at, start, mean, limit, flows, rest, rested, usual))
-        else:
-            quiet, rest, left = single(quiet + length), rest + length, single(left - 12 * length)
-            rested = single(rested + weight * (1 - rested))
-            if is_open and quiet >= 3:
-                lines.append(_flow("cleared", at, start, rate, limit, flows, rest, rested, usual))
-                is_open = False
-            if left <= 0 or quiet >= 3:
-                left = 0.0
+            if not told:
+                run.rested = single(run.rested + weight * ((0 if above else 1) - run.rested))
+            if above and run.rested >= 0.25 * known:
+                surprise = -run.left * math.log1p(-min(run.rested / known, 0.999))
+                if told and surprise >= enough / 3:
+                    calm = 0.0
+                    worn = 0.0 if surprise >= enough else worn
+                if run.left >= hours:
+                    surprising.append((surprise, -number))
+        if told:
+            if calm > 0 and (calm >= most_calm or worn >= most):
+                lines.append(_flow("cleared", at, rate, told, usual))
+                told = None
+        elif surprising and max(surprising)[0] >= enough and t.live and watched >= 14 * 24:
+            own = -max(surprising)[1]
+            run = runs[own]
+            told = Run(run.level, run.start, rest=run.rest, rested=run.rested, flows=list(run.flows))
+            calm = worn = 0.0
+            lines.append(_flow("raised", at, run.total / ((at - run.start) / HOUR), told, usual))
     return lines
 
 
-def _flow(
-    status: str, at: int, start: int, observed: float, limit: float, flows: list[float], rest: float, rested: float,
-    usual: float,
-) -> Line:  # fmt: skip
+def _flow(status: str, at: int, observed: float, run: Run, usual: float) -> Line:
     told = {
-        "least_flow_per_hour": min(flows),
-        "limit_per_hour": limit,
-        "hours": (at - start) / HOUR,
-        "quiet_hours": rest,
-        "usual_quiet_share": rested,
+        "least_flow_per_hour": min(run.flows),
+        "limit_per_hour": run.level,
+        "hours": (at - run.start) / HOUR,
+        "quiet_hours": run.rest,
+        "usual_quiet_share": run.rested,
         "usual_flow_per_hour": usual,
     }
-    return Line(status, "continuous_flow", at, start, observed, limit, told)
+    return Line(status, "continuous_flow", at, run.start, observed, run.level, told)

@@ -139,6 +139,7 @@ def _told(utility: Utility, number: str) -> None:
     others = [one for one in types if one not in ("opened", "moved", "updated")]
     assert others == [
         "complained", "swapped", "swap_seen", "cleared", "credit_proposed", "credit_approved", "credit_booked",
+        "bills_to_rerate",
         "notice_approved", "notice_sent", "notice_approved", "notice_sent",
     ]  # fmt: skip
 

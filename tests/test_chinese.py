@@ -46,6 +46,7 @@ def constants(path: Path) -> Iterator[tuple[int, str]]:
         "streams/trade/bars.py",
         "streams/trade/answer_words.py",
         "connectors/web/words.py",
+        "connectors/web/words_office.py",
         "streams/papers/pack_words.py",
         "streams/papers/conclusion.py",
         "streams/papers/document.py",

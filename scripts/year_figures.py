@@ -14,7 +14,8 @@ from year_ledger import Ledger, Ticket
 
 #: tables about what nobody does in that year: there is nothing to be said
 EMPTY = (
-    "credits", "reads_by_route", "reads_by_concentrator", "outages_by_line", "low_voltage", "held_back", "bar_moves",
+    "credits", "reads_by_route", "reads_by_concentrator", "outages_by_line", "low_voltage",
+    "held_back", "bar_moves",
 )  # fmt: skip
 CASES = 10
 REOPENED = ("reopened_by_staff", "reopened_by_complaint", "relapsed")

@@ -65,7 +65,7 @@ def priority(line: dict[str, Any], excess: float | None, billed_in: int | None) 
 
 def priority_of(subject: str) -> str:
     """The same of a complaint."""
-    return "P1" if subject == "gas_leak" else "P3"
+    return {"gas_leak": "P1", "policy_question": "P4"}.get(subject, "P3")
 
 
 def estimate(line: dict[str, Any]) -> tuple[str, float] | None:

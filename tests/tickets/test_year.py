@@ -196,8 +196,10 @@ def test_it_sees_whichever_figure_of_the_report_is_wrong(small: Path, script: An
 
     assert not seen()
     tables = report["tables"]
-    assert not script.reported(report)[1]  # no table is left out
+    assert script.reported(report)[1] == ["reads_by_area"]  # no reads are counted in that year
     for table, rows in tables.items():
+        if table == "reads_by_area":
+            continue
         for row in rows:
             chosen = script.CHOSEN if table == "typical_cases" else ()
             for column, value in row.items():

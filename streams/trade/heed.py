@@ -34,6 +34,7 @@ LACKS: dict[str, tuple[str, str]] = {
     "verdict": ("核查结论", "the verdict"),
     "callback": ("回访结果", "the callback"),
     "archive_class": ("归档类别", "the archive class"),
+    "bill_release": ("账单恢复出账", "the release of its bill"),
 }
 _AT_WORK = (State.NEW, State.TRIAGED, State.ASSIGNED)
 
@@ -70,6 +71,7 @@ def missing(ticket: Ticket) -> list[str]:
         "verdict": bool(ticket.verdict),
         "callback": ticket.callback.done_ns is not None or bool(ticket.callback.none_because),
         "archive_class": bool(ticket.archive_class),
+        "bill_release": not ticket.bill_hold,
     }
     return [name for name, known in there.items() if not known]
 

@@ -75,8 +75,8 @@ def move(book: Book, ticket: Ticket, wish: Move, targets: Targets, now_ns: int) 
     """Bring a ticket into another state.
 
     Raises Refused where the state may not follow, where a closing lacks its verdict, its
-    callback or its archive class, or where reopening would leave the service point with two
-    open tickets of one family. Merging is ``work.merge``.
+    callback or its archive class, where the bill is held still, or where reopening would leave
+    the service point with two open tickets of one family. Merging is ``work.merge``.
     """
     if wish.to not in TRANSITIONS[ticket.state] or wish.to is State.MERGED:
         allowed = ", ".join(sorted(TRANSITIONS[ticket.state] - {State.MERGED})) or "nothing"
@@ -201,6 +201,8 @@ def _complete(book: Book, ticket: Ticket, wish: Move) -> None:
             missing.append("a callback result or the reason for none")
         if not ticket.archive_class:
             missing.append("an archive class")
+    if wish.to in (State.CLOSED, State.FALSE_ALARM) and ticket.bill_hold:
+        missing.append("the release of its bill")
     if wish.to is State.FALSE_ALARM and ticket.verdict != Verdict.FALSE_ALARM:
         missing.append(f"the verdict {Verdict.FALSE_ALARM}, with its reason or a note that says why")
     if missing:

@@ -118,11 +118,15 @@ class Linking:
             complaint = self._link(book, found, complaint, now_ns)
             self._hold(book, complaint, actor, now_ns)
             joined = book.tickets[found.id]
-            if State.MERGED in TRANSITIONS[own.state]:
+            if (
+                State.MERGED in TRANSITIONS[own.state]
+                and not own.credits
+                and not (own.bill_hold and joined.group)
+            ):
                 # also where the work there is over: the complaint is an old one, and nobody works on it twice
                 merge(book, own, joined, actor, now_ns, note=complaint.id, ended=True)
             else:
-                # what was done here stands; the complaint, and the answer that it is due, are with the first one
+                # what was done here stands, money too; the complaint, and the answer due, are with the first one
                 left = tuple(one for one in own.complaint_ids if one != complaint.id)
                 related = tuple(sorted({*own.related, found.id}))
                 own = replace(own, complaint_ids=left, related=related)

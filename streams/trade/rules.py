@@ -152,6 +152,7 @@ class Rules:
                 State.MERGED in TRANSITIONS[other.state]
                 and not other.group
                 and not other.bill_hold  # whose bill is disputed is not one of many
+                and not other.credits
                 and other.id != ticket.id
                 and other.family == ticket.family
                 and other.drill == ticket.drill

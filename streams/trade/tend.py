@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 _DAY = 86_400 * NS
 #: what is escalated when it is overdue; the rest waits for the next batch
 ESCALATED = ("P1", "P2", "P3")
+#: a line of the store's lists: by what they are ordered [ns], the ticket's id
+Mark = tuple[int, str]
+_START: Mark = (-(2**62), "")
 
 
 class TendStore(Protocol):
@@ -38,11 +41,11 @@ class TendStore(Protocol):
 
     def reconsider(self, now_ns: int, rules: Rules, limit: int = 200) -> list[Ticket]: ...
 
-    def overdue(self, now_ns: int, priorities: Sequence[str]) -> list[str]: ...
+    def overdue(self, now_ns: int, priorities: Sequence[str], after: Mark, limit: int) -> list[Mark]: ...
 
-    def to_archive(self, closed_before_ns: int) -> list[str]: ...
+    def to_archive(self, closed_before_ns: int, after: Mark, limit: int) -> list[Mark]: ...
 
-    def billed_on(self, days: Sequence[int]) -> list[str]: ...
+    def billed_on(self, days: Sequence[int], after: Mark, limit: int) -> list[Mark]: ...
 
     def change(self, ticket_id: str, verb: Callable[[Book, Ticket], Ticket], now_ns: int) -> Ticket: ...
 
@@ -54,11 +57,13 @@ class TendConfig:
     every_s      : between looks
     archive_days : after its end a case goes into the archive by itself; 0: never
     escalate     : whether overdue tickets are escalated
+    most         : tickets of each kind that one look takes up
     """
 
     every_s: float = 15.0
     archive_days: float = 90.0
     escalate: bool = True
+    most: int = 200
 
 
 class Tend:
@@ -71,6 +76,7 @@ class Tend:
         self._rules = rules
         self._clock = clock
         self._config = config or TendConfig()
+        self._after: dict[str, Mark] = {}  # where the next look at each list goes on
         self.done: dict[str, int] = {"unmuted": 0, "overdue": 0, "billed_soon": 0, "archived": 0}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -90,28 +96,45 @@ class Tend:
         now = self._clock.now_ns()
         while changed := self._store.reconsider(now, self._rules):
             self.done["unmuted"] += len(changed)
-        if self._config.escalate:
-            for ticket_id in self._store.overdue(now, ESCALATED):
-                self._do("overdue", ticket_id, lambda book, ticket: overdue(book, ticket, now), now)
-        for ticket_id in self._store.billed_on(self._days(now)):
-            self._do(
-                "billed_soon",
-                ticket_id,
-                lambda book, ticket: billed_soon(book, ticket, self._rules, now),
+        config, rules, days = self._config, self._rules, self._days(now)
+        if config.escalate:
+            self._each(
+                "overdue",
+                lambda after, limit: self._store.overdue(now, ESCALATED, after, limit),
+                lambda book, ticket: overdue(book, ticket, now),
                 now,
             )
-        if self._config.archive_days > 0:
-            for ticket_id in self._store.to_archive(now - int(self._config.archive_days * _DAY)):
-                self._do(
-                    "archived", ticket_id, lambda book, ticket: archive(book, ticket, self._rules, now), now
-                )
+        self._each(
+            "billed_soon",
+            lambda after, limit: self._store.billed_on(days, after, limit),
+            lambda book, ticket: billed_soon(book, ticket, rules, now),
+            now,
+        )
+        if config.archive_days > 0:
+            ended_ns = now - int(config.archive_days * _DAY)
+            self._each(
+                "archived",
+                lambda after, limit: self._store.to_archive(ended_ns, after, limit),
+                lambda book, ticket: archive(book, ticket, rules, now),
+                now,
+            )
 
-    def _do(self, what: str, ticket_id: str, verb: Callable[[Book, Ticket], Ticket], now_ns: int) -> None:
-        try:
-            self._store.change(ticket_id, verb, now_ns)
-        except (Refused, KeyError):
-            return  # somebody was quicker
-        self.done[what] += 1
+    def _each(
+        self,
+        what: str,
+        page: Callable[[Mark, int], list[Mark]],
+        verb: Callable[[Book, Ticket], Ticket],
+        now_ns: int,
+    ) -> None:
+        """Do the next page of a list: from where the last look left off, and from the start after its end."""
+        found = page(self._after.get(what, _START), self._config.most)
+        self._after[what] = found[-1] if len(found) == self._config.most else _START
+        for _, ticket_id in found:
+            try:
+                self._store.change(ticket_id, verb, now_ns)
+            except (Refused, KeyError):
+                continue  # somebody was quicker, or it is not to be done yet
+            self.done[what] += 1
 
     def _days(self, now_ns: int) -> list[int]:
         """Days of the month that may be a bill day within ``bill_days``, in any zone; short months end on all above."""

@@ -129,6 +129,9 @@ def merge(
 ) -> Ticket:
     """Fold a ticket into another: its flags and complaints go there. Returns the one that stays.
 
+    Refused where the work is done, and where money hangs on it that would get lost: a credit counts against
+    the limit of its own ticket, and a held bill is one meter's.
+
     ended : whether the work on the other may be over
     """
     if ticket.id == into.id or not (into.open or ended):
@@ -141,6 +144,12 @@ def merge(
         )
     if ticket.drill != into.drill:
         raise Refused("expected two real tickets or two drills: a drill never meets a real one")
+    if ticket.credits:
+        raise Refused(
+            f"expected a ticket without credits, got {ticket.id} with {len(ticket.credits)}: merge the other into it"
+        )
+    if ticket.bill_hold and into.group:
+        raise Refused(f"expected a ticket whose bill is not held, got {ticket.id}: release its bill first")
     stays = replace(
         into,
         flag_ids=tuple(dict.fromkeys((*into.flag_ids, *ticket.flag_ids))),

@@ -84,6 +84,7 @@ def test_a_close_without_them_says_what_is_missing_in_both_languages() -> None:
     heed(book, english, said("closed"), TARGETS, NOON)
     assert book.history[0][1].note == "zammad: closed; closing still lacks the callback, the archive class"
     assert missing(replace(case(), **FACTS)) == []
+    assert missing(replace(case(), **FACTS, bill_hold=True)) == ["bill_release"]
 
 
 def test_a_rejection_is_no_verdict() -> None:

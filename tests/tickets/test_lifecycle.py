@@ -74,6 +74,25 @@ def test_closing_needs_verdict_callback_and_class() -> None:
     assert closed.callback.none_because == "moved away"
 
 
+def test_a_bill_is_released_before_its_case_ends() -> None:
+    book, ticket = opened()
+    held = replace(
+        ticket, state=State.CALLBACK, bill_hold=True, verdict="confirmed", archive_class="metering"
+    )
+    with pytest.raises(Refused, match="closed needs the release of its bill"):
+        go(book, held, State.CLOSED, no_callback="moved away")
+    with pytest.raises(Refused, match="false_alarm needs the release of its bill"):
+        go(
+            book,
+            replace(held, state=State.INVESTIGATING),
+            State.FALSE_ALARM,
+            verdict="false_alarm",
+            note="vacant",
+        )
+    released = go(book, replace(held, bill_hold=False), State.CLOSED, no_callback="moved away")
+    assert released.state is State.CLOSED
+
+
 def test_a_false_alarm_says_why_and_a_merge_is_no_move() -> None:
     book, ticket = opened()
     with pytest.raises(Refused, match="expected one of"):

@@ -19,7 +19,7 @@ from streams.trade.routing import Routing
 from streams.trade.rules import Rules
 from streams.trade.sla import Targets
 from streams.trade.staff import Finding, Staff
-from streams.trade.tend import Tend, TendConfig
+from streams.trade.tend import Tend
 from streams.trade.tickets import LARGE, Origin, Purpose, State, Ticket
 from streams.trade.work import merge
 from tests.tickets.complaint_tools import filled
@@ -253,66 +253,6 @@ def test_a_relapse_within_the_watch_reopens(store: Store) -> None:
     closed = close(store, again, NOON + 21 * DAY)
     (other,) = take(store, golden(id="third", at="2012-09-01T00:00:00Z"), now_ns=NOON + 60 * DAY)
     assert other.id != ticket.id
-
-
-def test_overdue_is_escalated_once_and_bills_come_near(store: Store, clock: Turned) -> None:
-    (urgent,) = take(store, flag("continuous_flow", id="l"))
-    (slow,) = take(store, flag(id="f", meter_id="m2", service_point_id="p2", place={"bill_day": 20}))
-    (late,) = take(store, silent(1))
-    tend = Tend(store, RULES, clock, TendConfig(archive_days=0))
-    clock.advance(6 * MINUTE)
-    tend.tick()
-    tend.tick()
-    assert tend.done["overdue"] == 1
-    found = store.ticket(urgent.id)
-    assert found is not None
-    assert found.escalated
-    assert [(e.action, e.note) for e in found.history][-1] == ("overdue", "acknowledge")
-    clock.now = NOON + 17 * DAY  # the 18th
-    tend.tick()
-    near = store.ticket(slow.id)
-    assert near is not None
-    assert near.priority == "P2"
-    assert "billed_soon" in [e.action for e in near.history]
-    patient = store.ticket(late.id)
-    assert patient is not None
-    assert not patient.escalated
-
-
-def test_of_work_that_is_done_only_the_call_is_late(store: Store, clock: Turned) -> None:
-    (ticket,) = take(store, golden())
-    for state in (State.INVESTIGATING, State.IMPLEMENTED):
-        staff(store, clock).move(WANG, ticket.id, Move(to=state, actor="wang", resolution="repair"))
-    clock.advance(30 * DAY)
-    Tend(store, RULES, clock, TendConfig(archive_days=0)).tick()
-    found = store.ticket(ticket.id)
-    assert found is not None
-    assert [(e.action, e.note) for e in found.history][-1] == ("overdue", "callback")
-
-
-def test_what_is_never_escalated_keeps_nothing_from_being(store: Store, clock: Turned) -> None:
-    waiting = [silent(n) for n in range(201)]
-    store.apply_flags(waiting, NOON, RULES)
-    clock.advance(3 * DAY)
-    (urgent,) = take(store, flag("continuous_flow", id="l"), now_ns=clock.now)
-    clock.advance(6 * MINUTE)
-    tend = Tend(store, RULES, clock, TendConfig(archive_days=0))
-    tend.tick()
-    assert tend.done["overdue"] == 1
-    assert store.ticket(urgent.id).escalated  # type: ignore[union-attr]
-
-
-def test_what_has_ended_goes_into_the_archive(store: Store, clock: Turned) -> None:
-    (ticket,) = take(store, golden())
-    close(store, ticket, NOON)
-    tend = Tend(store, RULES, clock, TendConfig(archive_days=90))
-    clock.advance(89 * DAY)
-    tend.tick()
-    clock.advance(2 * DAY)
-    tend.tick()
-    found = store.ticket(ticket.id)
-    assert found is not None
-    assert found.state is State.ARCHIVED
 
 
 def test_of_a_large_customer_a_person_hears_first(store: Store, clock: Turned) -> None:

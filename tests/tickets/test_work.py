@@ -13,6 +13,7 @@ from streams.messages import FAMILY_OF
 from streams.trade.book import Book
 from streams.trade.causes import CHECKS, NEGATIVE, POSITIVE, UNEXPLAINED, hypotheses, steps, weigh
 from streams.trade.lifecycle import Refused
+from streams.trade.settlement import Credit, CreditState
 from streams.trade.tickets import Purpose, State, Swap, Ticket
 from streams.trade.work import (
     add_step,
@@ -154,6 +155,26 @@ def test_a_merge_takes_flags_complaints_and_episodes_along() -> None:
         merge(book, stays, stays, "wang", NOON)
     with pytest.raises(Refused, match="another open ticket"):
         merge(book, stays, book.tickets[second.id], "wang", NOON)
+
+
+def test_money_is_not_lost_in_a_merge() -> None:
+    store = MemoryStore()
+    (first,) = store.take(golden())
+    (second,) = store.take(flag("silent", id="s", family="data"))
+    book = Book()
+    book.tickets, book.episodes = store.tickets, store.episodes
+    into, other = store.tickets[first.id], store.tickets[second.id]
+    credit = Credit(
+        revision=1, state=CreditState.BOOKED, method="own", quantity=5.0, unit="m3", amount=None, currency="CNY",
+        reason="leak", proposed_by="ann", proposed_ns=NOON, second_person=False,
+    )  # fmt: skip
+    paid = replace(other, credit=credit)
+    with pytest.raises(Refused, match="without credits"):
+        merge(book, paid, into, "wang", NOON)
+    held = replace(other, bill_hold=True)
+    with pytest.raises(Refused, match="release its bill first"):
+        merge(book, held, replace(into, group="concentrator/C1"), "wang", NOON)
+    assert merge(book, held, into, "wang", NOON).bill_hold
 
 
 def test_escalation_is_a_mark_beside_the_state() -> None:

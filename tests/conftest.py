@@ -12,12 +12,12 @@ from tests.services.kafka import Kafka
 from tests.services.mosquitto import Mosquitto
 from tests.services.postgres import Postgres
 from tests.services.process import Service
-from tests.sharing import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+from tests.sharing import pytest_collection_modifyitems, pytest_sessionstart, pytest_xdist_make_scheduler
 
 # their asserts tell both sides, as those of the tests do
 pytest.register_assert_rewrite("tests.twins", "tests.scada_streams")
 
-__all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]  # hooks
+__all__ = ["pytest_collection_modifyitems", "pytest_sessionstart", "pytest_xdist_make_scheduler"]  # hooks
 
 NO_SKIP = "FORESTALL_NO_SKIP"
 

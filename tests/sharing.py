@@ -6,6 +6,8 @@ one worker, while the others had nothing left to do.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -75,6 +77,23 @@ class LongestFirst(LoadFileScheduling):  # type: ignore[misc]
         tests[fatal] = True
         super().remove_node(node)
         return str(fatal)
+
+
+#: all kernels into the cache beside their modules
+COMPILE = """
+from streams.programs import compose
+from streams.programs.warm_up import warm_up
+from streams.settings import load
+
+warm_up(compose.bank_config(load()))
+"""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile before there are workers: in a fresh clone each would do the same, and what they start, late."""
+    if session.config.getoption("numprocesses", None):
+        subprocess.run([sys.executable, "-c", COMPILE], check=True, timeout=900)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -105,36 +105,43 @@ class Linking:
             # staff have folded it into a case of another place already: there it stays
             record(book, own, now_ns, "located", actor, note=complaint.id)
         elif found is None:
-            moved = replace(
-                own,
-                service_point_id=site.service_point_id,
-                meter_id=site.meter_id,
-                area=site.area,
-                commodity=site.commodity or own.commodity,
-            )
-            moved = self._relate(book, moved, now_ns, actor)
+            moved = self._relate(book, _at(own, site), now_ns, actor)
             record(book, moved, now_ns, "located", actor, note=complaint.id)
         else:
             complaint = self._link(book, found, complaint, now_ns)
             self._hold(book, complaint, actor, now_ns)
             joined = book.tickets[found.id]
-            if (
-                State.MERGED in TRANSITIONS[own.state]
-                and not own.credits
-                and not (own.bill_hold and joined.group)
-            ):
+            if _folds(own, joined):
                 # also where the work there is over: the complaint is an old one, and nobody works on it twice
                 merge(book, own, joined, actor, now_ns, note=complaint.id, ended=True)
             else:
-                # what was done here stands, money too; the complaint, and the answer due, are with the first one
-                left = tuple(one for one in own.complaint_ids if one != complaint.id)
-                related = tuple(sorted({*own.related, found.id}))
-                own = replace(own, complaint_ids=left, related=related)
-                record(book, own, now_ns, "passed_on", actor, note=found.id)
-                named = replace(joined, related=tuple(sorted({*joined.related, own.id})))
-                record(book, named, now_ns, "linked", actor, note=own.id)
+                self._pass_on(book, own, joined, complaint, site, actor, now_ns)
         book.put_complaint(complaint)
         return complaint
+
+    def _pass_on(
+        self,
+        book: Book,
+        own: Ticket,
+        joined: Ticket,
+        complaint: Complaint,
+        site: Site,
+        actor: str,
+        now_ns: int,
+    ) -> None:
+        """What was done on a complaint's own ticket stands, money too; the complaint, and the answer due, go.
+
+        The ticket takes its place at the point, unless another of its family is open there.
+        """
+        left = tuple(one for one in own.complaint_ids if one != complaint.id)
+        related = tuple(sorted({*own.related, joined.id}))
+        own = replace(own, complaint_ids=left, related=related)
+        there = book.open_at(site.service_point_id, own.drill)
+        if not own.open or all(other.family != own.family for other in there):
+            own = _at(own, site)
+        record(book, own, now_ns, "passed_on", actor, note=joined.id)
+        named = replace(joined, related=tuple(sorted({*joined.related, own.id})))
+        record(book, named, now_ns, "linked", actor, note=own.id)
 
     def _first(self, book: Book, complaint: Complaint, site: Site) -> Ticket | None:
         """The ticket that was there first and is about the same; None: there is none.
@@ -283,6 +290,22 @@ class Linking:
         if urgent or complaint.impact in self.grave_impacts:
             return dataclasses.replace(place, priority=min(place.priority, "P2"))
         return place
+
+
+def _at(ticket: Ticket, site: Site) -> Ticket:
+    return replace(
+        ticket,
+        service_point_id=site.service_point_id,
+        meter_id=site.meter_id,
+        area=site.area,
+        commodity=site.commodity or ticket.commodity,
+    )
+
+
+def _folds(own: Ticket, joined: Ticket) -> bool:
+    """Whether a complaint's own ticket goes into the one that was there first, and no money is lost by it."""
+    held = own.bill_hold and (joined.group or not joined.open)
+    return State.MERGED in TRANSITIONS[own.state] and not own.credits and not held
 
 
 def _actor(complaint: Complaint) -> str:

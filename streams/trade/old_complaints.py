@@ -30,20 +30,21 @@ def keep(book: Book, complaint: Complaint, site: Site, window_ns: int, actor: st
         complaint = replace(complaint, outcome=Outcome.KEPT, miss=metering)
     else:
         lead_s = (complaint.at_ns - ticket.opened_ns) / NS
+        stands = _stands(book, ticket)
         ours = ticket.origin is not Origin.COMPLAINT
         complaint = replace(
             complaint,
-            ticket_id=ticket.id,
+            ticket_id=stands.id,
             outcome=Outcome.KNOWN if ours else Outcome.JOINED,
             lead_time_s=lead_s if ours else None,
             miss=metering and not ours,
         )
         # a large customer's that nobody has looked at: a complaint on it would have it told to other systems
-        if not ticket.held:
+        if not stands.held:
             tied = replace(
-                ticket,
-                complaint_ids=(*ticket.complaint_ids, complaint.id),
-                lead_time_s=first_lead(ticket, lead_s),
+                stands,
+                complaint_ids=(*stands.complaint_ids, complaint.id),
+                lead_time_s=first_lead(stands, lead_s),
             )
             record(book, tied, now_ns, "complaint_kept", actor, tell=False, note=complaint.id)
     book.put_complaint(complaint)
@@ -51,12 +52,15 @@ def keep(book: Book, complaint: Complaint, site: Site, window_ns: int, actor: st
 
 
 def _then(book: Book, complaint: Complaint, site: Site, window_ns: int) -> Ticket | None:
-    """The ticket that was there when the complaint was made, by the rules of complaints of today."""
+    """The ticket that was there when the complaint was made, by the rules of complaints of today.
+
+    One that was merged into another afterwards was there by itself.
+    """
     if not site.service_point_id:
         return None
     ranked = []
     for ticket in book.tickets.values():
-        if ticket.drill or ticket.state is State.MERGED or ticket.opened_ns > complaint.at_ns:
+        if ticket.drill or ticket.opened_ns > complaint.at_ns or _stands(book, ticket).state is State.MERGED:
             continue
         was_open = ticket.open or ticket.closed_ns is None or ticket.closed_ns >= complaint.at_ns
         rank = fit(ticket, complaint, site, standing=was_open)
@@ -66,3 +70,12 @@ def _then(book: Book, complaint: Complaint, site: Site, window_ns: int) -> Ticke
         grouped = ticket.service_point_id != site.service_point_id
         ranked.append((not was_open, rank, grouped, age, ticket.id))
     return book.tickets[min(ranked)[-1]] if ranked else None
+
+
+def _stands(book: Book, ticket: Ticket) -> Ticket:
+    """The ticket that goes on for one: itself, or the last of those that it was merged into."""
+    seen = {ticket.id}
+    while ticket.state is State.MERGED and ticket.merged_into in book.tickets.keys() - seen:
+        ticket = book.tickets[ticket.merged_into]
+        seen.add(ticket.id)
+    return ticket

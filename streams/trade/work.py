@@ -159,9 +159,6 @@ def merge(
         if into.group
         else into.meters,
     )
-    if ticket.bill_hold and into.open and not into.bill_hold and not into.group:
-        # the bill is the same one: people held it, or a customer disputed it, and people release it
-        stays = replace(stays, bill_hold=True, hold_reason=ticket.hold_reason)
     for episode in list(book.episodes.values()):
         if episode.ticket_id == ticket.id:
             book.put_episode(replace(episode, ticket_id=into.id))
@@ -170,7 +167,12 @@ def merge(
             book.put_complaint(replace(complaint, ticket_id=into.id))
     gone = replace(ticket, state=State.MERGED, merged_into=into.id, closed_ns=now_ns)
     record(book, gone, now_ns, "merged", actor, note=note or into.id, before=ticket.state, after=State.MERGED)
-    return record(book, stays, now_ns, "took_over", actor, note=ticket.id)
+    stays = record(book, stays, now_ns, "took_over", actor, note=ticket.id)
+    if not ticket.bill_hold or not into.open or into.bill_hold:
+        return stays
+    # the bill is the same one: people held it, or a customer disputed it, and people release it
+    held = replace(stays, bill_hold=True, hold_reason=ticket.hold_reason)
+    return record(book, held, now_ns, "bill_held", actor, note=ticket.hold_reason)
 
 
 def escalate(book: Book, ticket: Ticket, actor: str, note: str, now_ns: int) -> Ticket:

@@ -121,6 +121,7 @@ def test_merging_takes_the_hold_along(store: Store) -> None:
     into = store.ticket(leak.id)
     assert into is not None
     assert (into.bill_hold, into.hold_reason) == (True, f"{one.id}; disputed_amount")
+    assert [line.action for line in into.history][-2:] == ["took_over", "bill_held"]
 
 
 def test_found_out_later_where_it_belongs_the_ticket_there_is_held(store: Store) -> None:
@@ -132,6 +133,18 @@ def test_found_out_later_where_it_belongs_the_ticket_there_is_held(store: Store)
     assert ticket_of(store, given).bill_hold
     rows = [(row.actor, row.object) for row in store.audit_log(wanted=LogFilter(action="ticket.hold_bill"))]
     assert rows == [("ann", f"ticket/{opened.id}"), ("call-centre", f"ticket/{one.ticket_id}")]
+
+
+def test_a_hold_stays_where_the_ticket_at_the_place_is_over(store: Store) -> None:
+    (opened,) = store.apply_flags([flag(meter_id="meter-1", service_point_id="point-1")], NOON, RULES)
+    one = complain(store, subject="disputed_amount", service_point="nowhere")
+    wish = Move(to=State.FALSE_ALARM, actor="olga", verdict_reason="read again")
+    store.change(opened.id, lambda book, t: move(book, t, wish, Targets(), NOON + DAY), NOON + DAY)
+    given = store.assign_complaint(one.id, "point-1", ANN, LINKING, NOON + 2 * DAY)
+    own = store.ticket(one.ticket_id)
+    assert own is not None
+    assert (given.ticket_id, own.state, own.bill_hold) == (opened.id, State.NEW, True)
+    assert (own.service_point_id, own.meter_id, own.complaint_ids) == ("point-1", "meter-1", ())
 
 
 def test_work_that_is_over_is_not_held_but_people_are_told(store: Store) -> None:

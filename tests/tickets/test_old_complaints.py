@@ -21,6 +21,7 @@ from streams.trade.rules import Rules
 from streams.trade.sla import Targets
 from streams.trade.states import State
 from streams.trade.tickets import LARGE, Ticket
+from streams.trade.work import merge
 from tests.tickets.complaint_tools import filled
 from tests.tickets.test_complaint_store import home, put_points
 from tests.tickets.tools import DAY, HOUR, NOON, flag
@@ -101,6 +102,26 @@ def test_it_is_tied_to_the_ticket_that_was_there_then_and_changes_nothing_else(t
         assert getattr(after, name) == getattr(before, name)
     assert [line.action for line in after.history[len(before.history) :]] == ["complaint_kept"] * 2
     assert telling.verify_audit().faults == ()
+
+
+def test_one_that_was_merged_afterwards_was_there_then(telling: Store) -> None:
+    (first,) = telling.apply_flags([flag(meter_id="meter-1", service_point_id="point-1")], NOON, RULES)
+    raised = flag("leak", id="leak-1", meter_id="meter-1", service_point_id="point-1")
+    (second,) = (t for t in telling.apply_flags([raised], NOON + 2 * DAY, RULES) if t.id != first.id)
+    telling.change(
+        first.id,
+        lambda book, t: merge(book, t, book.tickets[second.id], "wang", NOON + 3 * DAY),
+        NOON + 3 * DAY,
+        also=[second.id],
+    )
+    old = keep(telling, NOON + DAY)
+    assert (old.outcome, old.miss, old.lead_time_s, old.ticket_id) == (
+        Outcome.KNOWN,
+        False,
+        86400.0,
+        second.id,
+    )
+    assert old.id in on_file(telling, second.id).complaint_ids
 
 
 def test_a_ticket_of_todays_is_no_ticket_of_then(telling: Store) -> None:

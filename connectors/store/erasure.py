@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, literal, select, update
 
 from connectors.sealing import Seal
 from connectors.store import audit as log
@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 EXPORTED = "people.exported"
 LISTED = "people.listed"
+#: how the place of an unlinked complaint's ticket begins; the complaint's number follows
+UNLINKED = "complaint/"
+_UNLINKED_AT = literal(UNLINKED).concat(complaints.c.id)
 #: what stands where text of people stood
 GONE = "[erased]"
 #: text of people in a ticket's ``details``: keys at any depth below these
@@ -89,7 +92,7 @@ class Erasure(Part):
 
         def work(connection: Connection) -> Held:
             persons = people_at(connection, self._seal, service_point_id)
-            ids = _ticket_ids(connection, service_point_id)
+            ids = _ticket_ids(connection, service_point_id, [one.person_id for one in persons])
             counts = {
                 name: int(
                     connection.execute(select(func.count()).select_from(table).where(where)).scalar_one()
@@ -132,7 +135,9 @@ class Erasure(Part):
             raise ValueError("expected a service point, got none: assign the complaint to one first")
 
         def work(connection: Connection) -> Erased:
-            lock(connection, [service_point_id, f"people/{service_point_id}"])
+            held = [service_point_id, f"people/{service_point_id}"]
+            # also against whoever writes to a ticket that a complaint opened before its place was known
+            lock(connection, held + _opened_at(connection, self._seal, service_point_id))
             done, lines = _erase(connection, self._seal, service_point_id, now_ns, also_open)
             details = {**msgspec.to_builtins(done), "lines": lines}
             log.add(
@@ -161,7 +166,7 @@ def _tables(point: str, person_ids: list[str], ids: list[str]) -> list[tuple[str
 
 def _export(connection: Connection, seal: Seal, point: str) -> dict[str, Any]:
     persons = people_at(connection, seal, point)
-    ids = _ticket_ids(connection, point)
+    ids = _ticket_ids(connection, point, [one.person_id for one in persons])
     told: dict[str, Any] = {"service_point_id": point, "people": msgspec.to_builtins(persons)}
     for name, table, where, order in _tables(point, [one.person_id for one in persons], ids):
         found = connection.execute(select(table).where(where).order_by(*order)).mappings()
@@ -172,11 +177,12 @@ def _export(connection: Connection, seal: Seal, point: str) -> dict[str, Any]:
 def _erase(
     connection: Connection, seal: Seal, point: str, now_ns: int, also_open: bool
 ) -> tuple[Erased, dict[str, dict[str, str]]]:
-    ids = _ticket_ids(connection, point)
+    everybody = people_at(connection, seal, point)
+    ids = _ticket_ids(connection, point, [one.person_id for one in everybody])
     still = _still_open(connection, ids)
     if still and not also_open:
         raise StillOpen(still)
-    persons = [one for one in people_at(connection, seal, point) if one.erased_ns is None]
+    persons = [one for one in everybody if one.erased_ns is None]
     # where the registry knows no place, the meter is it
     meters = _meters_of(connection, point, ids) | {point}
     words = {value for one in persons for name in FIELDS if len(value := getattr(one, name)) > 1}
@@ -226,16 +232,25 @@ def _meters_of(connection: Connection, point: str, ids: list[str]) -> set[str]:
     return found - {""}
 
 
-def _ticket_ids(connection: Connection, point: str) -> list[str]:
-    """Tickets at the service point, and those that its complaints opened before it was known."""
-    own = connection.execute(select(tickets.c.id).where(tickets.c.service_point_id == point)).scalars()
-    named = select(complaints.c.ticket_id).where(
-        complaints.c.service_point_id == point, complaints.c.ticket_id != ""
+def _ticket_ids(connection: Connection, point: str, person_ids: list[str]) -> list[str]:
+    """Tickets at the service point, and those that its complaints opened before it was known.
+
+    A complaint that joins another ticket names that one; what was written on its own stands there all the same.
+    """
+    of_point = _complaints_of(point, person_ids)
+    opened = select(_UNLINKED_AT).where(of_point)
+    named = select(complaints.c.ticket_id).where(of_point, complaints.c.ticket_id != "")
+    at = tickets.c.service_point_id
+    query = select(tickets.c.id).where(
+        (at == point) | at.in_(opened) | (tickets.c.id.in_(named) & at.startswith(UNLINKED, autoescape=True))
     )
-    unlinked = select(tickets.c.id).where(
-        tickets.c.id.in_(named), tickets.c.service_point_id.like("complaint/%")
-    )
-    return sorted({*own, *connection.execute(unlinked).scalars()})
+    return sorted(connection.execute(query).scalars())
+
+
+def _opened_at(connection: Connection, seal: Seal, point: str) -> list[str]:
+    """The places of the tickets that the service point's complaints opened before it was known."""
+    person_ids = [one.person_id for one in people_at(connection, seal, point)]
+    return list(connection.execute(select(_UNLINKED_AT).where(_complaints_of(point, person_ids))).scalars())
 
 
 def _complaints_of(point: str, person_ids: list[str]) -> Any:

@@ -21,6 +21,8 @@ from connectors.store.retention import Keep
 from connectors.store.tables_trade import metadata
 from streams.messages import NS, Flag, Kind
 from streams.sweeping import Sweeper
+from streams.trade.complaints import ComplaintFilter
+from streams.trade.deliveries import Outcome
 from streams.trade.judged import BarMove
 from streams.trade.lifecycle import Move, move
 from streams.trade.linking import Linking
@@ -32,7 +34,7 @@ from streams.trade.tickets import State
 from streams.trade.working_time import Calendar
 from tests.tickets.complaint_tools import filled
 from tests.tickets.test_complaint_store import home, put_points
-from tests.tickets.tools import DAY, NOON, Turned, flag
+from tests.tickets.tools import DAY, HOUR, NOON, Turned, flag
 from tests.web_tools import columns
 from tests.web_tools import flag as web_flag
 
@@ -201,6 +203,44 @@ def test_who_was_taken_down_without_a_place_is_moved_to_it(store: Store) -> None
     assert moved.service_point_id == "point-9"
     store.erase_point("point-9", ADMIN, "用户书面申请删除", NOON, also_open=True)
     assert not [word for word in CANARY.values() if word in everything(store)]
+
+
+@pytest.mark.parametrize(
+    ("ways", "left_in"),
+    [
+        ((State.INVESTIGATING,), State.MERGED),
+        ((State.WAITING_CUSTOMER, State.IMPLEMENTED), State.IMPLEMENTED),  # what was done there stands
+    ],
+)
+def test_what_was_written_before_the_place_was_known_goes_too(
+    store: Store, ways: tuple[State, ...], left_in: State
+) -> None:
+    first = complain(store)
+    own = complain(store, 2, at_ns=NOON + HOUR, service_point="不知道在哪里")
+    said = "called Mrs Wang Xiaoming at flat 201"
+    for to in ways:
+        do(store, own, to, note=said, resolution="explanation", responsibility="company")
+    (lost,) = store.complaints(ComplaintFilter(linked=False), 9)
+    found = store.assign_complaint(lost.id, "point-1", ADMIN, Linking(), NOON + DAY)
+    assert found.ticket_id == first != own
+    standing = store.ticket(own)
+    assert standing is not None
+    assert (standing.state, standing.service_point_id) == (left_in, f"complaint/{lost.id}")
+    arrived = store.outbox_claim("webhook", 50, NOON + 2 * DAY, 60 * NS)
+    assert {own} < {item.event.ticket_id for item in arrived}  # the first of its events; the others wait
+    store.outbox_settle([Outcome(item=item, verdict="done") for item in arrived], NOON + 2 * DAY)
+    assert everything(store).count(said) > 1
+
+    held = store.held_at("point-1", ADMIN, NOON + DAY)
+    told = store.export_point("point-1", ADMIN, "用户书面申请查阅", NOON + DAY)
+    assert {row["id"] for row in told["tickets"]} == {first, own}
+    assert held.counts["tickets"] == 2
+    assert said in json.dumps(told)
+    assert (own in held.open_tickets) == standing.open
+    store.erase_point("point-1", ADMIN, "用户书面申请删除", NOON + DAY, also_open=True)
+    after = everything(store)
+    assert [word for word in (said, *CANARY.values()) if word in after] == []
+    assert store.verify_audit().faults == ()
 
 
 # -- retention --------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def count_reads(
             reads[row].ahead += 1
         elif what == DUPLICATE:
             reads[row].duplicates += 1
-        elif what == CORRECTION:
+        elif what == CORRECTION and since[i] == 0:  # one at a time of its own takes back, and is a reading
             reads[row].corrections += 1
         else:
             reads[row].readings += 1

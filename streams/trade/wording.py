@@ -180,8 +180,10 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "billed_soon": ("临近出账", "bill run is near"),
 }
 
-#: lines of history that other systems are not told of: work in progress
-UNTOLD = frozenset({"checked", "check_added", "noted", "reported", "recorded", "notice_drafted"})
+#: lines of history that other systems are not told of: work in progress, and what is long over
+UNTOLD = frozenset(
+    {"checked", "check_added", "noted", "reported", "recorded", "notice_drafted", "complaint_kept"}
+)
 
 #: the words between the figures
 PHRASES: dict[str, dict[str, str]] = {

@@ -35,6 +35,7 @@ class Tickets:
         self._wanted = NOTHING
         self._found: list[Ticket] | None = None  # what was looked for; None: nothing is
         self._more = False  # of that there is more
+        self._asked = 0  # questions so far: the answer to an older one is not shown
         self._chosen = ""
         self._last: Snapshot | None = None
         self._drawn: tuple[object, ...] = ()  # what the list shows
@@ -93,6 +94,8 @@ class Tickets:
         await self._again()
 
     async def _narrow(self, wanted: Wanted) -> None:
+        if wanted == self._wanted:
+            return  # a field that is left tells of its change once more, and a page may have been turned by it
         self._wanted = wanted
         self._pager.reset()
         await self._again()
@@ -106,6 +109,8 @@ class Tickets:
 
         Without that, the newest real tickets are those of the lists that all pages share.
         """
+        self._asked += 1
+        asked = self._asked
         before = mark_of(self._pager.before)
         if self._wanted == NOTHING and self._which != "drills" and before is None:
             self._found = None
@@ -119,6 +124,8 @@ class Tickets:
             found = await self._view.reader.ask(
                 lambda store: store.tickets(None, MOST_TICKETS + 1, before=before, wanted=wanted)
             )
+            if asked != self._asked:
+                return  # something else has been asked for meanwhile: its answer is the one to show
             self._found, self._more = found[:MOST_TICKETS], len(found) > MOST_TICKETS
 
     def _draw(self) -> None:

@@ -364,6 +364,27 @@ def test_a_place_is_found_by_any_of_its_names(browser: Browser, web: str) -> Non
         expect(page.locator("#find .refusal")).to_have_text("没有查到该电话的用户。")
 
 
+def test_what_is_typed_and_names_no_place_is_not_on_record(browser: Browser, web: str, place: Place) -> None:
+    typed = {
+        "13700001111": "Nobody with this number",
+        "+86 137 0000 1111": "Nobody with this number",
+        "王小明": "Nothing is known of 王小明",
+        "han.meimei@example.org": "Nothing is known of han.meimei@example.org",
+        "PN-Han": "Nothing is known of PN-Han",
+    }
+    with as_role(browser, f"{web}/people", Role.ADMIN) as page:
+        for one, told in typed.items():
+            find(page, one)
+            expect(page.locator("#find .refusal")).to_contain_text(told)
+            expect(page.locator("#held")).to_be_hidden()
+        find(page, "w-flow")
+        expect(page.locator("#held h2")).to_be_visible()
+    log = place.store.audit_log(200)
+    assert log[0].object == "service_point/sp-w-flow"
+    said = "".join(f"{line.object} {line.reason} {line.details}" for line in log)
+    assert [one for one in (*typed, "13700001111", "Han") if one in said] == []
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_both_pages_fit_a_narrow_screen(browser: Browser, web: str, language: str) -> None:
     with as_role(browser, f"{web}/audit", Role.ADMIN, NARROW, language) as page:

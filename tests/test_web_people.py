@@ -227,6 +227,27 @@ def test_given_out_and_erased(house: House) -> None:
     assert house.store.verify_audit().faults == ()
 
 
+def test_what_was_typed_to_find_somebody_is_not_on_record(house: House) -> None:
+    typed = ("13800000000", "王小明", "wang@example.test", "PN-王小明", CANARY["phone"], CANARY["name"])
+
+    async def talk(client: httpx.AsyncClient) -> None:
+        admin = bearer(Role.ADMIN)
+        for one in typed:
+            held = (await client.get(f"/api/service-points/{one}/held", headers=admin)).json()
+            assert (held["people"], set(held["counts"].values())) == ([], {0})
+            for path in (f"/api/service-points/{one}/answer", f"/api/people/{one}"):
+                await client.get(path, headers=admin)
+            await client.post("/api/people/find", json={"phone": one}, headers=admin)
+        assert (await client.get("/api/service-points/point-1/held", headers=admin)).json()["people"]
+
+    house.talk(talk)
+    log = house.store.audit_log(500)
+    assert [line.object for line in log if line.action == "people.listed"] == ["service_point/point-1"]
+    assert len([line for line in log if line.action == "person.sought"]) == len(typed)
+    said = "".join(f"{line.object} {line.reason} {line.details}" for line in log)
+    assert [one for one in typed if one in said] == []
+
+
 def filling(schema: dict[str, Any], known: dict[str, Any]) -> Any:
     """Something that a schema takes: what it requires, and no more."""
     if "$ref" in schema:

@@ -88,7 +88,11 @@ class Erasure(Part):
     """Export and erasure by service point. Part of ``Store``."""
 
     def held_at(self, service_point_id: str, actor: Actor, now_ns: int) -> Held:
-        """What an export of a service point would give and an erasure take; the look is logged."""
+        """What an export of a service point would give and an erasure take; the look is logged.
+
+        Where nothing is held nothing is logged: what was asked for may be somebody's name or number, and a line
+        can never be taken back.
+        """
 
         def work(connection: Connection) -> Held:
             persons = people_at(connection, self._seal, service_point_id)
@@ -108,7 +112,10 @@ class Erasure(Part):
                 open_tickets=tuple(_still_open(connection, ids)),
                 meters=tuple(sorted(_meters_of(connection, service_point_id, ids))) or (service_point_id,),
             )
-            log.add(connection, now_ns, actor, LISTED, f"service_point/{service_point_id}", details=counts)
+            if persons or any(counts.values()):
+                log.add(
+                    connection, now_ns, actor, LISTED, f"service_point/{service_point_id}", details=counts
+                )
             return held
 
         return self._transaction(work)

@@ -138,7 +138,9 @@ class Personal:
         if not answer.ok:
             return self._why(answer)
         place = answer.data["service_point_id"]
-        return await self._show(place or named, otherwise or say("nothing_found", named=named))
+        # what names no place may be somebody's name or number: to look at what is held of it would be on record
+        nothing = otherwise or say("nothing_found", named=named)
+        return await self._show(place, nothing) if place else nothing
 
     def _why(self, answer: Answer) -> str:
         return refusal(answer, self._view.say, self._view.named)

@@ -43,7 +43,7 @@ VOLTAGE, PRESSURE, VOLUME, FLOW, ENERGY, POWER = 1, 2, 3, 4, 5, 6
 WEAK, SURE = 1, 2
 
 # Bits of ``note``.
-TRUE_UP, SENTINEL, SWAPPED = 1, 2, 4
+TRUE_UP, SENTINEL, SWAPPED, REPLACED = 1, 2, 4, 8
 
 # Bits of ``events``: what a device says beside its value.
 VALVE_OPEN, VALVE_CLOSED, TAMPERED, UNTAMPERED, OUTAGE, RESTORED = 1, 2, 4, 8, 16, 32
@@ -127,7 +127,8 @@ class Batch:
     live    1 = may raise an alarm
     note    bits: TRUE_UP = a read after estimated ones, whose difference to them is no use of
             its own; SENTINEL = bad since it is an error code, the newest of its meter and live;
-            SWAPPED = the first of another device
+            SWAPPED = the first of another device; REPLACED = a correction that has taken the place of
+            its meter's newest reading
     """
 
     slot: I64

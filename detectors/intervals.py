@@ -26,6 +26,7 @@ from detectors.batch import (
     NS,
     OK,
     REGISTER,
+    REPLACED,
     RETAINED,
     SENTINEL,
     SWAPPED,
@@ -98,6 +99,7 @@ def _update(
                 same = same or (t // step == p.time // step and t > p.time - step // 2)
             if same:
                 status[i], usage[i], won = again(p, v, kind[i], signed)
+                note[i] = REPLACED if won else 0
                 if won and not guess:
                     p.guessed, p.sure_time, p.sure_value = 0, p.time, p.value
             else:

@@ -21,7 +21,7 @@ from connectors.payloads.native import Native
 from connectors.payloads.router import Router
 from streams.columns import Registry, encode_control
 from streams.gather import Gather, digest
-from streams.messages import Flag, Kind, RawMessage, Status, written_digest
+from streams.messages import Flag, Kind, Quality, RawMessage, Status, written_digest
 from streams.registry import Meter
 from streams.roster import Roster
 from streams.state.bank import Bank, BankConfig, Outcome
@@ -132,6 +132,65 @@ def test_the_read_before_is_found_in_the_middle_of_a_batch() -> None:
     ]
     (flag,) = [f for f in feed(make_bank([meter]), rows).flags if f.kind == "rollback"]
     assert [one["digest"] for one in told(flag)] == [written_digest(named(n)) for n in (7, 6)]
+
+
+#: Rows that become nobody's newest reading.
+ASIDE = {
+    "an error code": Row("r", START + 2 * HOUR, 16_777.215),
+    "a bad one": Row("r", START + 2 * HOUR, 103.0, quality=Quality.BAD),
+    "a late one": Row("r", START + HOUR // 2, 100.5),
+    "one ahead": Row("r", START + 9 * HOUR, 109.0, received=START + 2 * HOUR),
+    "the same again": Row("r", START + HOUR, 101.0),
+    "a correction that is not believed": Row("r", START + HOUR, 50.0),
+}
+
+
+@pytest.mark.parametrize("cuts", [[], [1, 2, 3]], ids=["one batch", "each by itself"])
+@pytest.mark.parametrize("aside", ASIDE.values(), ids=ASIDE)
+def test_the_message_before_is_that_of_the_read_it_counts_from(aside: Row, cuts: list[int]) -> None:
+    """A good read, a row that nothing counts from, a register that falls: the evidence has the good one's value."""
+    meter = Meter(meter_id="r", commodity="water", unit="m3", kind="register")
+    read, fallen = Row("r", START + HOUR, 101.0), Row("r", START + 3 * HOUR, 20.0)
+    first = Row("r", START, 100.0)
+    rows = [
+        replace(row, digest=named(n), received=row.received or START + 3 * HOUR)
+        for n, row in enumerate((first, read, aside, fallen))
+    ]
+    bank = make_bank([meter])
+    (flag,) = [f for f in feed(bank, rows, cuts).flags if f.kind == "rollback"]
+    assert flag.evidence["register_before"] == 101.0
+    assert [one["digest"] for one in told(flag)] == [written_digest(named(n)) for n in (3, 1)]
+
+
+@pytest.mark.parametrize("cuts", [[], [1, 2, 3]], ids=["one batch", "each by itself"])
+def test_a_correction_takes_the_place_of_what_it_corrects(cuts: list[int]) -> None:
+    meter = Meter(meter_id="r", commodity="water", unit="m3", kind="register")
+    reads = ((0, 100.0), (1, 101.0), (1, 102.0), (3, 20.0))
+    rows = [
+        Row("r", START + hour * HOUR, value, digest=named(n), received=START + 3 * HOUR)
+        for n, (hour, value) in enumerate(reads)
+    ]
+    (flag,) = [f for f in feed(make_bank([meter]), rows, cuts).flags if f.kind == "rollback"]
+    assert flag.evidence["register_before"] == 102.0
+    assert [one["digest"] for one in told(flag)] == [written_digest(named(n)) for n in (3, 2)]
+
+
+def test_a_meter_that_has_sent_only_errors_since_falls_silent_by_its_newest_reading() -> None:
+    meter = Meter(meter_id="s", commodity="water", unit="m3", kind="interval", interval_s=3600)
+    rows = [
+        Row("s", START + n * HOUR, 0.25, digest=named(n), received=START + n * HOUR) for n in range(24 * 40)
+    ]
+    newest = len(rows) - 1
+    rows += [
+        rows[-1].but(time=rows[-1].time + n * HOUR, quality=Quality.BAD, digest=named(newest + n))
+        for n in range(1, 5)
+    ]
+    bank = make_bank([meter])
+    feed(bank, rows)
+    outcome = Outcome()
+    bank.tick(rows[-1].time + 30 * DAY, outcome)
+    (flag,) = [f for f in outcome.flags if f.kind == "silent"]
+    assert [(one["role"], one["digest"]) for one in told(flag)] == [("last", written_digest(named(newest)))]
 
 
 def test_a_meter_costs_what_the_documentation_says() -> None:

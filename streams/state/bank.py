@@ -156,7 +156,7 @@ class Bank(Slots):
         if found:
             self._fold(found, lambda row, _: origins.told(last, batch, first, row), outcome)
         if origins.known or self.traced:
-            origins.keep(last, batch.slot, first)
+            origins.keep(last, batch, first)
             self.traced = True
 
     def _last(self) -> Cells:

@@ -43,7 +43,13 @@ class MoneyActions(Protocol):
         self, place: Place, history: HistorySource | None, window: tuple[int, int] | None = None
     ) -> SideBySide: ...
 
-    def propose(self, place: Place, found: SideBySide, choice: Choice, actor: Actor) -> None: ...
+    async def moved_by(
+        self, place: Place, history: HistorySource | None, found: SideBySide, choice: Choice
+    ) -> Rerating | None: ...
+
+    def propose(
+        self, place: Place, found: SideBySide, choice: Choice, actor: Actor, *, later: Rerating | None
+    ) -> None: ...
 
     def approve(self, ticket_id: str, revision: int, note: str, actor: Actor) -> None: ...
 
@@ -188,7 +194,8 @@ def _credits(api: APIRouter, reader: Reader, desk: MoneyActions) -> None:
             in_kind=wish.in_kind,
             seen=wish.seen,
         )
-        return await done(ticket_id, lambda: desk.propose(place, found, choice, actor))
+        later = await desk.moved_by(place, reader.sources.history, found, choice)
+        return await done(ticket_id, lambda: desk.propose(place, found, choice, actor, later=later))
 
     @api.post("/tickets/{ticket_id}/credit/approve", summary="Approve a credit", **_TICKET)
     async def approve(ticket_id: str, said: DecisionIn, actor: Clerk) -> dict[str, Any]:

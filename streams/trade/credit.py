@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from streams.trade.bill_days import local_day
 from streams.trade.book import Book, Refused
 from streams.trade.lifecycle import record
 from streams.trade.roles import Actor
@@ -24,6 +24,7 @@ from streams.trade.states import State
 from streams.trade.tickets import Ticket
 
 OWN = "own"
+_ZERO = Decimal(0)
 _MOST = 50  # credits of a ticket: it travels with each of its events
 
 
@@ -33,21 +34,33 @@ class Limits:
 
     alone: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
 
-    def second_person(self, amount: Decimal | None, currency: str, earlier: Iterable[Credit] = ()) -> bool:
+    def second_person(
+        self,
+        amount: Decimal | None,
+        currency: str,
+        earlier: Iterable[Credit] = (),
+        later: Decimal = _ZERO,
+    ) -> bool:
         """Tell whether somebody else has to approve a credit; what has no price always needs it.
 
         earlier : credits of the same ticket: what was booked counts with it, whatever its sign, so that nobody
-            divides a credit to stay below the limit; beside money of another currency nobody can add up
+            divides a credit to stay below the limit; beside use without a price, money of another currency, and a
+            credit whose period is not known, nobody can add up
+        later   : what later bills move by the credit in the tiers; it counts with the amount, whatever its sign
         """
         if amount is None or currency not in self.alone:
             return True
-        moved = abs(amount)
+        moved = abs(amount) + abs(later)
         for one in earlier:
-            if one.state is CreditState.BOOKED and one.amount is not None:
-                if one.currency != currency:
-                    return True
-                moved += abs(one.amount)
+            if one.state is not CreditState.BOOKED:
+                continue
+            if one.amount is None or one.currency != currency or one.start_ns is None or one.end_ns is None:
+                return True
+            moved += abs(one.amount) + abs(one.later)
         return moved > self.alone[currency]
+
+
+_NOBODY_ALONE = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,8 @@ class Proposal:
     alternatives  : the methods side by side, as they were when the choice was made
     estimate      : the one that was chosen
     period        : that it is for, from and to [ns]; None: not known
+    later         : the later bills that all booked credits would move in the tiers, this one with them; None: none can
+    tz            : the meter's zone; empty: as the ticket says
     """
 
     method: str
@@ -76,14 +91,17 @@ class Proposal:
     alternatives: tuple[Alternative, ...] = ()
     estimate: Estimate | None = None
     period: tuple[int, int] | None = None
+    later: Rerating | None = None
+    tz: str = ""
 
 
 def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: Actor, now_ns: int) -> Ticket:
     """Propose a credit, another in place of one that is under way, or a further one after one was settled.
 
-    A changed proposal has to be approved again. Within the limit, all that was booked on the ticket counted, the
-    proposer's word is enough, and the credit is approved at once. A credit after one that was booked is
-    for another period. Raises Refused.
+    A changed proposal has to be approved again. Within the limit, all that was booked on the ticket and what it does
+    to later bills counted, the proposer's word is enough, and the credit is approved at once. It is not where both
+    quantity and amount are somebody's own: the quantity moves later bills, and no price ties the amount to it. A
+    credit after one that was booked is for another period. Raises Refused.
     """
     _allowed(ticket, actor)
     before = ticket.credit
@@ -96,7 +114,9 @@ def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: A
     earlier = ticket.credits if before is not None and before.settled else ticket.earlier_credits
     if len(earlier) >= _MOST:
         raise Refused(f"expected fewer than {_MOST} credits on a ticket, got {len(earlier)}: open another")
-    _another_period(wish, earlier)
+    _another_period(wish, earlier, wish.tz or str(ticket.place.get("tz") or ""))
+    later = _moved(ticket, wish.later)
+    untied = wish.estimate is None and bool(wish.quantity)
     start_ns, end_ns = wish.period or (None, None)
     credit = Credit(
         revision=revision + 1,
@@ -109,10 +129,11 @@ def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: A
         reason=wish.reason.strip(),
         proposed_by=actor.name,
         proposed_ns=now_ns,
-        second_person=limits.second_person(wish.amount, wish.currency, earlier),
+        second_person=untied or limits.second_person(wish.amount, wish.currency, earlier, later),
         start_ns=start_ns,
         end_ns=end_ns,
         estimate=wish.estimate,
+        later=later,
     )
     changed = replace(ticket, credit=credit, earlier_credits=earlier)
     if not any(one.state is CreditState.BOOKED for one in earlier):
@@ -157,10 +178,12 @@ def booked(
     actor: Actor,
     now_ns: int,
     rerating: Rerating | None = None,
+    limits: Limits = _NOBODY_ALONE,
 ) -> Ticket:
     """Note that the billing system has the credit, under its reference. Raises Refused.
 
     rerating : the later bills that all booked credits have moved in the tiers, this one with them; who bills is told
+    limits   : that one person's credit is held against anew, with what it does to later bills by now
     """
     _allowed(ticket, actor)
     credit = ticket.credit
@@ -169,15 +192,27 @@ def booked(
     _current(credit, revision)
     if not reference.strip():
         raise Refused("expected the reference of the booking in the billing system, got none")
+    later = _moved(ticket, rerating)
+    if (
+        later
+        and _same(credit.proposed_by, credit.decided_by)
+        and limits.second_person(credit.amount, credit.currency, ticket.earlier_credits, later)
+    ):
+        assert rerating is not None
+        raise Refused(
+            f"expected a credit that a second person has approved, got one of {credit.proposed_by} alone: by now it "
+            f"moves later bills by {later} {rerating.currency}, and is above the limit with them; propose it anew"
+        )
     done = replace(
         credit,
         state=CreditState.BOOKED,
         booked_by=actor.name,
         booked_ns=now_ns,
         reference=reference.strip(),
+        later=later,
     )
     note = f"{figures(done)} · {done.reference}"
-    changed = replace(ticket, credit=done, rerating=rerating or ticket.rerating)
+    changed = replace(ticket, credit=done, rerating=_kept(ticket.rerating, rerating))
     changed = record(book, changed, now_ns, "credit_booked", actor.name, note=note)
     if rerating is None or not rerating.bills:
         return changed
@@ -227,7 +262,21 @@ def figures(credit: Credit) -> str:
     return " · ".join(parts)
 
 
-def _another_period(wish: Proposal, earlier: Iterable[Credit]) -> None:
+def _moved(ticket: Ticket, rerating: Rerating | None) -> Decimal:
+    """By how much a credit moves later bills beyond what those before it have; 0 where nobody can tell."""
+    if rerating is None or rerating.why_not:
+        return _ZERO
+    return rerating.difference - (_ZERO if ticket.rerating is None else ticket.rerating.difference)
+
+
+def _kept(before: Rerating | None, now: Rerating | None) -> Rerating | None:
+    """What is known of later bills: where nobody can tell now, what was told before stands."""
+    if now is None or before is None:
+        return now or before
+    return replace(before, why_not=now.why_not) if now.why_not else now
+
+
+def _another_period(wish: Proposal, earlier: Iterable[Credit], tz: str) -> None:
     """Refuse a credit for days that are credited already."""
     for one in earlier:
         if one.state is not CreditState.BOOKED:
@@ -241,16 +290,14 @@ def _another_period(wish: Proposal, earlier: Iterable[Credit]) -> None:
             continue
         if wish.period[0] < one.end_ns and one.start_ns < wish.period[1]:
             raise Refused(
-                f"expected a period beside the one that is booked as {one.reference}, got {_days(*wish.period)}, "
-                f"which shares days with {_days(one.start_ns, one.end_ns)}: state another, or correct the booking "
+                f"expected a period beside the one that is booked as {one.reference}, got {_days(*wish.period, tz)}, "
+                f"which shares days with {_days(one.start_ns, one.end_ns, tz)}: state another, or correct the booking "
                 "in the billing system"
             )
 
 
-def _days(start_ns: int, end_ns: int) -> str:
-    return " to ".join(
-        datetime.fromtimestamp(at // 1_000_000_000, UTC).strftime("%Y-%m-%d") for at in (start_ns, end_ns)
-    )
+def _days(start_ns: int, end_ns: int, tz: str) -> str:
+    return f"{local_day(tz, start_ns)} to {local_day(tz, end_ns)}"
 
 
 def _decide(book: Book, ticket: Ticket, state: CreditState, actor: Actor, note: str, now_ns: int) -> Ticket:

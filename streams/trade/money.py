@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from streams.trade.money_words import MONEY
 from streams.trade.mutes import Mute
 from streams.trade.notice_words import Facts, Signature
 from streams.trade.points import Point
+from streams.trade.rerating import Correction
 from streams.trade.roles import Actor
 from streams.trade.settlement import Estimate, Rerating
 from streams.trade.side_by_side import History, compare, gather, later_bills
@@ -118,9 +119,27 @@ class MoneyDesk:
             return None
         return await later_bills(place.ticket, place.point, history, tariffs, revision, self._now_ns())
 
-    def propose(self, place: Place, found: SideBySide, choice: Choice, actor: Actor) -> None:
-        """Propose a credit, of a method or of one's own. Raises Refused."""
-        wish = self._proposal(place.point, found, choice)
+    async def moved_by(
+        self, place: Place, history: History | None, found: SideBySide, choice: Choice
+    ) -> Rerating | None:
+        """The later bills that would stand at the wrong place in the tiers if this choice were booked."""
+        tariffs, use = self._config.tariffs, found.use
+        if choice.method != OWN:
+            one = found.of(choice.method)
+            return None if one is None else one.rerating
+        if tariffs is None or use is None or not choice.quantity:
+            return None
+        wished = Correction(use.start, use.end, choice.quantity, found.unit)
+        return await later_bills(place.ticket, place.point, history, tariffs, 0, self._now_ns(), wished)
+
+    def propose(
+        self, place: Place, found: SideBySide, choice: Choice, actor: Actor, *, later: Rerating | None
+    ) -> None:
+        """Propose a credit, of a method or of one's own. Raises Refused.
+
+        later : what ``moved_by`` says of it
+        """
+        wish = replace(self._proposal(place.point, found, choice), later=later, tz=place.point.tz)
         now, limits = self._now_ns(), self._config.limits
         self._decide(
             place.ticket.id,
@@ -155,10 +174,10 @@ class MoneyDesk:
         rerating: Rerating | None = None,
     ) -> None:
         """Note that billing has the credit, and tell which later bills are to be rated anew. Raises Refused."""
-        now = self._now_ns()
+        now, limits = self._now_ns(), self._config.limits
         self._decide(
             ticket_id,
-            lambda book, ticket: credit.booked(book, ticket, revision, reference, actor, now, rerating),
+            lambda book, ticket: credit.booked(book, ticket, revision, reference, actor, now, rerating, limits),
             now, actor, "book_credit", reference,
         )  # fmt: skip
 

@@ -25,9 +25,8 @@ from streams.trade.tariff import NoPrice, Tariff, Tariffs
 from streams.zones import offset_at
 
 _RARELY = 20 * DAY  # a meter read less often is billed by its reads
-_LONGEST = (
-    732 * DAY
-)  # after the first corrected period: its tariff year, and that of one that lies over the turn
+#: after the last corrected period: its tariff year, and that of one that lies over the turn
+_LONGEST = 732 * DAY
 _COVERED = 0.8
 _ZERO = Decimal(0)
 
@@ -98,8 +97,7 @@ def rerating(
             return None
         if own is None or not len(own.end):
             return Rerating(made_ns=now_ns, why_not="no_reads_here")
-        after = min(one.end for one in corrections)
-        spans, notes, why_not = _spans(point, own, after, now_ns)
+        spans, notes, why_not = _spans(point, own, sorted({one.end for one in corrections}), now_ns)
         if why_not:
             return Rerating(made_ns=now_ns, why_not=why_not)
         bills, more = _bills(point, own, unit, spans, tariffs)
@@ -179,25 +177,47 @@ def _part(one: Correction, tariff: Tariff, start: date, end: date, which: str) -
 
 
 def _spans(
-    point: Point, own: Amounts, after: date, now_ns: int
+    point: Point, own: Amounts, ends: Sequence[date], now_ns: int
 ) -> tuple[list[tuple[int, int]], tuple[str, ...], str]:
-    """The periods billed since a day, by reads or by the bill day; or why they are not known. [ns]"""
-    begin = _ns(point.tz, after)
-    until = min(now_ns, int(own.end.max()), begin + _LONGEST)
+    """The periods billed since the first correction ended, by reads or by the bill day; or why they are not known. [ns]
+
+    ends : of the corrections, in order; a period that one of them ends amid is divided there
+    """
+    after, cuts = ends[0], [_ns(point.tz, end) for end in ends]
+    begin = cuts[0]
+    until = min(now_ns, int(own.end.max()), cuts[-1] + _LONGEST)
     if float(np.median(own.end - own.start)) >= _RARELY:
-        # a read may be taken at any hour of the day that the period ends on
         pairs = sorted(zip(own.start.tolist(), own.end.tolist(), strict=True))
-        return [(s, e) for s, e in pairs if s >= begin - DAY and e <= until], ("bills_by_reads",), ""
-    if point.bill_day is None:
+        note = "bills_by_reads"
+    elif point.bill_day is None:
         return [], (), "no_bill_day"
-    cuts = [begin]
-    year, month = after.year, after.month
-    while cuts[-1] <= until:
-        cut = _ns(point.tz, bill_date(year, month, point.bill_day))
-        if cut > cuts[-1]:
-            cuts.append(cut)
-        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
-    return [(s, e) for s, e in pairwise(cuts) if e <= until], ("bills_by_bill_day",), ""
+    else:
+        days = [begin]
+        year, month = after.year, after.month
+        while days[-1] <= until:
+            day = _ns(point.tz, bill_date(year, month, point.bill_day))
+            if day > days[-1]:
+                days.append(day)
+            year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+        pairs, note = list(pairwise(days)), "bills_by_bill_day"
+    # a read may be taken at any hour of the day that a period ends on
+    return (
+        [
+            part
+            for start, end in pairs
+            if end <= until
+            for part in _divided(start, end, cuts)
+            if part[0] >= begin - DAY
+        ],
+        (note,),
+        "",
+    )
+
+
+def _divided(start: int, end: int, cuts: Sequence[int]) -> list[tuple[int, int]]:
+    """A period, divided at what lies inside of it by more than a day. [ns]"""
+    inside = [cut for cut in cuts if start + DAY < cut < end - DAY]
+    return list(pairwise([start, *inside, end]))
 
 
 def _bills(

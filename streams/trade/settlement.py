@@ -130,6 +130,7 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     start_ns: int | None = None  # the period that it is for; None: not known
     end_ns: int | None = None
     estimate: Estimate | None = None  # the one that was chosen
+    later: Decimal = Decimal(0)  # what later bills move by it in the tiers, new − old; of its currency
 
     @property
     def settled(self) -> bool:

@@ -90,13 +90,22 @@ async def gather(
 
 
 async def later_bills(
-    ticket: Ticket, point: Point, history: History | None, tariffs: Tariffs, booking: int, now_ns: int
+    ticket: Ticket,
+    point: Point,
+    history: History | None,
+    tariffs: Tariffs,
+    booking: int,
+    now_ns: int,
+    wished: Correction | None = None,
 ) -> Rerating | None:
     """What the booked credits of a ticket have done to later bills.
 
-    booking : revision of the credit that is being booked
+    booking : revision of the credit that is being booked; 0: none is
+    wished  : what is to be proposed, and counts with them
     """
     corrections = corrections_of(ticket.credits, point.tz, booking)
+    if wished is not None:
+        corrections.append(wished)
     if history is None or not corrections:
         return rerating(point, None, "", corrections, tariffs, now_ns)
     unit = _unit(ticket, point)

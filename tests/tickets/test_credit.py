@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 
 import msgspec
@@ -17,7 +18,7 @@ from streams.trade.book import Book, Refused
 from streams.trade.credit import Limits, Proposal, approve, booked, hold_bill, propose, refuse
 from streams.trade.decisions import Advice
 from streams.trade.roles import Actor, Role
-from streams.trade.settlement import CreditState, CreditSum, Estimate, sums
+from streams.trade.settlement import CreditState, CreditSum, Estimate, ReratedBill, Rerating, sums
 from streams.trade.tickets import State, Ticket
 from tests.tickets.tools import NOON, MemoryStore, golden
 
@@ -40,6 +41,16 @@ SMALL = Proposal(
     amount=Decimal("499.99"),
     currency="CNY",
     billed=(None, Decimal("723.87")),
+)
+LATER_BILL = ReratedBill(
+    start=date(2012, 6, 10),
+    end=date(2012, 8, 10),
+    amount=Decimal(40),
+    unit="m3",
+    before=Decimal("321.1"),
+    before_now=Decimal("77.4"),
+    old=Decimal("126.40"),
+    new=Decimal("105.20"),
 )
 
 
@@ -215,6 +226,87 @@ def test_a_credit_is_not_divided_to_stay_below_the_limit() -> None:
     with pytest.raises(Refused, match="somebody other than ann"):
         more = changed(SMALL, amount=Decimal(201), period=JUNE)
         approve(book, propose(book, ticket, more, LIMITS, ANN, NOON), 2, ANN, "", NOON)
+
+
+def shift(difference: str, why_not: str = "") -> Rerating:
+    """Later bills that move by so much, or that nobody can tell."""
+    return Rerating(made_ns=NOON, currency="CNY", difference=Decimal(difference), why_not=why_not)
+
+
+def test_a_quantity_that_no_price_ties_to_its_amount_needs_a_second_person() -> None:
+    """What is given back counts little, and the use that it is for moves every later bill."""
+    for quantity, amount in ((243.7, "0.01"), (-5000.0, "-0.01")):
+        book, ticket = opened()
+        wish = changed(SMALL, quantity=quantity, unit="m3", amount=Decimal(amount))
+        assert state_of(propose(book, ticket, wish, LIMITS, ANN, NOON)) is CreditState.PROPOSED
+
+
+@pytest.mark.parametrize(
+    ("moved", "state"), [("-100", "approved"), ("-100.01", "proposed"), ("100.01", "proposed")]
+)
+def test_what_later_bills_move_by_counts_against_the_limit(moved: str, state: str) -> None:
+    wish = changed(SMALL, amount=Decimal(400), period=APRIL, later=shift(moved))
+    book, ticket = opened()
+    assert state_of(propose(book, ticket, wish, LIMITS, ANN, NOON)) == state
+
+
+def test_what_later_bills_have_moved_by_counts_with_a_further_credit() -> None:
+    book, ticket = opened()
+    first = changed(SMALL, amount=Decimal(200), period=APRIL, later=shift("-100"))
+    ticket = booked(
+        book, propose(book, ticket, first, LIMITS, ANN, NOON), 1, "CIS-1", ANN, NOON, shift("-100"), LIMITS
+    )
+    for later, state in (("-150", "approved"), ("-150.01", "proposed"), ("-49.99", "proposed")):
+        more = changed(SMALL, amount=Decimal(150), period=JUNE, later=shift(later))
+        assert state_of(propose(book, ticket, more, LIMITS, ANN, NOON)) == state
+
+
+def test_bills_that_came_since_are_held_against_the_limit_when_a_credit_is_booked() -> None:
+    book, ticket = opened()
+    wish = changed(SMALL, amount=Decimal(400), period=APRIL)
+    ticket = propose(book, ticket, wish, LIMITS, ANN, NOON)
+    with pytest.raises(Refused, match=r"got one of ann alone: by now it moves later bills by -100.01 CNY"):
+        booked(book, ticket, 1, "CIS-1", ANN, NOON, shift("-100.01"), LIMITS)
+    assert state_of(booked(book, ticket, 1, "CIS-1", ANN, NOON, shift("-100"), LIMITS)) is CreditState.BOOKED
+    again = propose(book, ticket, changed(wish, later=shift("-100.01")), LIMITS, ANN, NOON)
+    again = approve(book, again, 2, BOB, "", NOON)
+    done = booked(book, again, 2, "CIS-1", ANN, NOON, shift("-100.01"), LIMITS).credit
+    assert done is not None
+    assert done.later == Decimal("-100.01")
+
+
+def test_what_was_told_of_later_bills_stands_where_nobody_can_tell_any_more() -> None:
+    book, ticket = opened()
+    ticket = propose(book, ticket, changed(SMALL, amount=Decimal(1), period=APRIL), LIMITS, ANN, NOON)
+    told = replace(shift("-47.70"), bills=(LATER_BILL,))
+    ticket = booked(book, ticket, 1, "CIS-1", ANN, NOON, told, LIMITS)
+    ticket = propose(book, ticket, changed(SMALL, amount=Decimal(1), period=JUNE), LIMITS, ANN, NOON)
+    ticket = booked(book, ticket, 2, "CIS-2", ANN, NOON, shift("0", "history_away"), LIMITS)
+    assert ticket.rerating == replace(told, why_not="history_away")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [{"amount": None, "currency": "", "quantity": 243.7, "unit": "m3", "period": APRIL}, {"period": None}],
+    ids=["in kind", "of no period"],
+)
+def test_beside_what_nobody_can_add_up_or_compare_a_second_person_approves(first: dict[str, object]) -> None:
+    book, ticket = opened()
+    ticket = propose(book, ticket, changed(SMALL, **{"amount": Decimal(1), **first}), LIMITS, ANN, NOON)
+    if state_of(ticket) is CreditState.PROPOSED:
+        ticket = approve(book, ticket, 1, BOB, "", NOON)
+    ticket = booked(book, ticket, 1, "CIS-1", ANN, NOON)
+    ticket = propose(book, ticket, changed(SMALL, amount=Decimal(1), period=JUNE), LIMITS, ANN, NOON)
+    assert state_of(ticket) is CreditState.PROPOSED
+
+
+def test_days_are_told_as_the_meters_calendar_shows_them() -> None:
+    book, ticket = opened()
+    local = (APRIL[0] - 8 * 3600 * NS, APRIL[1] - 8 * 3600 * NS)  # midnights of Shanghai
+    ticket = propose(book, ticket, changed(SMALL, amount=Decimal(1), period=local), LIMITS, ANN, NOON)
+    ticket = booked(book, ticket, 1, "CIS-1", ANN, NOON)
+    with pytest.raises(Refused, match="got 2012-04-10 to 2012-06-10, which shares days with 2012-04-10 to"):
+        propose(book, ticket, changed(SMALL, period=local, tz="Asia/Shanghai"), LIMITS, ANN, NOON)
 
 
 def test_what_was_refused_stays_and_counts_for_nothing() -> None:

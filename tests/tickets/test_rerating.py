@@ -167,6 +167,45 @@ def test_a_meter_that_is_read_each_day_is_billed_on_its_bill_day() -> None:
     assert none.why_not == "no_bill_day"
 
 
+def test_each_correction_has_its_own_two_years() -> None:
+    own = reads(
+        ("2012-01-01", "2012-03-01", 330.0),
+        ("2012-03-01", "2012-05-01", 40.0),
+        ("2013-01-01", "2013-03-01", 30.0),
+        ("2015-01-01", "2015-03-01", 330.0),
+        ("2015-03-01", "2015-05-01", 40.0),
+    )
+    first = Correction(date(2012, 1, 1), date(2012, 3, 1), 300.0, "m3")
+    second = Correction(date(2015, 1, 1), date(2015, 3, 1), 300.0, "m3")
+    found = rerating(POINT, own, "m3", [first, second], Tariffs([GAS]), ns("2015-06-01T00:00:00Z"))
+    assert found is not None
+    # 40 × 3.16 against 40 × 2.63 in either year
+    assert [(one.start, one.old, one.new) for one in found.bills] == [
+        (date(2012, 3, 1), Decimal("126.40"), Decimal("105.20")),
+        (date(2015, 3, 1), Decimal("126.40"), Decimal("105.20")),
+    ]
+
+
+def test_the_rest_of_a_bill_that_a_correction_ends_amid_is_rated_anew() -> None:
+    own = reads(("2012-01-01", "2012-04-10", 320.0), ("2012-04-10", "2012-06-10", 61.0))
+    found = rated(Correction(date(2012, 1, 1), date(2012, 5, 1), 300.0, "m3"), own=own)
+    assert found is not None
+    # 21 m³ of the bill lie before 1 May; the 40 after it stood at 341 m³, and belong at 41
+    assert [(one.start, one.end, one.amount, one.old, one.new) for one in found.bills] == [
+        (date(2012, 5, 1), date(2012, 6, 10), Decimal("40.0"), Decimal("126.40"), Decimal("105.20")),
+    ]
+    # of a further one that ends amid a later bill the rest counts by itself, and is one bill's worth in all
+    further = Correction(date(2012, 4, 10), date(2012, 5, 11), 31.0, "m3")
+    both = rated(GOLDEN_FIRST, further, own=own)
+    assert both is not None
+    assert [(one.start, one.end, one.amount, one.before_now) for one in both.bills] == [
+        (date(2012, 5, 11), date(2012, 6, 10), Decimal("30.0"), Decimal("20.0")),
+    ]
+
+
+GOLDEN_FIRST = Correction(date(2012, 1, 1), date(2012, 4, 10), 300.0, "m3")
+
+
 uses = st.lists(st.integers(1, 3000), min_size=3, max_size=11)
 
 
@@ -236,3 +275,22 @@ def test_told_when_the_credit_is_booked_and_listed_in_the_bill_run(
     assert out["change"]["note"] == "2 · -47.70 CNY"
     assert out["ticket"]["rerating"]["bills"][0]["start"] == "2012-06-10"
     assert out["ticket"]["rerating"]["made_at"] == "2026-06-01T12:00:00.000Z"
+
+
+def test_nobody_alone_moves_later_bills_by_more_than_the_limit(money_store: Store, tmp_path: Path) -> None:
+    later = (
+        ("wei", ns("2012-08-10T00:00:00Z"), 449.0 + 40, Kind.REGISTER, "m3"),
+        ("wei", ns("2012-10-10T00:00:00Z"), 449.0 + 90, Kind.REGISTER, "m3"),
+    )
+
+    async def talk(api: Client) -> None:
+        for wish, amount in (
+            # a coin, for use that moves later bills by 47.70
+            ({"quantity": 243.7, "amount": "0.01", "currency": "CNY"}, "0.01"),
+            # 487.17 for 183 m³, and 47.70 for the later bills
+            ({"quantity": 183}, "487.17"),
+        ):
+            credit = (await api.post("credit", method="own", reason="r", **wish)).json()["credit"]
+            assert (credit["amount"], credit["state"], credit["later"]) == (amount, "proposed", "-47.70")
+
+    talking(money_store, tmp_path, talk, readings=later)

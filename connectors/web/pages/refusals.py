@@ -48,6 +48,10 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     (r"the approval of somebody other than (.+?),.+", "须由 {1} 以外的另一人审批。"),
     (r"a credit that waits for approval, got .+", "没有待审批的退补。"),
     (r"an approved credit, got .+", "退补尚未审批通过。"),
+    (
+        r"a credit that a second person has approved, got one of (.+) alone: .+",
+        "该退补由 {1} 一人审批，连同后续账单的重算差额已超限额，请重新提出，由另一人审批。",
+    ),
     (r"the period that the further credit is for, .+", "再次退补须注明所属时段，请先按时段测算。"),
     (
         r"a period beside the one that is booked as (.+?), got .+",

@@ -11,7 +11,9 @@ from detectors.kernel import kernel
 
 KEPT = 400  # days behind the newest on which a reading still counts on its own day
 RING = KEPT + 1  # the newest, those kept, and the day after the newest
-EARLIER = -1  # stands for all days before those
+EARLIER = -1  # stands for all days before those, and for those that cannot be
+LEAP = 100  # days that a reading whose arrival nobody states may be later than any known arrival
+UNKNOWN = 2**62  # a limit that nobody has stated
 
 #: What is counted of a place on a day; "place" is an index of the partition's. 64 bytes.
 READS = np.dtype(
@@ -29,7 +31,8 @@ READS = np.dtype(
     align=True,
 )
 
-USED, NEWEST = 0, 1  # cells of ``top``: rows in use; the newest day of a reading that is believed, −1 = none
+#: Cells of ``top``: rows in use; the newest day of a reading that is believed, of an arrival that is known. −1 = none.
+USED, NEWEST, ARRIVED = 0, 1, 2
 
 
 @kernel
@@ -57,7 +60,9 @@ def count_reads(
     reads: Records, changed: U8, dirty: U8, index: NDArray[np.int32], top: I64, meters: Records,
     slot: I64, time: I64, local: I64, limit: I64, since: I64, missed: I64, status: U8, start: int,
 ) -> int:  # fmt: skip
-    """Count validated readings from row ``start`` on; the row that there is no more room for, else their number.
+    """Count validated readings from row ``start`` on; the row that it could not go on at, else their number.
+
+    It cannot where there is no more room, or where ``top[NEWEST]`` is more than LEAP beyond the first known arrival.
 
     reads    READS, shape (room,), of which ``top[USED]`` are in use
     changed  (room,), set to 1 where a row changes; dirty: (room / BLOCK,), where a block does
@@ -65,17 +70,25 @@ def count_reads(
     time, local, limit, since, missed, status: as in ``Batch``
 
     A reading counts on its own day, in its meter's zone; what nobody believes, at most on the day after the
-    newest. Intervals that are missing are spread evenly over the gap, which for a fixed spacing is when
-    they were due.
+    newest. A reading of unknown arrival (from a file) that leaps beyond the known ones has a wrong year: it
+    counts without a day, and so do the intervals that it seems to have missed. Else those are spread evenly
+    over the gap, which for a fixed spacing is when they were due.
     """
     for i in range(start, slot.size):
         if top[USED] + RING + 2 > reads.size:
             return i
         place = meters[slot[i]].place
         what = status[i]
-        day = (min(time[i], limit[i]) + (local[i] - time[i])) // DAY
+        shift = local[i] - time[i]
+        if limit[i] < UNKNOWN:
+            top[ARRIVED] = max(top[ARRIVED], (limit[i] + shift) // DAY)
+            if top[NEWEST] > top[ARRIVED] + LEAP:
+                return i
+        day = (min(time[i], limit[i]) + shift) // DAY
         if what in (BAD, AHEAD):
             day = min(day, top[NEWEST] + 1) if top[NEWEST] >= 0 else EARLIER
+        elif top[ARRIVED] >= 0 and day > top[ARRIVED] + LEAP:
+            day = EARLIER
         elif day > top[NEWEST]:
             top[NEWEST] = day
         row = _row(reads, changed, dirty, index, top, day, place)
@@ -98,7 +111,7 @@ def count_reads(
             before = local[i] - since[i]
             spacing = max(since[i] // (gone + 1), 1)
             so_far = 0
-            for other in range(max(before // DAY, top[NEWEST] - KEPT), day + 1):
+            for other in range(min(max(before // DAY, top[NEWEST] - KEPT), day), day + 1):
                 upto = gone
                 if other < day:
                     upto = min(gone, ((other + 1) * DAY - before - 1) // spacing)

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from detectors.batch import DAY
+from streams.clock import Clock
 from streams.messages import DayCounts
 from streams.ports import PortError
 from streams.state.bank import Bank
@@ -20,22 +22,23 @@ log = logging.getLogger(__name__)
 EVERY_S = 60.0
 MOST = 5_000  # rows told of at a time, the rest a little later
 SOON_S = 1.0
-STORED = 1_100  # days behind the newest that the database keeps: three years
+STORED = 1_100  # days behind the newest, and behind today, that the database keeps: three years
 
 
 class ReadsStore(Protocol):
     """Where the table is kept."""
 
-    def keep_reads(self, partition: int, counts: Sequence[DayCounts], before: int) -> None:
-        """Put the newest counts in the place of what was known; forget the days before ``before``."""
+    def keep_reads(self, partition: int, counts: Sequence[DayCounts], first: int, last: int) -> None:
+        """Put the newest counts in the place of what was known; forget days before ``first`` and after ``last``."""
 
 
 class ReadsKeep:
     """Tells the store of the rows that have changed. ``banks``: partitions that are ours now, by number."""
 
-    def __init__(self, store: ReadsStore, banks: Callable[[], Mapping[int, Bank]]) -> None:
+    def __init__(self, store: ReadsStore, banks: Callable[[], Mapping[int, Bank]], clock: Clock) -> None:
         self._store = store
         self._banks = banks
+        self._clock = clock
 
     async def run(self) -> None:
         """Until cancelled; a database that is away costs nothing but the time."""
@@ -60,8 +63,11 @@ class ReadsKeep:
             rows = [
                 DayCounts(day, *place, *counts) for day, place, counts in bank.reads.named(snapshot.cells)
             ]
-            before = bank.reads.newest - STORED
-            await asyncio.to_thread(self._store.keep_reads, number, rows, before)
+            # Nothing goes by readings alone: one with a wrong year would take all days with it.
+            today = self._clock.now_ns() // DAY
+            newest = bank.reads.newest
+            first, last = min(newest, today) - STORED, max(newest, today) + 1
+            await asyncio.to_thread(self._store.keep_reads, number, rows, first, last)
             bank.reads.told(snapshot)
             more = more or len(rows) == MOST
         return more

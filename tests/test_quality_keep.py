@@ -99,7 +99,7 @@ def days_told(store: Store) -> dict[tuple[int, int], tuple[int, int]]:
 
 def test_reads_by_day_are_told_as_they_are(store: Store) -> None:
     bank, first = bank_of(), START // (24 * HOUR)
-    keep = ReadsKeep(store, lambda: {3: bank})
+    keep = ReadsKeep(store, lambda: {3: bank}, SystemClock())
     assert not asyncio.run(keep.tell())
     assert days_told(store) == {(3, first): (33, 3)}
     feed(bank, [Row("c", START + 24 * HOUR, 1.0), Row("a", START + 4 * HOUR, 1.0)])
@@ -107,23 +107,48 @@ def test_reads_by_day_are_told_as_they_are(store: Store) -> None:
     assert days_told(store) == {(3, first): (34, 2 + 12), (3, first + 1): (1, 0)}
     # A worker that was killed begins with less, reads again, and tells the same.
     again = bank_of()
-    asyncio.run(ReadsKeep(store, lambda: {3: again}).tell())
+    asyncio.run(ReadsKeep(store, lambda: {3: again}, SystemClock()).tell())
     assert days_told(store)[3, first] == (33, 3)
     feed(again, [Row("c", START + 24 * HOUR, 1.0), Row("a", START + 4 * HOUR, 1.0)])
-    asyncio.run(ReadsKeep(store, lambda: {3: again}).tell())
+    asyncio.run(ReadsKeep(store, lambda: {3: again}, SystemClock()).tell())
     assert days_told(store) == {(3, first): (34, 14), (3, first + 1): (1, 0)}
+
+
+class At:
+    """A clock that stands at a day."""
+
+    def __init__(self, ns: int) -> None:
+        self.ns = ns
+
+    def now_ns(self) -> int:
+        return self.ns
 
 
 def test_days_long_over_leave_the_database(store: Store) -> None:
     bank, first = bank_of("a"), START // (24 * HOUR)
-    keep = ReadsKeep(store, lambda: {0: bank})
+    clock = At(START)
+    keep = ReadsKeep(store, lambda: {0: bank}, clock)
     asyncio.run(keep.tell())
-    feed(bank, [Row("a", START + 24 * HOUR * (STORED + 1), 1.0)])
+    clock.ns = START + 24 * HOUR * (STORED + 1)
+    feed(bank, [Row("a", clock.ns, 1.0)])
     while asyncio.run(keep.tell()):
         pass
     told = days_told(store)
     assert not {(0, first), (0, first + 1)} & told.keys()
     assert (0, first + STORED + 1) in told
+
+
+def test_a_wrong_year_deletes_no_day_and_its_own_goes(store: Store) -> None:
+    """A file with a stamp of 2100, before any reading has arrived by itself."""
+    bank, first = bank_of("abc"), START // (24 * HOUR)
+    keep = ReadsKeep(store, lambda: {0: bank}, At(START + 24 * HOUR))
+    asyncio.run(keep.tell())
+    feed(bank, [Row("d", instant("2100-01-18"), 1.0)])
+    asyncio.run(keep.tell())
+    assert days_told(store) == {(0, first): (33, 3), (0, instant("2100-01-18") // (24 * HOUR)): (1, 0)}
+    feed(bank, [Row("a", (at := START + 24 * HOUR), 1.0, received=at)])
+    asyncio.run(keep.tell())
+    assert days_told(store) == {(0, first): (33, 3 + 12), (0, first + 1): (1, 0), (0, -1): (1, 0)}
 
 
 class _ReadsAway:
@@ -132,7 +157,7 @@ class _ReadsAway:
     def __init__(self) -> None:
         self.calls: list[tuple[int, int]] = []
 
-    def keep_reads(self, partition: int, counts: Sequence[DayCounts], before: int) -> None:
+    def keep_reads(self, partition: int, counts: Sequence[DayCounts], first: int, last: int) -> None:
         self.calls.append((partition, len(counts)))
         if len(self.calls) == 1:
             raise Unavailable("the ticket database", "it is away")
@@ -140,7 +165,7 @@ class _ReadsAway:
 
 def test_reads_that_could_not_be_told_are_told_again() -> None:
     away, bank = _ReadsAway(), bank_of()
-    keep = ReadsKeep(away, lambda: {1: bank})
+    keep = ReadsKeep(away, lambda: {1: bank}, SystemClock())
     with pytest.raises(Unavailable):
         asyncio.run(keep.tell())
     for _ in range(2):

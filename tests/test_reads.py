@@ -19,7 +19,7 @@ from streams.registry import Meter
 from streams.state.bank import Bank, BankConfig, Outcome
 from streams.state.partition import Partition
 from streams.state.quality import by_meter
-from streams.state.reads import EARLIER, KEPT
+from streams.state.reads import EARLIER, KEPT, LEAP
 from tests.streams_of_readings import (
     DAY,
     HOUR,
@@ -142,6 +142,66 @@ def test_a_long_gap_is_spread_over_its_days() -> None:
     assert missing == {first: 19, **{first + n: 24 for n in range(1, 40)}, first + 40: 0}
 
 
+@given(streams(), st.integers(0, 900), st.data())
+@examples(15)
+def test_of_whatever_age_a_reading_is_nothing_is_lost(stream: Stream, ago: int, data: st.DataObject) -> None:
+    """Meters whose old history is imported after that of the others: years lie between newest and newest."""
+    old = data.draw(st.sets(st.sampled_from([m.meter_id for m in stream.meters])))
+    rows = [r.but(time=r.time - ago * DAY, received=0) if r.meter in old else r for r in stream.rows]
+    rows.sort(key=lambda r: r.meter in old)
+    bank, other = make_bank(stream.meters, default()), make_bank(stream.meters, default())
+    feed(bank, rows)
+    assert totals(bank) == {name: sum(getattr(one, name) for one in by_meter(bank)) for name in NAMES}
+    feed(other, rows, data.draw(st.lists(st.integers(0, len(rows)), max_size=6)))
+    assert told(other) == told(bank)
+
+
+def test_what_is_missing_of_old_history_counts_without_a_day() -> None:
+    bank = make_bank(meters("m", "old"), default())
+    feed(bank, [Row("m", START + 900 * DAY, 1.0)])
+    feed(bank, [Row("old", START + n * HOUR, 1.0) for n in (0, 1, 2, 6, 7)])
+    assert {at: counts[:2] for (at, _), counts in told(bank).items()} == {
+        EARLIER: (5, 3),
+        day("2024-03-01") + 900: (1, 0),
+    }
+
+
+def test_a_wrong_year_in_a_file_ends_no_day() -> None:
+    """A file with a stamp of 2100 among readings that come as they are made."""
+    bank = make_bank(meters("m", "n"), default())
+    feed(bank, [Row("m", (at := START + n * HOUR), 1.0, received=at) for n in range(24)])
+    feed(bank, [Row("n", START, 1.0), Row("n", instant("2100-01-18"), 1.0)])
+    feed(bank, [Row("m", (at := START + n * HOUR), 1.0, received=at) for n in range(24, 48)])
+    feed(bank, [Row("n", START + n * DAY, 1.0) for n in (LEAP + 1, LEAP + 2)])
+    first = day("2024-03-01")
+    assert bank.reads.newest == first + LEAP + 1
+    readings = {at: counts[0] for (at, _), counts in told(bank).items()}
+    assert readings[first] == 25
+    assert readings[first + 1] == 24
+    assert {at for at in readings if at > first + 1} <= {first + LEAP + 1}
+
+
+@given(st.lists(st.integers(0, 60), max_size=5), st.booleans())
+@examples(20)
+def test_a_wrong_year_before_anything_has_arrived_is_given_up(cuts: list[int], tell: bool) -> None:
+    """The file comes first; with the first reading whose arrival is known its days count again."""
+    bank = make_bank(meters("m", "n"), default())
+    rows = [
+        *[Row("n", START + n * HOUR, 1.0) for n in range(24)],
+        *[Row("n", instant(f"2100-01-{at}"), 1.0) for at in (18, 19)],
+        *[Row("m", (at := START + n * HOUR), 1.0, received=at) for n in range(24, 48)],
+    ]
+    for first, last in pairwise(sorted({0, len(rows), *(min(c, len(rows)) for c in cuts)})):
+        feed(bank, rows[first:last])
+        if tell:
+            bank.reads.told(bank.reads.untold(1000))
+    first = day("2024-03-01")
+    assert bank.reads.newest == first + 1
+    readings = {at: counts[0] for (at, _), counts in told(bank).items()}
+    assert readings == {first: 24, first + 1: 24, EARLIER: 2}
+    assert totals(bank) == {name: sum(getattr(one, name) for one in by_meter(bank)) for name in NAMES}
+
+
 def test_a_place_is_what_the_registry_said_when_the_reading_came() -> None:
     bank = make_bank(meters("a", "b", "c"), default())
     feed(bank, [Row(name, START, 1.0) for name in "abcd"])
@@ -163,7 +223,7 @@ def test_a_stamp_that_nobody_believes_moves_no_day() -> None:
 
 def test_days_beyond_those_kept_are_one_and_what_is_told_of_them_may_go() -> None:
     bank = make_bank(meters("m", "n"), default())
-    feed(bank, [Row("m", START + n * DAY, 1.0) for n in range(0, 1600, 2)])
+    feed(bank, [Row("m", (at := START + n * DAY), 1.0, received=at) for n in range(0, 1600, 2)])
     assert len(told(bank)) == 1600 - 1  # half of the days with the missing ones alone
     before = totals(bank)
     feed(bank, [Row("n", START + n * DAY, 1.0) for n in range(0, 1600, 2)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 
 from connectors.store.book import put
 from connectors.store.engine import reading, writing
@@ -30,12 +30,16 @@ class Quality(Part):
         with writing(self._engine) as connection:
             put(connection, table, rows)
 
-    def keep_reads(self, partition: int, counts: Sequence[DayCounts], before: int) -> None:
-        """Put the newest counts of days and places in the place of what was known; forget days before ``before``."""
+    def keep_reads(self, partition: int, counts: Sequence[DayCounts], first: int, last: int) -> None:
+        """Put the newest counts of days and places in the place of what was known.
+
+        Days before ``first`` and after ``last`` are forgotten, but for −1: what counts without a day.
+        """
         rows = [
             {"partition": partition, **{name: getattr(one, name) for name in DAY_NAMES}} for one in counts
         ]
-        old = delete(days).where(days.c.partition == partition, days.c.day < before, days.c.day >= 0)
+        outside = or_(days.c.day < first, days.c.day > last)
+        old = delete(days).where(days.c.partition == partition, outside, days.c.day >= 0)
         with writing(self._engine) as connection:
             put(connection, days, rows)
             connection.execute(old)

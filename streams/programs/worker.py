@@ -121,7 +121,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             asyncio.create_task(lag.run()),
             asyncio.create_task(QualityKeep(store, lambda: _banks(keeper), clock).run()),
             asyncio.create_task(
-                ReadsKeep(store, lambda: {n: kept.partition.bank for n, kept in keeper.kept.items()}).run()
+                ReadsKeep(
+                    store, lambda: {n: kept.partition.bank for n, kept in keeper.kept.items()}, clock
+                ).run()
             ),
             asyncio.create_task(PlaceKeep(store, lambda: _banks(keeper)).run()),
             asyncio.create_task(Tend(store, rules, clock, policies.tending(settings)).run(stop)),

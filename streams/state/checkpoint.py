@@ -56,6 +56,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     recent: bytes
     moves: Moves
     newest_day: int = EARLIER  # of the counted reads
+    arrived_day: int = EARLIER  # the newest on which a reading is known to have arrived
 
 
 class _Block(msgspec.Struct, frozen=True, array_like=True):
@@ -143,6 +144,7 @@ class Ledger:
             recent=bank.recent.dump(),
             moves=bank.moves,
             newest_day=bank.reads.newest,
+            arrived_day=bank.reads.arrived,
         )
         return Draft(
             next_offset, records, (f"{self.partition}/@{suffix}".encode(), _encode(marker)), live, blocks
@@ -264,7 +266,7 @@ def _rebuild(
                 raise CheckpointError(f"record {key!r} is damaged: {error}; {REMEDY}") from error
     counted = [_decoded(_reads, table, key) for (part, _), key in sorted(live.items()) if part == "reads"]
     try:
-        bank.reads.restore(counted, marker.newest_day)
+        bank.reads.restore(counted, marker.newest_day, marker.arrived_day)
     except (ValueError, IndexError) as error:
         raise CheckpointError(
             f"the counted reads of the checkpoint are damaged: {error}; {REMEDY}"

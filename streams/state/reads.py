@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from detectors.base import BLOCK
 from detectors.batch import Batch, Records
-from detectors.reads import EARLIER, KEPT, NEWEST, READS, RING, USED, count_reads
+from detectors.reads import ARRIVED, EARLIER, KEPT, LEAP, NEWEST, READS, RING, USED, count_reads
 
-__all__ = ["EARLIER", "KEPT", "Place", "Reads", "ReadsBlock"]
+__all__ = ["EARLIER", "KEPT", "LEAP", "Place", "Reads", "ReadsBlock"]
 
 Place = tuple[str, str, str]  # area, route, concentrator, each "" where the registry states none
 _COUNTS: tuple[str, ...] = (READS.names or ())[2:]
@@ -48,7 +48,7 @@ class Reads:
         self._cells = np.zeros(BLOCK, READS)
         self._changed = np.zeros(BLOCK, np.uint8)  # not told yet
         self._index = np.full((RING + 1, 0), -1, np.int32)
-        self._top = np.array([0, EARLIER], np.int64)
+        self._top = np.array([0, EARLIER, EARLIER], np.int64)
         self.dirty = np.zeros(1, np.uint8)  # (blocks,) 1 = changed since the last checkpoint
 
     def __len__(self) -> int:
@@ -58,6 +58,11 @@ class Reads:
     def newest(self) -> int:
         """The newest day of a reading that is believed, since 1970; EARLIER: none has come."""
         return int(self._top[NEWEST])
+
+    @property
+    def arrived(self) -> int:
+        """The newest day on which a reading is known to have arrived, since 1970; EARLIER: none is."""
+        return int(self._top[ARRIVED])
 
     def count(self, meters: Records, batch: Batch) -> None:
         """Count a batch that the detectors have seen."""
@@ -70,7 +75,32 @@ class Reads:
                 batch.local, batch.limit, batch.since, batch.missed, batch.status, done,
             )  # fmt: skip
             if done < len(batch):
-                self._grow(2 * len(self._cells))
+                if 0 <= self.arrived < self.newest - LEAP:
+                    self._fall()
+                else:
+                    self._grow(2 * len(self._cells))
+
+    def _fall(self) -> None:
+        """Give up days that cannot be: a file had a wrong year before any arrival was known. They have no day then."""
+        cells = self._cells[: len(self)]
+        beyond = cells["day"] > self.arrived + LEAP
+        wrong = cells[beyond].copy()
+        self._top[NEWEST] = max(self.arrived, int(cells["day"][~beyond].max(initial=EARLIER)))
+        self._keep(~beyond)
+        places = np.unique(wrong["place"])
+        while len(self) + len(places) > len(self._cells):
+            self._grow(2 * len(self._cells))
+        for place in places.tolist():
+            row = int(self._index[RING, place])
+            if row < 0:
+                row = len(self)
+                self._top[USED] += 1
+                self._index[RING, place] = row
+                self._cells["day"][row], self._cells["place"][row] = EARLIER, place
+            self._changed[row] = 1
+            for name in _COUNTS:
+                self._cells[name][row] += wrong[name][wrong["place"] == place].sum()
+        self.dirty[:] = 1
 
     def rows(self) -> Iterator[tuple[int, Place, tuple[int, ...]]]:
         """Day, place and counts of every row, in no order."""
@@ -95,7 +125,9 @@ class Reads:
         self._changed[snapshot.rows[same]] = 0
         used = len(self)
         day = self._cells["day"][:used]
-        over = (day != EARLIER) & (day <= self.newest - KEPT) & (self._changed[:used] == 0)
+        # Not by a newest day that no arrival bears out: it may fall, and then these count again.
+        newest = min(self.newest, self.arrived + LEAP) if self.arrived >= 0 else EARLIER
+        over = (day != EARLIER) & (day <= newest - KEPT) & (self._changed[:used] == 0)
         if int(over.sum()) >= BLOCK:
             self._keep(~over)
 
@@ -119,7 +151,7 @@ class Reads:
             form, [names[i] for i in used.tolist()], ["day", "place", *_COUNTS], table.tobytes()
         )
 
-    def restore(self, blocks: Iterable[ReadsBlock], newest: int) -> None:
+    def restore(self, blocks: Iterable[ReadsBlock], newest: int, arrived: int) -> None:
         """Take the rows of a checkpoint over; all are to be told again. Raises ValueError for what is none."""
         parts = []
         for block in blocks:
@@ -135,7 +167,7 @@ class Reads:
         self._grow(-(-max(len(found), 1) // BLOCK) * BLOCK)
         self._cells[: len(found)] = found
         self._changed[: len(found)] = 1
-        self._top[:] = len(found), newest
+        self._top[:] = len(found), newest, arrived
         self._widen(len(self._places))
         self._find()
 

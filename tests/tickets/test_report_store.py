@@ -101,7 +101,7 @@ def filled(url: str) -> Store:
             for n in range(2)
             for day in (-40, 0, 14, 40)
         ]
-        store.keep_reads(partition, counts, 0)
+        store.keep_reads(partition, counts, 0, DAY_0 + 40)
     return store
 
 

@@ -19,6 +19,8 @@ from connectors.history_sqlite import Series
 from connectors.web import words
 from connectors.web.format import Local, amount, duration, number, parse_ns, unit
 from connectors.web.pages.chart import Line, Span, line_of, options, span_of
+from connectors.web.pages.door import Answer
+from connectors.web.pages.refusals import refusal
 from connectors.web.words import WORDS, Words
 from detectors import CATALOGUE
 from streams.messages import NS, Kind, Mark, Quality
@@ -31,6 +33,44 @@ from tests.web_tools import Place, filled, ns
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with filled(tmp_path_factory.mktemp("web")) as made:
         yield made
+
+
+# -- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        ("closed needs the release of its bill", "办结还缺：账单恢复出账。"),
+        ("closed needs a verdict and the release of its bill", "办结还缺：核查结论、账单恢复出账。"),
+        ("false_alarm needs the release of its bill", "判为误报前须先办理账单恢复出账。"),
+        (
+            "false_alarm needs the release of its bill and the verdict false_alarm, "
+            "with its reason or a note that says why",
+            "判为误报前须先办理账单恢复出账，并写明原因。",
+        ),
+        (
+            "false_alarm needs the verdict false_alarm, with its reason or a note that says why",
+            "判为误报须写明原因。",
+        ),
+        (
+            "expected a ticket without credits, got FS-1 with 2: merge the other into it",
+            "工单 FS-1 已有退补，不能合并到其他工单；请将另一张工单合并到该工单。",
+        ),
+        (
+            "expected a ticket whose bill is not held, got FS-1: release its bill first",
+            "工单 FS-1 的账单已暂缓出账，请先恢复出账再合并。",
+        ),
+        ("closed needs something new", "办结还缺：something new。"),
+        ("something else", "未能办理。要求：something else。"),
+    ],
+)
+def test_what_is_refused_is_said_in_chinese(sentence: str, said: str) -> None:
+    """As the API answers a ``Refused``; what it says came, where nothing did, is not repeated."""
+    expected, _, got = sentence.removeprefix("expected ").partition(", got ")
+    for placeholder in ("what stands there now", ""):
+        body = {"expected": expected, "got": got or placeholder, "detail": ""}
+        assert refusal(Answer(409, body), Words("zh"), str) == said
 
 
 # -- figures, units and times as people read them ---------------------------------------------

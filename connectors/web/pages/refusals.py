@@ -18,6 +18,8 @@ Named = Callable[[str], str]
 _SENTENCES: tuple[tuple[str, str], ...] = (
     (r"one of (.+) after (\w+), got (\w+)", "工单现处于“{2}”，不能转入“{3}”。"),
     (r"closed needs (.+)", "办结还缺：{1}。"),
+    (r"false_alarm needs the release of its bill", "判为误报前须先办理账单恢复出账。"),
+    (r"false_alarm needs the release of its bill and .+", "判为误报前须先办理账单恢复出账，并写明原因。"),
     (r"false_alarm needs .+", "判为误报须写明原因。"),
     (r"the reason of the false alarm, got none", "判为误报须写明原因。"),
     (r"no open ticket of \S+ at \S+, got (\S+): .+", "该用户点已有同类未结工单 {1}，请在该工单上办理。"),
@@ -28,6 +30,11 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     (r"another open ticket to merge into, got (\S+) .+", "只能合并到另一张未结工单，{1} 不是。"),
     (r"the id of another ticket, got (.+)", "没有编号为 {1} 的工单。"),
     (r"two real tickets or two drills.+", "演练工单与真实工单不能合并。"),
+    (
+        r"a ticket without credits, got (\S+) with .+",
+        "工单 {1} 已有退补，不能合并到其他工单；请将另一张工单合并到该工单。",
+    ),
+    (r"a ticket whose bill is not held, got (\S+): .+", "工单 {1} 的账单已暂缓出账，请先恢复出账再合并。"),
     (r"a ticket whose work is not done, got .+", "工单已处理完毕，不能再合并。"),
     (r"an open ticket that is not escalated, got .+", "只有未结且未提级的工单可以提级。"),
     (r"an open ticket, got one that is .+", "工单已结束，请先重开。"),
@@ -87,7 +94,10 @@ _MISSING = {
     "a verdict": "核查结论",
     "a callback result or the reason for none": "回访结果或未回访原因",
     "an archive class": "归档类别",
+    "the release of its bill": "账单恢复出账",
 }
+#: what the API says came where its sentence tells of nothing that did
+_NOTHING = ("", "what stands there now")
 _COMPILED = [(re.compile(pattern), said) for pattern, said in _SENTENCES]
 #: faults of a complaint's form, a sentence each
 _FAULTS = (
@@ -122,7 +132,7 @@ def refusal(answer: Answer, say: Words, named: Named) -> str:
         return _chinese(expected, got, str(data.get("detail", "")), named)
     if expected.startswith("a complaint with time"):
         return f"{got[:1].upper()}{got[1:]}."
-    told = expected if got in ("", "what stands there now") else f"expected {expected}; got {got}"
+    told = expected if got in _NOTHING else f"expected {expected}; got {got}"
     return say("not_done", why=_words(told, named))
 
 
@@ -130,13 +140,14 @@ def _chinese(expected: str, got: str, detail: str, named: Named) -> str:
     whole = f"{expected}, got {got}"
     if expected.startswith("a complaint with time"):
         return "".join(_fault(one) for one in got.split("; expected") if one)
-    for text in (whole, expected, detail.removeprefix("expected ")):
+    texts = (expected, whole) if got in _NOTHING else (whole, expected)
+    for text in (*texts, detail.removeprefix("expected ")):
         for pattern, said in _COMPILED:
             found = pattern.fullmatch(text)
             if found:
                 groups = [_group(one or "", named) for one in found.groups()]
                 return said.format("", *groups)
-    return f"未能办理。要求：{expected}；实际：{got}。"
+    return f"未能办理。要求：{expected}" + (f"；实际：{got}。" if got not in _NOTHING else "。")
 
 
 def _group(text: str, named: Named) -> str:

@@ -45,8 +45,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         ("closed needs a verdict and the release of its bill", "办结还缺：核查结论、账单恢复出账。"),
         ("false_alarm needs the release of its bill", "判为误报前须先办理账单恢复出账。"),
         (
-            "false_alarm needs the release of its bill and the verdict false_alarm, "
-            "with its reason or a note that says why",
+            (
+                "false_alarm needs the release of its bill and the verdict false_alarm, "
+                "with its reason or a note that says why"
+            ),
             "判为误报前须先办理账单恢复出账，并写明原因。",
         ),
         (

@@ -60,7 +60,7 @@ METER = np.dtype(
     [
         ("interval", np.int64),  # spacing stated by the registry [ns], 0 = not stated
         ("capacity", np.float32),  # 10^digits, where the register turns over [unit], 0 = not stated
-        ("quiet", np.float32),  # flow at or below this is rest [unit/h], 0 = continuous flow is no alarm
+        ("quiet", np.float32),  # flow below this is rest [unit/h], 0 = continuous flow is no alarm
         ("floor", np.float32),  # less than this a day is not worth a person's time [unit/d]
         ("offset", np.int32),  # local time − UTC at the watermark [s]
         ("was", np.int32),  # the same at the watermark of the advance before

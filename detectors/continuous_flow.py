@@ -17,7 +17,7 @@ LEVELS = 4  # flows that a run is asked for: Q, 2 Q, 4 Q and 8 Q
 FLOW = np.dtype(
     [
         ("start", np.int64),  # when the episode's run began [ns]
-        ("watched", np.float32),  # hours seen [h]
+        ("watched", np.float32),  # hours seen outside episodes [h]
         ("usual", np.float32),  # mean flow of late, exponentially weighted [unit/h]
         ("least", np.float32),  # least flow of the run, as of the flag [unit/h]
         ("rest", np.float32),  # hours below the level since the run began [h]
@@ -44,6 +44,9 @@ RUN = np.dtype(
 SHORTER, FALLING, SOONER = 0.38, 0.75, 1.2  # powers of the budget that T, the surprise and the calm fall with
 LOG_COST = np.log10(0.23)  # false flags per 1,000 meter-days in homes, at a budget of 1
 HIDDEN = 96 * HOUR  # a hole in a run that is longer ends it: nobody knows what was in it
+#: What a flow may be short of a level and is still at it: the level is kept in single precision (float32(0.002) is more
+#: than 0.002), a rate is a difference of two reads.
+NEAR = 1.0 - 1e-6
 AGAIN = 1.0 / 3.0  # share of the surprise asked for with which a run keeps an episode open
 
 
@@ -123,16 +126,15 @@ def _update(
         if s.open:
             s.calm += hours
             s.worn += hours
-        if fine:
+        elif fine:
             s.watched += hours
-            if s.open == 0:
-                s.usual += max(weight, hours / s.watched) * (rate - s.usual)
-        known = 1.0 - np.exp(-s.watched / memory)  # of the memory, while the meter is young
+            s.usual += max(weight, hours / s.watched) * (rate - s.usual)
+        known = 0.0  # of the memory, while the meter is young; worked out where it is asked for
         best, chosen = 0.0, -1
         for k in range(LEVELS):
             r = run[j, k]
             # At the limit is not below it: a leak of 2.5 L/h is 2 in every other hour of a register of whole litres.
-            above = rate >= limit * (1 << k) and span[i] <= HIDDEN
+            above = rate >= limit * (1 << k) * NEAR and span[i] <= HIDDEN
             if above:
                 _flows(r, time[i], span[i], usage[i], rate, credit)
             else:
@@ -143,7 +145,11 @@ def _update(
                 continue
             if s.open == 0:
                 r.rested += weight * ((0.0 if above else 1.0) - r.rested)
-            if above and r.rested >= habit * known:
+            if not above or (s.open == 0 and r.hours < need):
+                continue
+            if known == 0.0:
+                known = 1.0 - np.exp(-s.watched / memory)
+            if r.rested >= habit * known:
                 weighed = surprise(r.hours, r.rested, known)
                 if s.open and weighed >= AGAIN * enough:
                     s.calm = 0.0
@@ -168,7 +174,7 @@ def _update(
 
 @dataclass(frozen=True, slots=True)
 class ContinuousFlow(Rule):
-    """Flow that does not stop: above Q for T hours, of a meter that is used to rest.
+    """Flow that does not stop: Q or more for T hours, of a meter that is used to rest.
 
     Q is the meter's ``quiet`` flow (2 L/h of water, 0.02 m³/h of gas by default). A fixed T is at
     once too long for a home that rests every night and too short for one that hardly ever does
@@ -179,11 +185,11 @@ class ContinuousFlow(Rule):
 
     A run survives single quiet hours, each of which costs it ``price`` hours, since a strict run
     misses a leak with one quiet hour [1]_. Hours without a reading count by ``credit`` where a
-    register shows that their mean flow was above Q.
+    register shows that their mean flow was Q or more.
 
     An episode ends when no run has been a surprise of a third of ``enough`` for ``calm`` hours, nor one of all of it
     for ``most``: what drips for days, stops for a night and drips again is one episode. While it is open nothing is
-    learnt.
+    learnt, neither how often the meter rests nor how long it has been watched.
 
     The score is −log10 of the false flags per 1,000 meter-days that a surprise costs in homes, as
     measured, so that it compares with that of ``habit``.

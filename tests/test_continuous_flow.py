@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 
@@ -37,13 +38,23 @@ def test_continuous_flow_is_that_of_the_obvious_loop(stream: Stream) -> None:
 def told(
     amounts: Sequence[float], hidden: Sequence[int] = (), rule: ContinuousFlow | None = None
 ) -> list[Flag]:
-    """Flags of a home with these amounts an hour; the readings of hours in ``hidden`` never come."""
+    """Flags of a home with these amounts an hour, as of the obvious loop; hours in ``hidden`` have no reading."""
     total, rows = 0.0, [Row("h", START, 0.0)]
     for hour, amount in enumerate(amounts, 1):
         total += amount
         if hour not in hidden:
             rows.append(Row("h", START + hour * HOUR, total))
-    return run(Stream([HOME], rows), rule or ContinuousFlow())
+    stream, rule = Stream([HOME], rows), rule or ContinuousFlow()
+    flags = run(stream, rule)
+    sizes = rule.hours / rule.budget**0.38, rule.enough / rule.budget**0.75
+    calm = rule.calm / max(rule.budget, 1.0) ** 1.2
+    assert_same(
+        flags,
+        of_each_meter(
+            stream, lambda taken, limit: continuous_flow(taken, limit, *sizes, calm, rule.most), "quiet"
+        ),
+    )
+    return flags
 
 
 def leaking(day: Sequence[float], flow: float) -> list[float]:
@@ -96,6 +107,34 @@ def test_a_register_of_whole_litres_does_not_hide_a_leak_at_the_limit(flow: floa
         total += amount
         rows.append(Row("h", START + hour * HOUR, float(int(total + 1e-9))))
     assert hours_until(run(Stream([HOME], rows), ContinuousFlow()), 42) <= 60
+
+
+@pytest.mark.parametrize("flow", [2, 4, 8, 16])
+@pytest.mark.parametrize("kind", ["register", "interval"])
+def test_a_leak_at_a_limit_is_told_in_cubic_metres_as_in_litres(kind: str, flow: int) -> None:
+    def flags(unit: str, size: float) -> list[Flag]:
+        home = msgspec.structs.replace(HOME, unit=unit, kind=kind, digits=None)
+        total, rows = 54_321_000.0, [Row("h", START, 54_321_000.0 / size if kind == "register" else 0.0)]
+        for hour, amount in enumerate([*SELDOM * 42, *leaking(SELDOM, flow) * 14], 1):
+            total += amount
+            rows.append(Row("h", START + hour * HOUR, (total if kind == "register" else amount) / size))
+        return run(Stream([home], rows), ContinuousFlow())
+
+    litres, cubic = flags("L", 1.0), flags("m3", 1000.0)
+    assert [(f.status, f.at, f.start) for f in cubic] == [(f.status, f.at, f.start) for f in litres]
+    assert len(cubic) == 1
+    assert cubic[0].evidence["limit_per_hour"] * 1000 == pytest.approx(litres[0].evidence["limit_per_hour"])
+
+
+@pytest.mark.parametrize("rest", [10, 12])
+def test_a_leak_of_a_young_meter_stays_open_until_it_stops(rest: int) -> None:
+    day = [0.0] * rest + [20.0] * (24 - rest)
+    flags = told(day * 15 + leaking(day, 3) * 120 + day * 6)
+    assert [f.status for f in flags] == ["raised", "cleared"]
+    assert hours_until(flags[1:], 15 + 120) == 4 * 24
+    # What was open is no habit: the next leak is told as soon as that of another home.
+    again = told(day * 15 + leaking(day, 3) * 120 + day * 20 + leaking(day, 3) * 12)
+    assert [f.status for f in again] == ["raised", "cleared", "raised"]
 
 
 def test_a_leak_that_comes_and_goes_is_one_episode() -> None:

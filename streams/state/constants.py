@@ -46,7 +46,7 @@ QUANTITIES = {
 class Sizes:
     """What is small enough to leave alone, by commodity, each in its own unit.
 
-    quiet  flow at or below this counts as rest: what is still a leak when it never stops
+    quiet  flow below this counts as rest; this much and more is a leak when it never stops
     floor  use of less than this a day is not worth a person's time
     """
 
@@ -65,7 +65,7 @@ class Sizes:
     heated_by_night: tuple[str, ...] = ("commercial", "industrial")
 
     def quiet(self, meter: Meter) -> float:
-        """Flow that counts as rest, in the meter's unit an hour; 0: the rule does not apply."""
+        """Flow below which a meter rests, in its unit an hour; 0: the rule does not apply."""
         unit = meter.unit
         if meter.commodity == "water":
             return self._in(self.water_quiet_l_h, "L", unit)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.naive import HOUR, Line, Taken, single
 
+NEAR = 1 - 1e-6  # of a level is still at it
 MEMORY = 28 * 24  # hours over which rest and mean flow are weighted
 
 
@@ -50,14 +51,13 @@ def continuous_flow(
         at = t.reading.time
         if told:
             calm, worn = single(calm + length), single(worn + length)
-        if fine:
+        elif fine:
             watched = single(watched + length)
-            if not told:
-                usual = single(usual + max(weight, length / watched) * (rate - usual))
+            usual = single(usual + max(weight, length / watched) * (rate - usual))
         known = 1 - math.exp(-watched / MEMORY)
         surprising: list[tuple[float, int]] = []
         for number, run in enumerate(runs):
-            above = rate >= run.level and length <= 96
+            above = rate >= run.level * NEAR and length <= 96
             if above and not fine and run.left > 0:
                 run.left, run.total = single(run.left + 0.33 * length), single(run.total + t.usage)
             elif above and fine:

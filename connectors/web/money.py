@@ -63,6 +63,8 @@ class MoneyActions(Protocol):
         self, ticket_id: str, revision: int, reference: str, actor: Actor, rerating: Rerating | None = None
     ) -> None: ...
 
+    def rerated(self, ticket_id: str, difference: Decimal, reference: str, actor: Actor) -> None: ...
+
     def hold_bill(self, ticket_id: str, hold: bool, reason: str, actor: Actor) -> None: ...
 
     def draft(self, place: Place, wish: Draft, actor: Actor) -> None: ...
@@ -118,6 +120,17 @@ class BookingIn(_In):
     revision: int = Field(ge=1, examples=[1])
     reference: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)] = Field(
         examples=["CIS-4711"]
+    )
+
+
+class ReratedIn(_In):
+    """What billing has done with the later bills."""
+
+    difference: Money = Field(
+        description="of all the later bills, as it was told and acted on", examples=["-47.70"]
+    )
+    reference: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)] = Field(
+        examples=["CIS-4712"]
     )
 
 
@@ -215,6 +228,11 @@ def _credits(api: APIRouter, reader: Reader, desk: MoneyActions) -> None:
         return await done(
             ticket_id, lambda: desk.booked(ticket_id, said.revision, said.reference, actor, later)
         )
+
+    @api.post("/tickets/{ticket_id}/rerated", summary="Later bills are rated anew", **_TICKET)
+    async def rerated(ticket_id: str, said: ReratedIn, actor: Clerk) -> dict[str, Any]:
+        """Billing has acted on the difference that was told; a later event says what is left to do."""
+        return await done(ticket_id, lambda: desk.rerated(ticket_id, said.difference, said.reference, actor))
 
     @api.post("/tickets/{ticket_id}/bill-hold", summary="Hold a disputed bill", **_TICKET)
     async def hold(ticket_id: str, said: HoldIn, actor: Clerk) -> dict[str, Any]:

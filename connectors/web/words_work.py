@@ -133,6 +133,12 @@ WORK: dict[str, tuple[str, str]] = {
         "后续账单待重新计费（阶梯档位变动）",
         "Later bills to be re-rated: their place in the tiers has moved",
     ),
+    "rerate_due": ("尚待调整 {due}，此前通知 {before}", "still to be done {due}; told before {before}"),
+    "mark_rerated": ("登记已重新计费", "Re-rated"),
+    "rerated_by": (
+        "{who} 于 {when} 登记已重新计费，凭证号 {reference}",
+        "re-rated by {who}, {when}, as {reference}",
+    ),
     "period": ("时段", "Period"),
     "bill_was": ("原金额", "It was"),
     "bill_would_be": ("应为金额", "Would be"),

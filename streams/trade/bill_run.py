@@ -85,7 +85,7 @@ def lines(tickets: Iterable[Ticket], points: Mapping[str, Point], day: date) -> 
 
 
 def rerated(tickets: Iterable[Ticket], day: date) -> list[BillLine]:
-    """A line for each ticket whose booked credits have moved later bills in the tiers, by meter."""
+    """A line for each ticket whose later bills in the tiers wait to be rated anew, by meter."""
     found = [
         BillLine(
             bill_date=day.isoformat(),
@@ -101,6 +101,6 @@ def rerated(tickets: Iterable[Ticket], day: date) -> list[BillLine]:
             rerating=ticket.rerating,
         )
         for ticket in tickets
-        if ticket.rerating is not None and ticket.rerating.bills
+        if ticket.rerating is not None and ticket.rerating.waits
     ]
     return sorted(found, key=lambda line: (line.meter_id, line.ticket_id))

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from streams.trade.bill_days import local_day
 from streams.trade.book import Book, Refused
 from streams.trade.lifecycle import record
+from streams.trade.rerated import differs, told_after, told_line
 from streams.trade.roles import Actor
 from streams.trade.settlement import Alternative, Credit, CreditState, Estimate, Rerating
 from streams.trade.states import State
@@ -212,12 +213,12 @@ def booked(
         later=later,
     )
     note = f"{figures(done)} · {done.reference}"
-    changed = replace(ticket, credit=done, rerating=_kept(ticket.rerating, rerating))
+    changed = replace(ticket, credit=done, rerating=told_after(ticket.rerating, rerating))
     changed = record(book, changed, now_ns, "credit_booked", actor.name, note=note)
-    if rerating is None or not rerating.bills:
+    told = changed.rerating
+    if told is None or not told.waits or not differs(ticket.rerating, told):
         return changed
-    told = f"{len(rerating.bills)} · {rerating.difference} {rerating.currency}"
-    return record(book, changed, now_ns, "bills_to_rerate", actor.name, note=told)
+    return record(book, changed, now_ns, "bills_to_rerate", actor.name, note=told_line(told))
 
 
 def hold_bill(book: Book, ticket: Ticket, hold: bool, actor: Actor, reason: str, now_ns: int) -> Ticket:
@@ -267,13 +268,6 @@ def _moved(ticket: Ticket, rerating: Rerating | None) -> Decimal:
     if rerating is None or rerating.why_not:
         return _ZERO
     return rerating.difference - (_ZERO if ticket.rerating is None else ticket.rerating.difference)
-
-
-def _kept(before: Rerating | None, now: Rerating | None) -> Rerating | None:
-    """What is known of later bills: where nobody can tell now, what was told before stands."""
-    if now is None or before is None:
-        return now or before
-    return replace(before, why_not=now.why_not) if now.why_not else now
 
 
 def _another_period(wish: Proposal, earlier: Iterable[Credit], tz: str) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from decimal import Decimal
 from typing import Protocol
 
 from streams.messages import NS
 from streams.trade import credit, notices
+from streams.trade import rerated as done
 from streams.trade.bill_run import bill_days_of, lines, rerated
 from streams.trade.book import Book, Refused
 from streams.trade.credit import OWN, Limits, Proposal
@@ -179,6 +181,15 @@ class MoneyDesk:
             ticket_id,
             lambda book, ticket: credit.booked(book, ticket, revision, reference, actor, now, rerating, limits),
             now, actor, "book_credit", reference,
+        )  # fmt: skip
+
+    def rerated(self, ticket_id: str, difference: Decimal, reference: str, actor: Actor) -> None:
+        """Note that billing has rated the later bills anew. Raises Refused."""
+        now = self._now_ns()
+        self._decide(
+            ticket_id,
+            lambda book, ticket: done.rerated(book, ticket, difference, reference, actor, now),
+            now, actor, "rerate_bills", reference,
         )  # fmt: skip
 
     def hold_bill(self, ticket_id: str, hold: bool, reason: str, actor: Actor) -> None:

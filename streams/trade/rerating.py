@@ -83,10 +83,13 @@ def rerating(
     corrections: Sequence[Correction],
     tariffs: Tariffs,
     now_ns: int,
+    told: Sequence[ReratedBill] = (),
 ) -> Rerating | None:
     """The bills up to now that stand at the wrong place in the tiers, with what they were and what they would be.
 
     own  : the meter's amounts [unit]; None: no reads can be had
+    told : bills that were told before: they are listed also where they cost by now what they did, and stand as they
+           were told where their reads are no longer there
     None : the tariff has no tiers of a year, or nothing is corrected
     """
     if not corrections:
@@ -101,7 +104,7 @@ def rerating(
         if why_not:
             return Rerating(made_ns=now_ns, why_not=why_not)
         bills, more = _bills(point, own, unit, spans, tariffs)
-        return _rerated(point.tariff, corrections, bills, tariffs, now_ns, (*notes, *more))
+        return _rerated(point.tariff, corrections, bills, tariffs, now_ns, (*notes, *more), told)
     except NoPrice as error:
         return Rerating(made_ns=now_ns, why_not=error.code)
 
@@ -113,8 +116,10 @@ def _rerated(
     tariffs: Tariffs,
     now_ns: int,
     notes: tuple[str, ...],
+    told: Sequence[ReratedBill],
 ) -> Rerating:
-    found: list[ReratedBill] = []
+    found = [one for one in told if not any(bill.start < one.end and one.start < bill.end for bill in bills)]
+    known = {(one.start, one.end) for one in told}
     currency = ""
     for bill in bills:
         tariff = tariffs.at(name, bill.start)
@@ -136,7 +141,7 @@ def _rerated(
         old, new = cost(bill.before), cost(bill.before - shift)
         least, most = sorted((cost(bill.before - low), cost(bill.before - high)))
         ranged = (low, high) != (shift, shift)
-        if old == new == least == most:
+        if old == new == least == most and (bill.start, bill.end) not in known:
             continue
         currency = tariff.currency
         found.append(
@@ -153,6 +158,7 @@ def _rerated(
                 high=most if ranged else None,
             )
         )
+    found.sort(key=lambda one: one.start)
     return Rerating(
         made_ns=now_ns,
         bills=tuple(found),

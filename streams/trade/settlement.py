@@ -65,12 +65,15 @@ class ReratedBill(msgspec.Struct, frozen=True, kw_only=True):
     new: Decimal
     low: Decimal | None = None
     high: Decimal | None = None
+    told: Decimal | None = None  # what billing was told before that it would be
 
 
 class Rerating(msgspec.Struct, frozen=True, kw_only=True):
     """The later bills of the tariff year that stand at the wrong place in the tiers; the billing system is told.
 
     difference : new − old of all of them; below zero the customer has paid too much
+    replaces   : the difference that was told before, and that this one takes the place of; None: none was
+    done       : what of the difference billing has acted on; ``due`` is left to do
     why_not    : why nobody can tell (a code of ``wording``)
     """
 
@@ -80,6 +83,17 @@ class Rerating(msgspec.Struct, frozen=True, kw_only=True):
     difference: Decimal = Decimal(0)
     assumptions: tuple[str, ...] = ()  # codes of ``wording``
     why_not: str = ""
+    replaces: Decimal | None = None
+    done: Decimal = Decimal(0)
+    due: Decimal = Decimal(0)
+    done_by: str = ""
+    done_ns: int | None = None  # None: it is to be acted on
+    reference: str = ""  # of the re-rating in the billing system
+
+    @property
+    def waits(self) -> bool:
+        """Whether billing has something to do."""
+        return self.done_ns is None and (bool(self.bills) or self.due != 0)
 
 
 class Alternative(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -17,7 +17,7 @@ from streams.trade.estimate import DETECTOR, Period, after_swap, of_history, per
 from streams.trade.points import Point
 from streams.trade.reads import Amounts, Readings, amounts
 from streams.trade.rerating import Correction, corrections_of, rerating
-from streams.trade.settlement import Alternative, Estimate, Rerating
+from streams.trade.settlement import Alternative, Estimate, ReratedBill, Rerating
 from streams.trade.tariff import NoPrice, Tariffs
 from streams.trade.tickets import Ticket
 
@@ -114,7 +114,11 @@ async def later_bills(
     except PortError:
         # a booking is on record whether or not the reads can be had
         return Rerating(made_ns=now_ns, why_not="history_away")
-    return rerating(point, own, unit, corrections, tariffs, now_ns)
+    return rerating(point, own, unit, corrections, tariffs, now_ns, _told(ticket))
+
+
+def _told(ticket: Ticket) -> tuple[ReratedBill, ...]:
+    return () if ticket.rerating is None else ticket.rerating.bills
 
 
 async def _own(ticket: Ticket, point: Point, history: History, unit: str) -> Amounts:
@@ -150,14 +154,14 @@ def compare(
     use, unsure = used(point, basis, tariffs)
     priced = tuple(_priced(one, point, tariffs, use, unsure) for one in found)
     if tariffs is not None and use is not None and now_ns is not None:
-        done = corrections_of(ticket.credits, point.tz)
+        done, told = corrections_of(ticket.credits, point.tz), _told(ticket)
         priced = tuple(
             one
             if one.estimate is None
             else replace(
                 one,
                 rerating=rerating(
-                    point, basis.own, unit, [*done, _correction(one.estimate, use)], tariffs, now_ns
+                    point, basis.own, unit, [*done, _correction(one.estimate, use)], tariffs, now_ns, told
                 ),
             )
             for one in priced

@@ -157,6 +157,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "credit_approved": ("退补方案已审批", "credit approved"),
     "credit_refused": ("退补方案被驳回", "credit refused"),
     "bills_to_rerate": ("后续账单待重新计费", "later bills are to be re-rated"),
+    "bills_rerated": ("后续账单已重新计费", "later bills have been re-rated"),
     "credit_booked": ("退补已入账", "credit booked"),
     "bill_held": ("账单暂缓", "bill on hold"),
     "bill_released": ("账单恢复出账", "bill released"),

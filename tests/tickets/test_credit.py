@@ -282,7 +282,7 @@ def test_what_was_told_of_later_bills_stands_where_nobody_can_tell_any_more() ->
     ticket = booked(book, ticket, 1, "CIS-1", ANN, NOON, told, LIMITS)
     ticket = propose(book, ticket, changed(SMALL, amount=Decimal(1), period=JUNE), LIMITS, ANN, NOON)
     ticket = booked(book, ticket, 2, "CIS-2", ANN, NOON, shift("0", "history_away"), LIMITS)
-    assert ticket.rerating == replace(told, why_not="history_away")
+    assert ticket.rerating == replace(told, due=Decimal("-47.70"), why_not="history_away")
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,20 @@ def test_each_correction_has_its_own_two_years() -> None:
     ]
 
 
+def test_bills_that_were_told_stand_without_their_reads_and_are_listed_when_they_are_right_again() -> None:
+    first = rated(GOLDEN)
+    assert first is not None
+    tariffs = Tariffs([GAS])
+    back = with_excess(GOLDEN, 5.0)
+    found = rerating(POINT, YEAR, "m3", [back], tariffs, NOW, first.bills)
+    assert found is not None
+    assert [(one.old, one.new) for one in found.bills] == [(Decimal("126.40"),) * 2, (Decimal("158.00"),) * 2]
+    kept = reads(("2012-01-01", "2012-04-10", 48.1), ("2012-08-10", "2012-10-10", 50.0))
+    found = rerating(POINT, kept, "m3", [GOLDEN], tariffs, NOW, first.bills)
+    assert found is not None
+    assert found.bills[0] == first.bills[0]
+
+
 def test_the_rest_of_a_bill_that_a_correction_ends_amid_is_rated_anew() -> None:
     own = reads(("2012-01-01", "2012-04-10", 320.0), ("2012-04-10", "2012-06-10", 61.0))
     found = rated(Correction(date(2012, 1, 1), date(2012, 5, 1), 300.0, "m3"), own=own)

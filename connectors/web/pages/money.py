@@ -35,6 +35,8 @@ class Money(Slot):
         Tag("h3", say("money"))
         self._credits(ticket, may)
         self._rerating(ticket.rerating)
+        if ticket.rerating is not None:
+            self._rerated(ticket, ticket.rerating, may)
         self._bill(ticket, may)
         if ticket.estimates:
             Tag("p", say("as_chosen"), "sub")
@@ -136,6 +138,7 @@ class Money(Slot):
         name = f"{say('later_bills')}{say('colon')}{of}" if of else say("later_bills")
         if found.why_not:
             Tag("p", f"{name}{say('colon')}{say.of(words, found.why_not)}", "sub")
+        if not found.bills:
             return
         rows = [
             (
@@ -158,6 +161,27 @@ class Money(Slot):
         table(name, [(say(key), look) for key, look in keys], rows)
         notes = [say.of(words, code) for code in found.assumptions]
         Tag("p", ("、" if say.language == "zh" else ", ").join(notes), "sub")
+
+    def _rerated(self, ticket: Ticket, found: Rerating, may: bool) -> None:
+        """What of the later bills billing has done, and what is left."""
+        view, say = self._view, self._view.say
+        if found.waits and found.replaces is not None:
+            due, before = (f"{each:,} {found.currency}" for each in (found.due, found.replaces))
+            Tag("p", say("rerate_due", due=due, before=before), "sub")
+        if found.done_ns is not None:
+            when = view.local.plain(found.done_ns)
+            Tag("p", say("rerated_by", who=found.done_by, when=when, reference=found.reference), "sub")
+        if may and found.waits:
+            reference = Field("reference", say("reference"), required=True, most=200)
+            with Tag("div", look="row"):
+                place = Tag("div", look="place last")
+                self.button(
+                    say("mark_rerated"),
+                    place,
+                    (reference,),
+                    route(ticket.id, "rerated"),
+                    lambda values: {**plain(values), "difference": str(found.difference)},
+                )
 
     def _bill(self, ticket: Ticket, may: bool) -> None:
         say = self._view.say

@@ -59,6 +59,8 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
         r"a credit that a second person has approved, got one of (.+) alone: .+",
         "该退补由 {1} 一人审批，连同后续账单的重算差额已超限额，请重新提出，由另一人审批。",
     ),
+    (r"later bills that wait to be re-rated, got none", "没有待重新计费的后续账单。"),
+    (r"the difference .+ of the later bills, got .+", "后续账单的重算差额已变更，请重新查看后再办理。"),
     (r"the period that the further credit is for, .+", "再次退补须注明所属时段，请先按时段测算。"),
     (
         r"a period beside the one that is booked as (.+?), got .+",

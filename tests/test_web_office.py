@@ -53,10 +53,10 @@ def web(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         yield base
 
 
-def complain(web: str, point: str) -> dict[str, str]:
+def complain(web: str, point: str, phone: str = PHONE) -> dict[str, str]:
     """Li Lei complains about a place; the complaint."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    body = {"time": now, "name": "Li Lei", "phone": PHONE, "matter": "bill too high", "service_point": point}
+    body = {"time": now, "name": "Li Lei", "phone": phone, "matter": "bill too high", "service_point": point}
     body["reference"] = f"{time.time_ns()}"  # each one is another
     answer = httpx.post(f"{web}/api/complaints", json=body, headers=bearer(Role.COMPLAINTS), timeout=30)
     assert answer.status_code == 201, answer.text
@@ -259,6 +259,11 @@ def test_everything_that_is_written_to_the_log_has_words() -> None:
         ("sp-1", "service_point/sp-1"),
         ("block 3/201", "service_point/block 3/201"),
         ("mute/M-1", "mute/M-1"),
+        ("fs-abc2", "ticket/FS-ABC2"),
+        ("cp-abc2", "complaint/CP-ABC2"),
+        ("pn-0A1B", "person/PN-0a1b"),
+        ("m-0123456789ABCDEF", "mute/M-0123456789abcdef"),
+        ("M-17", "service_point/M-17"),  # a place of that name
         ("ticket/", "ticket/"),
     ],
 )
@@ -351,7 +356,8 @@ def test_a_place_is_found_by_any_of_its_names(browser: Browser, web: str) -> Non
     complaint = complain(web, "wei")
     with as_role(browser, f"{web}/people", Role.ADMIN, language="zh") as page:
         title = page.locator("#held h2")
-        for named in ("wei", complaint["id"], complaint["person_id"], complaint["ticket_id"]):
+        numbers = [complaint[name] for name in ("id", "person_id", "ticket_id")]
+        for named in ("wei", *numbers, *map(str.lower, numbers)):
             find(page, named)
             expect(title).to_be_visible()
             expect(title).to_have_text("用户点 wei 的留存信息")
@@ -362,6 +368,42 @@ def test_a_place_is_found_by_any_of_its_names(browser: Browser, web: str) -> Non
         expect(page.locator("#find .refusal")).to_have_text("没有查到：PN-nobody")
         find(page, "13000000000")
         expect(page.locator("#find .refusal")).to_have_text("没有查到该电话的用户。")
+
+
+def test_who_has_no_place_yet_is_found_given_their_data_and_erased(browser: Browser, web: str) -> None:
+    phone = "13922223333"
+    placed, lost = complain(web, "wei", phone), complain(web, "nobody knows where", phone)
+    person = lost["person_id"]
+    with as_role(browser, f"{web}/people", Role.ADMIN) as page:
+        find(page, phone)
+        expect(page.locator("#find .person")).to_have_count(2)
+        expect(page.locator("#find .warn")).to_contain_text("has no service point yet")
+        held, title = page.locator("#held"), page.locator("#held h2")
+        expect(title).to_have_text(re.compile(f"What is held of (wei|{person})"))
+        page.get_by_role("button", name=person, exact=True).click()
+        expect(title).to_have_text(f"What is held of {person}")
+        for named in (lost["id"], person, lost["ticket_id"].lower()):
+            find(page, "wei")
+            expect(title).to_have_text("What is held of wei")
+            find(page, named)
+            expect(title).to_have_text(f"What is held of {person}")
+        expect(held.locator(".warn").first).to_contain_text("has no service point yet")
+        expect(held.get_by_role("link", name=lost["ticket_id"])).to_be_visible()
+        held.locator("[data-act=export]").click()
+        held.locator("[name=reason]").fill("access asked for in writing")
+        with page.expect_download() as downloading:
+            page.keyboard.press("Enter")
+        copy = json.loads(Path(downloading.value.path()).read_text(encoding="utf-8"))
+        assert [one["id"] for one in copy["complaints"]] == [lost["id"]]
+        held.locator("[data-act=erase]").click()
+        held.locator("[name=reason]").fill("erasure asked for in writing")
+        held.get_by_role("checkbox").check()
+        held.get_by_role("button", name="Next: confirm").click()
+        held.locator("[name=again]").fill(person)
+        page.keyboard.press("Enter")
+        expect(page.locator("#done")).to_contain_text(f"Erased at {person}")
+        find(page, phone)
+        expect(title).to_have_text(f"What is held of {placed['service_point_id']}")
 
 
 def test_what_is_typed_and_names_no_place_is_not_on_record(browser: Browser, web: str, place: Place) -> None:

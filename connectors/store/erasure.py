@@ -1,5 +1,6 @@
 """Everything that is held of a service point: given out whole, or erased.
 
+Who has complained and whose service point is not known yet stands for a place of their own, ``person/PN-…``.
 Erased are names, numbers, addresses, and all text that people wrote, wherever it was copied to.
 What stays are codes, figures and instants under pseudonyms: the statistics count the same as before.
 """
@@ -28,6 +29,8 @@ T = TypeVar("T")
 
 EXPORTED = "people.exported"
 LISTED = "people.listed"
+#: how the name of somebody without a service point begins, where one is asked for; the pseudonym follows
+PERSON = "person/"
 #: how the place of an unlinked complaint's ticket begins; the complaint's number follows
 UNLINKED = "complaint/"
 _UNLINKED_AT = literal(UNLINKED).concat(complaints.c.id)
@@ -95,14 +98,15 @@ class Erasure(Part):
         """
 
         def work(connection: Connection) -> Held:
-            persons = people_at(connection, self._seal, service_point_id)
+            persons = _everybody(connection, self._seal, service_point_id)
             ids = _ticket_ids(connection, service_point_id, [one.person_id for one in persons])
+            meters = _meters_of(connection, service_point_id, ids) or _itself(service_point_id)
             counts = {
                 name: int(
                     connection.execute(select(func.count()).select_from(table).where(where)).scalar_one()
                 )
                 for name, table, where, _ in _tables(
-                    service_point_id, [one.person_id for one in persons], ids
+                    service_point_id, [one.person_id for one in persons], ids, meters
                 )
             }
             held = Held(
@@ -110,12 +114,10 @@ class Erasure(Part):
                 people=tuple(one.mask() for one in persons),
                 counts=counts,
                 open_tickets=tuple(_still_open(connection, ids)),
-                meters=tuple(sorted(_meters_of(connection, service_point_id, ids))) or (service_point_id,),
+                meters=tuple(sorted(meters)),
             )
             if persons or any(counts.values()):
-                log.add(
-                    connection, now_ns, actor, LISTED, f"service_point/{service_point_id}", details=counts
-                )
+                log.add(connection, now_ns, actor, LISTED, _target(service_point_id), details=counts)
             return held
 
         return self._transaction(work)
@@ -126,7 +128,7 @@ class Erasure(Part):
         def work(connection: Connection) -> dict[str, Any]:
             found = _export(connection, self._seal, service_point_id)
             counts = {name: len(rows) for name, rows in found.items() if isinstance(rows, list)}
-            log.add(connection, now_ns, actor, EXPORTED, f"service_point/{service_point_id}", reason, counts)
+            log.add(connection, now_ns, actor, EXPORTED, _target(service_point_id), reason, counts)
             return found
 
         return self._transaction(work)
@@ -142,20 +144,45 @@ class Erasure(Part):
             raise ValueError("expected a service point, got none: assign the complaint to one first")
 
         def work(connection: Connection) -> Erased:
-            held = [service_point_id, f"people/{service_point_id}"]
+            held = [
+                service_point_id,
+                f"people/{'' if service_point_id.startswith(PERSON) else service_point_id}",
+            ]
             # also against whoever writes to a ticket that a complaint opened before its place was known
             lock(connection, held + _opened_at(connection, self._seal, service_point_id))
             done, lines = _erase(connection, self._seal, service_point_id, now_ns, also_open)
             details = {**msgspec.to_builtins(done), "lines": lines}
-            log.add(
-                connection, now_ns, actor, log.ERASED, f"service_point/{service_point_id}", reason, details
-            )
+            log.add(connection, now_ns, actor, log.ERASED, _target(service_point_id), reason, details)
             return done
 
         return self._transaction(work)
 
 
-def _tables(point: str, person_ids: list[str], ids: list[str]) -> list[tuple[str, Any, Any, tuple[Any, ...]]]:
+def _everybody(connection: Connection, seal: Seal, point: str) -> list[Person]:
+    """Who is at a service point, in the clear; ``person/PN-…``: that one, as long as they are at none."""
+    if point.startswith(PERSON):
+        return people_at(connection, seal, "", point.removeprefix(PERSON))
+    return people_at(connection, seal, point)
+
+
+def _target(point: str) -> str:
+    """What a line of the audit log is about."""
+    return point if point.startswith(PERSON) else f"service_point/{point}"
+
+
+def _itself(point: str) -> set[str]:
+    """The meter of a place that the registry does not know: the place itself."""
+    return set() if point.startswith(PERSON) else {point}
+
+
+def _places(point: str, meters: Iterable[str]) -> list[str]:
+    """Under what names mutes know the place."""
+    return [f"service_point/{point}", *(f"meter/{meter}" for meter in sorted(meters))]
+
+
+def _tables(
+    point: str, person_ids: list[str], ids: list[str], meters: set[str]
+) -> list[tuple[str, Any, Any, tuple[Any, ...]]]:
     """Name, table, condition and order of all that tells of a service point, beside its people."""
     own, line, step = tickets.c, ticket_history.c, steps.c
     return [
@@ -163,6 +190,7 @@ def _tables(point: str, person_ids: list[str], ids: list[str]) -> list[tuple[str
         ("history", ticket_history, line.ticket_id.in_(ids), (line.ticket_id, line.seq)),
         ("steps", steps, step.ticket_id.in_(ids), (step.ticket_id, step.seq)),
         ("flags", ticket_flags, ticket_flags.c.ticket_id.in_(ids), (ticket_flags.c.start,)),
+        ("mutes", mutes, mutes.c.place.in_(_places(point, meters)), (mutes.c.start_ns, mutes.c.id)),
         ("muted_flags", muted_flags, muted_flags.c.service_point_id == point, (muted_flags.c.since_ns,)),
         ("complaints", complaints, _complaints_of(point, person_ids), (complaints.c.at_ns,)),
         ("verdicts", verdicts, verdicts.c.ticket_id.in_(ids), (verdicts.c.at_ns,)),
@@ -172,10 +200,11 @@ def _tables(point: str, person_ids: list[str], ids: list[str]) -> list[tuple[str
 
 
 def _export(connection: Connection, seal: Seal, point: str) -> dict[str, Any]:
-    persons = people_at(connection, seal, point)
+    persons = _everybody(connection, seal, point)
     ids = _ticket_ids(connection, point, [one.person_id for one in persons])
     told: dict[str, Any] = {"service_point_id": point, "people": msgspec.to_builtins(persons)}
-    for name, table, where, order in _tables(point, [one.person_id for one in persons], ids):
+    meters = _meters_of(connection, point, ids) | _itself(point)
+    for name, table, where, order in _tables(point, [one.person_id for one in persons], ids, meters):
         found = connection.execute(select(table).where(where).order_by(*order)).mappings()
         told[name] = [{str(key): value for key, value in row.items()} for row in found]
     return told
@@ -184,14 +213,14 @@ def _export(connection: Connection, seal: Seal, point: str) -> dict[str, Any]:
 def _erase(
     connection: Connection, seal: Seal, point: str, now_ns: int, also_open: bool
 ) -> tuple[Erased, dict[str, dict[str, str]]]:
-    everybody = people_at(connection, seal, point)
+    everybody = _everybody(connection, seal, point)
     ids = _ticket_ids(connection, point, [one.person_id for one in everybody])
     still = _still_open(connection, ids)
     if still and not also_open:
         raise StillOpen(still)
     persons = [one for one in everybody if one.erased_ns is None]
     # where the registry knows no place, the meter is it
-    meters = _meters_of(connection, point, ids) | {point}
+    meters = _meters_of(connection, point, ids) | _itself(point)
     words = {value for one in persons for name in FIELDS if len(value := getattr(one, name)) > 1}
     words |= _words_of(connection, point, [one.person_id for one in persons])
     told = _erase_complaints(connection, point, [one.person_id for one in persons])
@@ -204,12 +233,12 @@ def _erase(
     connection.execute(
         update(verdicts).where(verdicts.c.ticket_id.in_(ids), verdicts.c.reason != ""), {"reason": GONE}
     )
-    places = [f"service_point/{point}", *(f"meter/{meter}" for meter in meters)]
-    connection.execute(update(mutes).where(mutes.c.place.in_(places)), {"reason": GONE})
+    quiet = mutes.c.place.in_(_places(point, meters))
+    connection.execute(update(mutes).where(quiet, mutes.c.reason != ""), {"reason": GONE})
     connection.execute(delete(aliases).where(aliases.c.service_point_id == point))
     empty = dict.fromkeys((*FIELDS, "phone_key", "email_key"), "")
     connection.execute(
-        update(people).where(people.c.service_point_id == point, people.c.erased_ns.is_(None)),
+        update(people).where(people.c.person_id.in_([one.person_id for one in persons])),
         {**empty, "erased_ns": now_ns, "updated_ns": now_ns},
     )
     done = Erased(
@@ -256,7 +285,7 @@ def _ticket_ids(connection: Connection, point: str, person_ids: list[str]) -> li
 
 def _opened_at(connection: Connection, seal: Seal, point: str) -> list[str]:
     """The places of the tickets that the service point's complaints opened before it was known."""
-    person_ids = [one.person_id for one in people_at(connection, seal, point)]
+    person_ids = [one.person_id for one in _everybody(connection, seal, point)]
     return list(connection.execute(select(_UNLINKED_AT).where(_complaints_of(point, person_ids))).scalars())
 
 

@@ -144,9 +144,13 @@ def forget_unused(connection: Connection, person_id: str) -> None:
         connection.execute(delete(people).where(people.c.person_id == person_id))
 
 
-def people_at(connection: Connection, seal: Seal, service_point_id: str) -> list[Person]:
-    """Everybody at a service point, in the clear."""
+def people_at(
+    connection: Connection, seal: Seal, service_point_id: str, person_id: str | None = None
+) -> list[Person]:
+    """Everybody at a service point, or one of them, in the clear."""
     query = select(people).where(people.c.service_point_id == service_point_id).order_by(people.c.person_id)
+    if person_id is not None:
+        query = query.where(people.c.person_id == person_id)
     return [_person(row, seal) for row in connection.execute(query).mappings()]
 
 

@@ -104,11 +104,16 @@ OFFICE: dict[str, tuple[str, str]] = {
         ),
     ),
     "no_place_yet": (
-        "该投诉尚未归属用户点，请先在“投诉受理”页指定用户点。",
-        "This complaint has no service point yet: say where it belongs on the page of complaints first.",
+        "该人员的投诉尚未归属用户点，按人员单独办理；如已查明地址，请先在“投诉受理”页指定用户点。",
+        (
+            "What they complained of has no service point yet, so they are served alone. Where the place is known, say "
+            "so on the page of complaints first."
+        ),
     ),
     "nothing_found": ("没有查到：{named}", "Nothing is known of {named}."),
-    "held_of": ("用户点 {point} 的留存信息", "What is held of {point}"),
+    "the_point": ("用户点 {name}", "{name}"),
+    "the_person": ("人员 {name}", "{name}"),
+    "held_of": ("{point} 的留存信息", "What is held of {point}"),
     "held_people": ("个人（已脱敏）", "People (masked)"),
     "no_people": ("没有留存个人的姓名和联系方式。", "No names, numbers or addresses are held."),
     "erased_at": ("已于 {when} 删除", "erased {when}"),
@@ -147,7 +152,7 @@ OFFICE: dict[str, tuple[str, str]] = {
     "confirm_erase": ("确认删除", "Confirm the erasure"),
     "erase_what": (
         (
-            "将删除用户点 {point} 的个人姓名与联系方式（{people} 人）、投诉内容（{complaints} 件）以及工单中人员书写的"
+            "将删除{point} 的个人姓名与联系方式（{people} 人）、投诉内容（{complaints} 件）以及工单中人员书写的"
             "文字（{tickets} 张）。删除后不可恢复。"
         ),
         (
@@ -160,9 +165,10 @@ OFFICE: dict[str, tuple[str, str]] = {
         "Tickets are open there: close them first, or tick that they may lose their customer.",
     ),
     "type_again": ("请再次输入用户点以确认", "Type the service point again to confirm"),
-    "not_the_same": ("与用户点 {point} 不一致，未删除。", "That is not {point}: nothing was erased."),
+    "type_again_person": ("请再次输入人员代号以确认", "Type the person's number again to confirm"),
+    "not_the_same": ("与{point} 不一致，未删除。", "That is not {point}: nothing was erased."),
     "erase_now": ("永久删除", "Erase for good"),
-    "erased_done": ("已删除用户点 {point} 的个人信息", "Erased at {point}"),
+    "erased_done": ("已删除{point} 的个人信息", "Erased at {point}"),
     "erased_people": ("个人", "People"),
     "erased_lines": ("办理记录中的文字", "Lines of histories"),
     "erased_deliveries": ("待发及已发的副本", "Copies in the outbox"),

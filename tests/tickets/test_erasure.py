@@ -243,6 +243,70 @@ def test_what_was_written_before_the_place_was_known_goes_too(
     assert store.verify_audit().faults == ()
 
 
+def test_who_has_no_place_yet_is_served_alone(store: Store) -> None:
+    complain(store, service_point="不知道在哪里")
+    more: dict[str, Any] = {
+        "service_point": "nowhere",
+        "phone": "13700000000",
+        "name": "另一人",
+        "matter": "别的事",
+    }
+    kept = complain(store, 2, **more, email="", address="", demand="")
+    elsewhere = complain(store, 3, service_point="point-2")  # the same number, where the place is known
+    first, second = (
+        one for phone in (CANARY["phone"], more["phone"]) for one in store.find_people(phone, ADMIN, NOON)
+        if not one.service_point_id
+    )  # fmt: skip
+    alone = f"person/{first.person_id}"
+    held = store.held_at(alone, ADMIN, NOON)
+    (own,) = held.open_tickets
+    assert (held.people, held.meters) == ((first,), ())
+    assert {name: count for name, count in held.counts.items() if name in ("tickets", "complaints", "meters")} == {
+        "tickets": 1, "complaints": 1, "meters": 0,
+    }  # fmt: skip
+    told = store.export_point(alone, ADMIN, "用户书面申请查阅", NOON)
+    assert [one["phone"] for one in told["people"]] == [CANARY["phone"]]
+    assert [row["id"] for row in told["tickets"]] == [own]
+    assert more["phone"] not in json.dumps(told, ensure_ascii=False)
+    with pytest.raises(StillOpen, match=own):
+        store.erase_point(alone, ADMIN, "用户书面申请删除", NOON)
+    done = store.erase_point(alone, ADMIN, "用户书面申请删除", NOON, also_open=True)
+    assert (done.people, done.complaints, done.tickets, done.meters) == (1, 1, 1, ())
+    assert [line.object for line in store.audit_log(3)] == [alone] * 3
+    # nobody else was touched
+    assert [one.service_point_id for one in store.find_people(CANARY["phone"], ADMIN, NOON)] == ["point-2"]
+    assert [one.person_id for one in store.find_people(more["phone"], ADMIN, NOON)] == [second.person_id]
+    contents = [one.content for one in store.complaints(ComplaintFilter(), 9)]
+    assert sorted(contents) == sorted(["", more["matter"], CANARY["matter"]])
+    assert store.ticket(kept) is not None
+    assert store.ticket(elsewhere) is not None
+    # a name that is only the beginning is nobody's, and who has a place is served there
+    (placed,) = store.find_people(CANARY["phone"], ADMIN, NOON)
+    for name in ("person/", f"person/{placed.person_id}"):
+        nobody = store.held_at(name, ADMIN, NOON)
+        assert (nobody.people, set(nobody.counts.values())) == ((), {0})
+    assert store.verify_audit().faults == ()
+
+
+def test_when_people_are_away_is_told_and_why_is_erased(store: Store) -> None:
+    for number, place in enumerate(
+        ("service_point/point-1", "meter/meter-1", "service_point/point-2", "area/area-1")
+    ):
+        away = Mute(
+            id=f"M-{number}", kind=MuteKind.VACANCY, place=place, start_ns=NOON, end_ns=NOON + 10 * DAY,
+            reason=f"{CANARY['name']}一家外出", by="admin", created_ns=NOON,
+        )  # fmt: skip
+        store.put_mute(away, ADMIN, NOON)
+    assert store.held_at("point-1", ADMIN, NOON).counts["mutes"] == 2
+    told = store.export_point("point-1", ADMIN, "用户书面申请查阅", NOON)
+    assert {row["id"] for row in told["mutes"]} == {"M-0", "M-1"}
+    store.erase_point("point-1", ADMIN, "用户书面申请删除", NOON)
+    reasons = {one.id: one.reason for one in store.mutes(NOON)}
+    assert [reasons[f"M-{number}"] == GONE for number in range(4)] == [True, True, False, False]
+    # when stays: the flags of those days wait all the same
+    assert store.held_at("point-1", ADMIN, NOON).counts["mutes"] == 2
+
+
 # -- retention --------------------------------------------------------------------------------
 
 

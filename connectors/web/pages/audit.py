@@ -20,7 +20,8 @@ from connectors.web.words_office import DEEDS, PARTICULARS, TARGETS
 _PAGE = 50
 _SYSTEM = "forestall"
 #: how the numbers of things begin, and what they are
-_NUMBERS = (("FS-", "ticket"), ("CP-", "complaint"), ("PN-", "person"), ("M-", "mute"))
+_NUMBERS = (("FS-", "ticket"), ("CP-", "complaint"), ("PN-", "person"))
+_MUTE = re.compile("M-[0-9a-f]{16}", re.IGNORECASE)  # a place may begin so, too
 #: what a check says of a fault → the key of the page's words
 _FAULTS = (
     (re.compile(r"(?:rows|lines) (\d+) to (\d+) are missing"), "fault_missing"),
@@ -221,12 +222,23 @@ class Audit:
         return msgspec.json.encode(value).decode()
 
 
+def number_of(written: str) -> str:
+    """The number of a ticket, complaint or person as it is kept, however it was written; else what was written."""
+    upper = written.upper()
+    if upper.startswith("PN-"):
+        return f"PN-{written[3:].lower()}"
+    return upper if upper.startswith(("FS-", "CP-")) else written
+
+
 def target(written: str) -> str:
     """What a line is about, of what somebody has written: a number says itself what it is, else it is a place."""
     kind, slash, _ = written.partition("/")
     if not written or (slash and kind in TARGETS):
         return written
+    number = number_of(written)
     for start, named in _NUMBERS:
-        if written.upper().startswith(start):
-            return f"{named}/{written}"
+        if number.startswith(start):
+            return f"{named}/{number}"
+    if _MUTE.fullmatch(written):
+        return f"mute/M-{written[2:].lower()}"
     return f"service_point/{written}"

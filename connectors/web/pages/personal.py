@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from connectors.web.pages.audit import number_of
 from connectors.web.pages.door import Answer, segment
 from connectors.web.pages.forms import Field, Form, Look, Values, several, text
 from connectors.web.pages.parts import Tag, table
@@ -21,6 +22,8 @@ from connectors.web.people import fault_of
 from connectors.web.problems import Problem
 
 _PHONE = re.compile(r"\+?[\d\s()-]{7,20}")
+#: how a name begins that stands for somebody without a place, and how the place of an unlinked complaint's ticket does
+_PERSON, _UNLINKED = "person/", "complaint/"
 _UNSAFE = re.compile(r"[^\w-]+")
 #: what is counted → the key of its word
 _COUNTED = {
@@ -29,6 +32,7 @@ _COUNTED = {
     "history": "held_history",
     "steps": "held_steps",
     "flags": "held_flags",
+    "mutes": "mutes",
     "muted_flags": "muted_flags",
     "verdicts": "held_verdicts",
     "meters": "held_registry",
@@ -98,14 +102,15 @@ class Personal:
         if not people:
             # a meter may have a name of digits alone
             return await self._by_name(phone, say("nobody_found"))
-        places = list(dict.fromkeys(one["service_point_id"] for one in people if one["service_point_id"]))
-        if len(places) != 1:  # else they stand below, with all the rest of their place
+        places = list(dict.fromkeys(_place_of(one) for one in people))
+        if len(places) > 1:  # else they stand below, with all the rest of their place
             with self._found:
                 for one in people:
                     PersonCard(view, one)
-                if places:
-                    self._choices(places)
-        return await self._show(places[0]) if places else say("no_place_yet")
+                    if not one["service_point_id"]:
+                        Tag("p", say("no_place_yet"), "sub warn")
+                self._choices(places)
+        return await self._show(places[0])
 
     def _choices(self, places: list[str]) -> None:
         buttons: dict[str, Tag] = {}
@@ -121,7 +126,8 @@ class Personal:
         with Tag("div", look="choice places", role="group", aria_label=self._view.say("service_point")):
             for place in places:
                 pressed = str(place == places[0]).lower()
-                buttons[place] = Tag("button", place, type="button", aria_pressed=pressed)
+                name = place.removeprefix(_PERSON)
+                buttons[place] = Tag("button", name, type="button", aria_pressed=pressed)
                 buttons[place].on("click", lambda place=place: choose(place))
 
     async def _by_name(self, named: str, otherwise: str = "") -> str:
@@ -129,11 +135,11 @@ class Personal:
         view, say = self._view, self._view.say
         for start, path in (("PN-", "people"), ("CP-", "complaints"), ("FS-", "tickets")):
             if named.upper().startswith(start):
-                answer = await view.door.get(f"/api/{path}/{segment(named)}")
+                answer = await view.door.get(f"/api/{path}/{segment(number_of(named))}")
                 if not answer.ok:
                     return say("nothing_found", named=named) if answer.status == 404 else self._why(answer)
-                place = answer.data["service_point_id"]
-                return await self._show(place) if place else say("no_place_yet")
+                place = await self._place(answer.data)
+                return await self._show(place) if place else say("nothing_found", named=named)
         answer = await view.door.get(f"/api/service-points/{segment(named)}/answer", language=say.language)
         if not answer.ok:
             return self._why(answer)
@@ -141,6 +147,22 @@ class Personal:
         # what names no place may be somebody's name or number: to look at what is held of it would be on record
         nothing = otherwise or say("nothing_found", named=named)
         return await self._show(place, nothing) if place else nothing
+
+    async def _place(self, one: Mapping[str, Any]) -> str:
+        """The place of a person, complaint or ticket.
+
+        Where nobody knew the place when the ticket was opened, its complaint says where, or whose, it is by now.
+        """
+        place = _place_of(one)
+        if not place.startswith(_UNLINKED):
+            return place
+        answer = await self._view.door.get(f"/api/complaints/{segment(place.removeprefix(_UNLINKED))}")
+        return _place_of(answer.data) if answer.ok else place
+
+    def _called(self, point: str) -> str:
+        """A place, or somebody who has none, as a sentence names it."""
+        key = "the_person" if point.startswith(_PERSON) else "the_point"
+        return self._view.say(key, name=point.removeprefix(_PERSON))
 
     def _why(self, answer: Answer) -> str:
         return refusal(answer, self._view.say, self._view.named)
@@ -168,7 +190,9 @@ class Personal:
 
     def _draw(self, held: Mapping[str, Any]) -> None:
         view, say = self._view, self._view.say
-        Tag("h2", say("held_of", point=held["service_point_id"]))
+        Tag("h2", say("held_of", point=self._called(held["service_point_id"])))
+        if held["service_point_id"].startswith(_PERSON):
+            Tag("p", say("no_place_yet"), "sub warn")
         Tag("h3", say("held_people"))
         if not held["people"]:
             Tag("p", say("no_people"), "sub")
@@ -177,8 +201,8 @@ class Personal:
         Tag("h3", say("held_rest"))
         rows = [(say(key), f"{held['counts'].get(name, 0):,}") for name, key in _COUNTED.items()]
         table(say("held_rest"), [(say("held_what"), ""), (say("held_count"), "num")], rows)
-        with Tag("p", look="sub"):
-            Tag("span", f"{say('held_meters')}{say('colon')}{' · '.join(held['meters'])}")
+        if held["meters"]:
+            Tag("p", f"{say('held_meters')}{say('colon')}{' · '.join(held['meters'])}", "sub")
         if held["open_tickets"]:
             with Tag("p", look="sub warn"):
                 Tag("span", say("open_there"))
@@ -260,10 +284,11 @@ class Personal:
     def _confirm(self, place: Tag, held: Mapping[str, Any], reason: str, also_open: bool) -> None:
         """The second time: what goes, and the name of the place again, by hand."""
         view, say, point = self._view, self._view.say, str(held["service_point_id"])
+        called = self._called(point)
 
         async def send(values: Values) -> str:
-            if text(values, "again") != point:
-                return say("not_the_same", point=point)
+            if text(values, "again") != point.removeprefix(_PERSON):
+                return say("not_the_same", point=called)
             path = f"/api/service-points/{segment(point)}/erase"
             answer = await view.door.post(path, {"reason": reason, "also_open": also_open})
             if answer.ok:
@@ -275,8 +300,9 @@ class Personal:
         counts = {name: f"{held['counts'][name]:,}" for name in ("complaints", "tickets")}
         place.clear()
         with place:
-            Tag("p", say("erase_what", point=point, people=people, **counts), "grave-words", role="alert")
-            again = Field("again", say("type_again"), required=True, most=256, wide=True)
+            Tag("p", say("erase_what", point=called, people=people, **counts), "grave-words", role="alert")
+            what = "type_again_person" if point.startswith(_PERSON) else "type_again"
+            again = Field("again", say(what), required=True, most=256, wide=True)
             look = Look(submit=say("erase_now"), grave=True, cancel=place.clear)
             Form(say, say("confirm_erase"), (again,), send, look)
         focus(place)
@@ -287,7 +313,7 @@ class Personal:
         self._found.clear()  # who was found by number is found by it no more
         self._done.clear()
         with self._done:
-            Tag("h2", say("erased_done", point=done["service_point_id"]))
+            Tag("h2", say("erased_done", point=self._called(done["service_point_id"])))
             keys = {
                 "people": "erased_people",
                 "complaints": "complaints",
@@ -298,12 +324,18 @@ class Personal:
             rows = [(say(key), f"{done[name]:,}") for name, key in keys.items()]
             # the place is among them by its own name: where the registry knows none, it is the meter
             meters = [one for one in done["meters"] if one != done["service_point_id"]]
-            rows.append((say("erased_meters"), f"{len(meters) or 1:,}"))
+            rows.append((say("erased_meters"), f"{len(meters or done['meters']):,}"))
             table(say("erase"), [(say("held_what"), ""), (say("held_count"), "num")], rows)
             Tag("p", say("erased_stays"), "sub")
             Tag("p", say("erased_not"), "sub warn")
         self._done.set_visibility(True)
         self._done.client.run_javascript("setTimeout(() => document.getElementById('done')?.focus(), 60)")
+
+
+def _place_of(one: Mapping[str, Any]) -> str:
+    """The place of a person, ticket or complaint; of an unlinked one who it is, for they are served alone."""
+    place, person = one["service_point_id"], one.get("person_id")
+    return str(place or (f"{_PERSON}{person}" if person else ""))
 
 
 def _problem(body: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Protocol
 from detectors.batch import DAY
 from streams.clock import Clock
 from streams.messages import DayCounts
-from streams.ports import PortError
+from streams.ports import PortError, Rejected
 from streams.state.bank import Bank
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class ReadsStore(Protocol):
 
 
 class ReadsKeep:
-    """Tells the store of the rows that have changed. ``banks``: partitions that are ours now, by number."""
+    """Tells the store of the rows that have changed. ``banks``: partitions that are surely ours now, by number."""
 
     def __init__(self, store: ReadsStore, banks: Callable[[], Mapping[int, Bank]], clock: Clock) -> None:
         self._store = store
@@ -53,10 +53,14 @@ class ReadsKeep:
     async def tell(self) -> bool:
         """Tell of what has changed, at most 5,000 rows a partition. True: there is more.
 
-        Raises Unavailable or Rejected; what was not told is told the next time.
+        Raises Unavailable, and, when the other partitions have been told, Rejected; what was not told is told
+        the next time.
         """
         more = False
-        for number, bank in self._banks().items():
+        refused: Rejected | None = None
+        for number, bank in list(self._banks().items()):
+            if self._banks().get(number) is not bank:
+                continue  # another worker's by now: that tells more than we know
             snapshot = bank.reads.untold(MOST)
             if not len(snapshot.rows):
                 continue
@@ -67,7 +71,13 @@ class ReadsKeep:
             today = self._clock.now_ns() // DAY
             newest = bank.reads.newest
             first, last = min(newest, today) - STORED, max(newest, today) + 1
-            await asyncio.to_thread(self._store.keep_reads, number, rows, first, last)
+            try:
+                await asyncio.to_thread(self._store.keep_reads, number, rows, first, last)
+            except Rejected as error:
+                refused = refused or error
+                continue
             bank.reads.told(snapshot)
             more = more or len(rows) == MOST
+        if refused is not None:
+            raise refused
         return more

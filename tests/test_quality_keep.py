@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -16,7 +16,7 @@ from connectors.store.engine import reading
 from connectors.store.tables import read_days
 from streams.clock import SystemClock
 from streams.messages import Counts, DayCounts
-from streams.ports import Unavailable
+from streams.ports import Rejected, Unavailable
 from streams.quality_keep import QualityKeep
 from streams.reads_keep import STORED, ReadsKeep
 from streams.registry import Meter
@@ -171,6 +171,39 @@ def test_reads_that_could_not_be_told_are_told_again() -> None:
     for _ in range(2):
         asyncio.run(keep.tell())
     assert away.calls == [(1, 1), (1, 1)]
+
+
+class _Picky:
+    """A store that never takes what partition 1 has, and says when it is told."""
+
+    def __init__(self, taken: Callable[[], None] = lambda: None) -> None:
+        self.calls: list[int] = []
+        self._taken = taken
+
+    def keep_reads(self, partition: int, counts: Sequence[DayCounts], first: int, last: int) -> None:
+        self.calls.append(partition)
+        if partition == 1:
+            raise Rejected("the ticket database", "a row is too long")
+        self._taken()
+
+
+def test_a_partition_whose_rows_are_refused_keeps_no_other_from_being_told() -> None:
+    picky = _Picky()
+    banks = {number: bank_of() for number in (0, 1, 2)}
+    keep = ReadsKeep(picky, lambda: banks, SystemClock())
+    with pytest.raises(Rejected):
+        asyncio.run(keep.tell())
+    assert picky.calls == [0, 1, 2]
+    with pytest.raises(Rejected):
+        asyncio.run(keep.tell())
+    assert picky.calls == [0, 1, 2, 1]
+
+
+def test_a_partition_that_is_taken_away_is_told_of_no_more() -> None:
+    banks = {number: bank_of() for number in (0, 2)}
+    picky = _Picky(banks.clear)  # while the first is told, the group divides the partitions anew
+    assert not asyncio.run(ReadsKeep(picky, lambda: banks, SystemClock()).tell())
+    assert picky.calls == [0]
 
 
 @pytest.fixture(scope="module")

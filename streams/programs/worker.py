@@ -120,11 +120,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             asyncio.create_task(deliverer.run(stop)),
             asyncio.create_task(lag.run()),
             asyncio.create_task(QualityKeep(store, lambda: _banks(keeper), clock).run()),
-            asyncio.create_task(
-                ReadsKeep(
-                    store, lambda: {n: kept.partition.bank for n, kept in keeper.kept.items()}, clock
-                ).run()
-            ),
+            asyncio.create_task(ReadsKeep(store, lambda: _banks_of(keeper), clock).run()),
             asyncio.create_task(PlaceKeep(store, lambda: _banks(keeper)).run()),
             asyncio.create_task(Tend(store, rules, clock, policies.tending(settings)).run(stop)),
         ]
@@ -198,6 +194,11 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 
 def _banks(keeper: Keeper) -> list[Bank]:
     return [kept.partition.bank for kept in keeper.kept.values()]
+
+
+def _banks_of(keeper: Keeper) -> dict[int, Bank]:
+    """By partition; none while the group divides them anew, since another worker may have them."""
+    return {n: kept.partition.bank for n, kept in keeper.kept.items()} if keeper.ready else {}
 
 
 def _labels(keeper: Keeper, meter_id: str) -> Labels:

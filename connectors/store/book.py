@@ -21,6 +21,7 @@ from streams.messages import Flag, Status
 from streams.trade.book import Book, event_key
 from streams.trade.grouping import members_of, places_of, point_of, whole_of, wholes_around
 from streams.trade.judged import Judged
+from streams.trade.settlement import Credit
 from streams.trade.tickets import Step, Urgency
 
 _CHUNK = 1000  # values in one IN (…)
@@ -88,6 +89,7 @@ def load_ticket(connection: Connection, ticket_id: str, also: Sequence[str] = ()
         tickets.c.id.in_(wanted) | (tickets.c.open & tickets.c.service_point_id.in_(points)),
     )
     take_belongings(connection, book, {ticket_id})
+    book.credits_at = _credits(connection, ticket_id, points)
     for part in _chunks(book.episodes):
         for row in connection.execute(select(verdicts).where(verdicts.c.flag_id.in_(part))).mappings():
             book.judged[row["flag_id"]] = rows.struct_of(row, Judged)
@@ -210,6 +212,20 @@ def _take(connection: Connection, book: Book, where: ColumnElement[bool]) -> Non
     query: Select[Any] = select(tickets).where(where).order_by(tickets.c.id).with_for_update()
     for row in connection.execute(query).mappings():
         book.tickets[row["id"]] = rows.ticket_of(row)
+
+
+def _credits(connection: Connection, ticket_id: str, points: Iterable[str]) -> list[tuple[str, Credit]]:
+    """The credits of other tickets of these service points, whatever became of the tickets."""
+    query = (
+        select(tickets.c.id, tickets.c.details["credit"], tickets.c.details["earlier_credits"])
+        .where(tickets.c.service_point_id.in_(point for point in points if point), tickets.c.id != ticket_id)
+        .order_by(tickets.c.opened_ns, tickets.c.id)
+    )
+    return [
+        (other, credit)
+        for other, newest, earlier in connection.execute(query)
+        for credit in msgspec.convert([*(earlier or ()), *([newest] if newest else ())], list[Credit])
+    ]
 
 
 def _take_parts(connection: Connection, book: Book, family: str, whole: str) -> None:

@@ -13,6 +13,7 @@ from streams.trade.deliveries import TicketEvent
 from streams.trade.judged import Judged
 from streams.trade.mutes import Mute, Muted
 from streams.trade.points import Point
+from streams.trade.settlement import Credit
 from streams.trade.tickets import Episode, HistoryEntry, State, Step, Ticket
 
 
@@ -47,6 +48,9 @@ class Book:
         self.changed_complaints: dict[str, None] = {}
         self.judged: dict[str, Judged] = {}  # by flag: the newest word about those of the ticket
         self.changed_judged: dict[str, None] = {}
+        self.credits_at: list[
+            tuple[str, Credit]
+        ] = []  # by ticket: those of others at the point of the one that is worked on
         self.came: dict[str, int] = {}  # by flag: when it first had a ticket, of those that came by a merge
 
     def first_time(self, flag: Flag) -> bool:

@@ -26,6 +26,7 @@ from streams.trade.tickets import Ticket
 
 OWN = "own"
 _ZERO = Decimal(0)
+_MONEY = (CreditState.APPROVED, CreditState.BOOKED)
 _MOST = 50  # credits of a ticket: it travels with each of its events
 
 
@@ -36,24 +37,20 @@ class Limits:
     alone: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
 
     def second_person(
-        self,
-        amount: Decimal | None,
-        currency: str,
-        earlier: Iterable[Credit] = (),
-        later: Decimal = _ZERO,
+        self, amount: Decimal | None, currency: str, earlier: Iterable[Credit] = (), later: Decimal = _ZERO
     ) -> bool:
         """Tell whether somebody else has to approve a credit; what has no price always needs it.
 
-        earlier : credits of the same ticket: what was booked counts with it, whatever its sign, so that nobody
-            divides a credit to stay below the limit; beside use without a price, money of another currency, and a
-            credit whose period is not known, nobody can add up
+        earlier : credits of the ticket and of others at its service point: what is approved or booked counts with it,
+            whatever its sign, so that nobody divides a credit to stay below the limit; beside use without a price,
+            money of another currency, and a credit whose period is not known, nobody can add up
         later   : what later bills move by the credit in the tiers; it counts with the amount, whatever its sign
         """
         if amount is None or currency not in self.alone:
             return True
         moved = abs(amount) + abs(later)
         for one in earlier:
-            if one.state is not CreditState.BOOKED:
+            if one.state not in _MONEY:
                 continue
             if one.amount is None or one.currency != currency or one.start_ns is None or one.end_ns is None:
                 return True
@@ -99,10 +96,10 @@ class Proposal:
 def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: Actor, now_ns: int) -> Ticket:
     """Propose a credit, another in place of one that is under way, or a further one after one was settled.
 
-    A changed proposal has to be approved again. Within the limit, all that was booked on the ticket and what it does
-    to later bills counted, the proposer's word is enough, and the credit is approved at once. It is not where both
-    quantity and amount are somebody's own: the quantity moves later bills, and no price ties the amount to it. A
-    credit after one that was booked is for another period. Raises Refused.
+    A changed proposal has to be approved again. Within the limit, all that was booked at the service point
+    and what it does to later bills counted, the proposer's word is enough, and the credit is approved at once. It is
+    not where both quantity and amount are somebody's own, nor in place of one that was approved. A credit after one
+    that was booked is for another period. Raises Refused.
     """
     _allowed(ticket, actor)
     before = ticket.credit
@@ -117,7 +114,14 @@ def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: A
         raise Refused(f"expected fewer than {_MOST} credits on a ticket, got {len(earlier)}: open another")
     _another_period(wish, earlier, wish.tz or str(ticket.place.get("tz") or ""))
     later = _moved(ticket, wish.later)
-    untied = wish.estimate is None and bool(wish.quantity)
+    asked = (
+        # the quantity moves later bills, and no price ties the amount to it
+        (wish.estimate is None and bool(wish.quantity))
+        # somebody may have acted on what was approved
+        or (before is not None and before.state is CreditState.APPROVED)
+        or _beside(ticket, wish.period, book)
+        or limits.second_person(wish.amount, wish.currency, (*earlier, *_elsewhere(book)), later)
+    )
     start_ns, end_ns = wish.period or (None, None)
     credit = Credit(
         revision=revision + 1,
@@ -130,7 +134,7 @@ def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: A
         reason=wish.reason.strip(),
         proposed_by=actor.name,
         proposed_ns=now_ns,
-        second_person=untied or limits.second_person(wish.amount, wish.currency, earlier, later),
+        second_person=asked,
         start_ns=start_ns,
         end_ns=end_ns,
         estimate=wish.estimate,
@@ -160,6 +164,8 @@ def approve(book: Book, ticket: Ticket, revision: int, actor: Actor, note: str, 
             f"expected the approval of somebody other than {credit.proposed_by}, who proposed it: "
             "a second person has to approve"
         )
+    if credit.start_ns is not None and credit.end_ns is not None:
+        _beside(ticket, (credit.start_ns, credit.end_ns), book)
     return _decide(book, ticket, CreditState.APPROVED, actor, note, now_ns)
 
 
@@ -197,7 +203,9 @@ def booked(
     if (
         later
         and _same(credit.proposed_by, credit.decided_by)
-        and limits.second_person(credit.amount, credit.currency, ticket.earlier_credits, later)
+        and limits.second_person(
+            credit.amount, credit.currency, (*ticket.earlier_credits, *_elsewhere(book)), later
+        )
     ):
         assert rerating is not None
         raise Refused(
@@ -288,6 +296,25 @@ def _another_period(wish: Proposal, earlier: Iterable[Credit], tz: str) -> None:
                 f"which shares days with {_days(one.start_ns, one.end_ns, tz)}: state another, or correct the booking "
                 "in the billing system"
             )
+
+
+def _elsewhere(book: Book) -> list[Credit]:
+    return [one for _, one in book.credits_at]
+
+
+def _beside(ticket: Ticket, period: tuple[int, int] | None, book: Book) -> bool:
+    """Refuse a credit for days that are credited on another ticket of the service point; True where nobody can tell."""
+    others = [(at, one) for at, one in book.credits_at if one.state in _MONEY]
+    for at, one in others:
+        if period is None or one.start_ns is None or one.end_ns is None:
+            continue
+        if period[0] < one.end_ns and one.start_ns < period[1]:
+            tz = str(ticket.place.get("tz") or "")
+            raise Refused(
+                f"expected a period beside the one that is credited on {at}, got {_days(*period, tz)}, which shares "
+                f"days with {_days(one.start_ns, one.end_ns, tz)}: state another, or settle it there"
+            )
+    return period is None and bool(others)
 
 
 def _days(start_ns: int, end_ns: int, tz: str) -> str:

@@ -300,6 +300,35 @@ def test_beside_what_nobody_can_add_up_or_compare_a_second_person_approves(first
     assert state_of(ticket) is CreditState.PROPOSED
 
 
+def test_other_tickets_of_the_service_point_count() -> None:
+    book, ticket = opened()
+    other = propose(book, ticket, changed(SMALL, amount=Decimal(400), period=APRIL), LIMITS, ANN, NOON).credit
+    assert other is not None
+    for amount, state in (("100", "approved"), ("100.01", "proposed")):
+        book, ticket = opened()
+        book.credits_at = [("FS-OTHER", other)]
+        more = changed(SMALL, amount=Decimal(amount), period=JUNE)
+        assert state_of(propose(book, ticket, more, LIMITS, ANN, NOON)) == state
+        assert state_of(propose(book, ticket, changed(more, period=None), LIMITS, ANN, NOON)) == "proposed"
+        with pytest.raises(
+            Refused, match="credited on FS-OTHER, got 2012-04-10 to 2012-06-10, which shares days"
+        ):
+            propose(book, ticket, changed(more, period=APRIL), LIMITS, ANN, NOON)
+    book, ticket = opened()
+    ticket = propose(book, ticket, changed(GOLDEN, period=APRIL), LIMITS, ANN, NOON)
+    book.credits_at = [("FS-OTHER", other)]
+    with pytest.raises(Refused, match="credited on FS-OTHER"):
+        approve(book, ticket, 1, BOB, "", NOON)
+
+
+def test_in_place_of_what_was_approved_a_second_person_approves() -> None:
+    book, ticket = opened()
+    ticket = propose(book, ticket, SMALL, LIMITS, ANN, NOON)
+    assert state_of(ticket) is CreditState.APPROVED
+    ticket = propose(book, ticket, changed(SMALL, amount=Decimal(1)), LIMITS, ANN, NOON)
+    assert state_of(ticket) is CreditState.PROPOSED
+
+
 def test_days_are_told_as_the_meters_calendar_shows_them() -> None:
     book, ticket = opened()
     local = (APRIL[0] - 8 * 3600 * NS, APRIL[1] - 8 * 3600 * NS)  # midnights of Shanghai

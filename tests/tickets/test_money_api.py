@@ -74,7 +74,7 @@ def test_an_amount_of_ones_own(money_store: Store, tmp_path: Path) -> None:
         more = await api.post("credit", method="own", quantity=100, reason="agreed", seen=1)
         credit = more.json()["credit"]
         # 273 m³ cost 723.87; the last 11.1 of them 3.16 each: 100 m³ less is 268.88
-        assert (credit["amount"], credit["state"], credit["revision"]) == ("268.88", "approved", 2)
+        assert (credit["amount"], credit["state"], credit["revision"]) == ("268.88", "proposed", 2)
         kind = await api.post("credit", method="own", quantity=100, in_kind=True, reason="补气")
         assert (kind.json()["credit"]["amount"], kind.json()["credit"]["state"]) == (None, "proposed")
         for body, status in (

@@ -16,10 +16,12 @@ from connectors.store.tables import outbox
 from streams.messages import Kind
 from streams.trade.book import Book, Refused
 from streams.trade.credit import Limits, Proposal, booked, propose
+from streams.trade.lifecycle import record
 from streams.trade.rerated import rerated
 from streams.trade.roles import Actor, Role
+from streams.trade.rules import Rules
 from streams.trade.settlement import ReratedBill, Rerating
-from streams.trade.tickets import Ticket
+from streams.trade.tickets import State, Ticket
 from tests.tickets.money_tools import Client, talking
 from tests.tickets.tools import NOON, MemoryStore, golden
 from tests.web_tools import ns
@@ -154,3 +156,23 @@ def test_marked_by_the_api_it_leaves_the_bill_run(money_store: Store, tmp_path: 
         "2 · -47.70 → -45.05 CNY",
     ]
     assert [row.reason for row in money_store.audit_log() if row.action == "ticket.rerate_bills"] == ["CIS-9"]
+
+
+def test_credits_of_the_point_s_other_tickets_come_with_the_book(money_store: Store) -> None:
+    """Also of one that is closed since."""
+    one, other = (
+        money_store.apply_flags([replace(golden(), id=name, family=name)], NOON, Rules())[0]
+        for name in ("usage_high", "reads")
+    )
+    wish = Proposal("own", "r", amount=Decimal(400), currency="CNY", period=(100, 200))
+    money_store.change(one.id, lambda book, ticket: propose(book, ticket, wish, LIMITS, ANN, NOON), NOON)
+    money_store.change(
+        one.id, lambda book, t: record(book, replace(t, state=State.CLOSED), NOON, "moved", "ann"), NOON
+    )
+    more = Proposal("own", "r", amount=Decimal("100.01"), currency="CNY", period=(200, 300))
+    changed = money_store.change(other.id, lambda book, t: propose(book, t, more, LIMITS, ANN, NOON), NOON)
+    assert changed.credit is not None
+    assert changed.credit.second_person
+    with pytest.raises(Refused, match=f"credited on {one.id}"):
+        shared = Proposal("own", "r", amount=Decimal(1), currency="CNY", period=(150, 300))
+        money_store.change(other.id, lambda book, t: propose(book, t, shared, LIMITS, ANN, NOON), NOON)

@@ -66,6 +66,10 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
         r"a period beside the one that is booked as (.+?), got .+",
         "该时段与已入账（凭证号 {1}）的退补时段重叠，请另选时段，或在计费系统中更正原账。",
     ),
+    (
+        r"a period beside the one that is credited on (\S+), got .+",
+        "该时段与同一用户点工单 {1} 的退补时段重叠，请另选时段，或在该工单上办理。",
+    ),
     (r"fewer than \d+ credits on a ticket.+", "该工单的退补次数已达上限，请另建工单办理。"),
     (r"revision \d+ of the credit, got .+", "退补内容已变更，请重新查看后再办理。"),
     (r"at most the (.+) that were billed, got (.+)", "不能超过已计的 {1}。"),

@@ -22,14 +22,15 @@ RUNNING = np.dtype(
         ("sure", np.int64),  # what of it was read, and not estimated [ns]
         ("until", np.int64),  # end of what has been covered [ns UTC]
         ("sure_until", np.int64),  # the same of what was read [ns UTC]
-        ("number", np.int32),
+        ("number", np.int16),
         ("first", np.int32),  # its first local day, days since 1970
         ("last", np.int32),  # first local day of the next one
-        ("told", np.int32),  # number of the period that was last flagged, 0 = none
         ("move", np.float32),  # the area's move that the open flag was last judged with
+        ("told", np.int16),  # number of the period that was last flagged, 0 = none
         ("bill_day", np.uint8),  # that its days were cut by, 0 = has not spoken yet
         ("open", np.uint8),
         ("held", np.uint8),  # days in a row beyond the line
+        ("fresh", np.uint8),  # 1 = has been read since it was last judged
         ("offset", np.int8),  # local time - UTC as the period began [15 min]
     ],
     align=True,
@@ -147,7 +148,7 @@ def cover(s: Row, ring: Records, j: int, time: int, local: int, span: int, guess
     s.until = max(s.until, time)
     if not guess:
         begin = local - (time - max(time - span, s.sure_until))
-        s.sure_until = max(s.sure_until, time)
+        s.sure_until, s.fresh = max(s.sure_until, time), 1
         s.sure += max(local - max(begin, edge), 0)
         if begin < edge:
             cell = ring[j, (s.number - 1) % PAST]
@@ -155,6 +156,29 @@ def cover(s: Row, ring: Records, j: int, time: int, local: int, span: int, guess
             cell.sure = min(cell.sure + (more + EIGHTH // 2) // EIGHTH, 255)
             wrote = True
     return wrote
+
+
+@kernel
+def catch_up(s: Row, ring: Records, j: int, time: int, local: int, span: int, guess: bool) -> None:
+    """Count the time of a late reading as read, if it is no estimate; before ``add`` counts it as covered.
+
+    Of an ended period the eighths of a day that end within that time count: hours that come one
+    by one add up to what they are together. Of a period that nobody had seen it gives the offset.
+    """
+    edge, begin = s.first * DAY, local - span
+    if not guess:
+        s.sure += max(local - max(begin, edge), 0)
+    number, end = s.number - 1, min(local, edge)
+    while end > begin and number >= s.number - PAST:
+        start = max(first_of(number, s.bill_day) * DAY, begin)
+        if start < end:
+            cell = ring[j, number % PAST]
+            if cell.minutes == 0:
+                cell.offset = (local - time) // QUARTER
+            if not guess:
+                cell.sure = min(cell.sure + end // EIGHTH - start // EIGHTH, 255)
+            end = start
+        number -= 1
 
 
 @kernel

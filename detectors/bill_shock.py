@@ -32,6 +32,7 @@ from detectors.bill_periods import (
     USUAL,
     YEAR,
     add,
+    catch_up,
     cover,
     enter,
     first_of,
@@ -67,6 +68,8 @@ def _update(
                 earlier = max(span[i] - since[i], usual[i])
                 wrote |= add(s, ring, j, local[i] - since[i], earlier, -back[i], False)
         elif (status[i] == LATE or status[i] == CORRECTION) and s.bill_day == bill_day:
+            if status[i] == LATE:
+                catch_up(s, ring, j, time[i], local[i], span[i], (marks[i] & ESTIMATED) != 0)
             wrote = add(s, ring, j, local[i], span[i], usage[i], status[i] == LATE)
         if wrote:
             cold[j // BLOCK] = 1
@@ -186,9 +189,14 @@ def _advance(
                 n = _say(out, n, s, ring, j, CLEAR, watermark, base[i], ratio)
         elif s.told != s.number and pulse[j].live == 1:
             over = projected >= ratio * expected and projected - expected > m.floor * length
-            if over or s.held:
+            if over or s.held or s.fresh:
                 hot[j // BLOCK] = 1
-            s.held = min(s.held + 1, 255) if over else 0
+            # A day without a read confirms nothing: what was read last may be the misread.
+            if not over:
+                s.held = 0
+            elif s.fresh:
+                s.held = min(s.held + 1, 255)
+            s.fresh = 0
             if s.held >= confirm:
                 s.open, s.told, s.held, s.move = 1, s.number, 0, shared[i]
                 n = _say(out, n, s, ring, j, RAISE, watermark, base[i], ratio)
@@ -221,14 +229,15 @@ class BillShock(Rule):
     latest.
 
     The period begins with the bill day (29 to 31: the last of a shorter month) in the meter's zone. Bad
-    readings count nowhere. Estimated ones count as use but not as known days until a read confirms them. A
-    period is compared with if four fifths of it were read.
+    readings count nowhere. Estimated ones count as use but not as known days until a read confirms them; late
+    ones, such as a concentrator sends in a row, count as both. A period is compared with if four fifths of it
+    were read.
 
     ratio  of the projected use to the usual one. [-]
     back   the same below which it ends. [-]
     least_days     days of the period that have been read before it is judged. [d]
     least_periods  known among the last six before it is judged. [-]
-    confirm  days in a row: the first may be a misread. [d]
+    confirm  days in a row, those without a read not counted: the first may be a misread. [d]
     peers  an area with no more meters than this is not used. [-]
     Use    real use that will shock, told before the bill; a fault is told sooner by ``Habit`` and ``HighLow``.
     Cost   0.06 to 0.94 flags per 1,000 meter-days that no fault put in explains, on four sets of real

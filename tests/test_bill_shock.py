@@ -220,6 +220,62 @@ def test_a_few_days_without_readings_are_taken_as_usual() -> None:
     assert raised.observed == pytest.approx(40 + 23 * 0.5)
 
 
+HOLES = {
+    "within a period": ("2023-06-15", "2023-06-25"),
+    "up to its end": ("2023-06-30", "2023-07-10"),
+    "over its end": ("2023-07-02", "2023-07-12"),
+}
+
+
+@pytest.mark.parametrize("hole", HOLES.values(), ids=HOLES)
+@pytest.mark.parametrize("hours", [1, 24])
+def test_ten_days_that_come_late_count_as_read(hours: int, hole: tuple[str, str]) -> None:
+    """A concentrator that was away sends them in a row, after the first reading since."""
+    meter = msgspec.structs.replace(METER, interval_s=hours * 3600)
+    rows = [
+        Row("m", row.time - later * HOUR, row.value * hours / 24)
+        for row in days([*usual_until("2023-07-10", 0.75), *[6.0] * 25])
+        for later in range(24 - hours, -1, -hours)
+    ]
+    begin, end = (instant(day) for day in hole)
+    away = [row for row in rows if begin < row.time <= end]
+    after = next(i for i, row in enumerate(rows) if row.time > end)
+    late = [*rows[: after - len(away)], rows[after], *away, *rows[after + 1 :]]
+    (told,) = flags_of(late, meter)
+    last = told.evidence["periods"][-1]
+    assert (last["start"][:10], last["days"], last["amount"]) == ("2023-06-10", 30.0, 22.5)
+    assert told.evidence["billed_amount"] == 6 * told.evidence["billed_days"]
+    guessed = [*late[: after - len(away) + 1], *(row.but(marks=int(Mark.ESTIMATED)) for row in away)]
+    told = flags_of([*guessed, *late[after + 1 :]], meter)[0]
+    assert "2023-06-10" not in {p["start"][:10] for p in told.evidence["periods"]}
+
+
+def test_a_period_that_came_late_as_a_whole_begins_where_the_meter_is() -> None:
+    meter = msgspec.structs.replace(METER, tz="Asia/Shanghai")
+    begin, end = instant("2023-06-09T16:00:00"), instant("2023-07-09T16:00:00")
+    rows = days([*usual_until("2023-07-10"), *[5.0] * 25], start=START - 8 * HOUR)
+    away = [row for row in rows if begin < row.time <= end]
+    after = next(i for i, row in enumerate(rows) if row.time > end)
+    (told,) = flags_of([*rows[: after - 30], rows[after], *away, *rows[after + 1 :]], meter)
+    last = told.evidence["periods"][-1]
+    assert last == {
+        "start": "2023-06-09T16:00:00Z", "end": "2023-07-09T16:00:00Z", "days": 30.0, "amount": 15.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "raised"), [((), []), (("2023-07-21",), ["2023-07-22"]), (("2023-07-23",), ["2023-07-24"])]
+)
+def test_a_last_word_does_not_confirm_itself(more: tuple[str, ...], raised: list[str]) -> None:
+    """Others move the clock; the meter's own next read is the second day beyond the line."""
+    clock = msgspec.structs.replace(METER, meter_id="clock", area="b", bill_day=None)
+    usual = usual_until("2023-07-20")
+    rows = days([*usual[:-1], 900.0]) + [Row("m", instant(day), 0.5) for day in more]
+    rows = sorted(rows + days([*usual, *[0.5] * 9], "clock"), key=lambda row: row.time)
+    flags = feed(make_bank([METER, clock], (Intervals(), BillShock())), rows).flags
+    assert [flag.at[:10] for flag in flags if flag.kind == "bill_shock"] == raised
+
+
 @pytest.mark.parametrize(
     "meter",
     [

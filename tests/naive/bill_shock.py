@@ -39,7 +39,7 @@ class Bills:
         self.number = 0
         self.until = self.sure_until = 0
         self.told = self.held = 0
-        self.open = self.live = False
+        self.open = self.live = self.fresh = False
 
     def take(self, t: Taken) -> None:
         if t.status in ("ok", "first", "suspect", "level"):
@@ -62,7 +62,7 @@ class Bills:
             if not t.reading.guess:
                 new = now - max(now - t.span, self.sure_until)
                 self._share(self.sure, end, new, EIGHTH)
-                self.sure_until = now
+                self.sure_until, self.fresh = now, True
             self._book(end, t.span, t.usage)
             if t.back:
                 self._book(end - t.since, max(t.span - t.since, t.usual), -t.back)
@@ -70,6 +70,8 @@ class Bills:
             self._book(end, t.span, t.usage)
             if t.status == "late":
                 self._share(self.covered, end, t.span, MINUTE)
+                if not t.reading.guess:
+                    self._share_late(end, t.span)
 
     def _inside(self, end: int, span: int, number: int) -> int:
         begin = first_day(number, self.bill_day) * DAY
@@ -89,6 +91,17 @@ class Bills:
             more = self._inside(end, span, n)
             whole = more if n == self.number else (more + unit // 2) // unit * unit
             table[n] = table.get(n, 0) + whole
+
+    def _share_late(self, end: int, span: int) -> None:
+        for n in self._periods(end, span):
+            begin = max(end - span, first_day(n, self.bill_day) * DAY)
+            over = min(end, first_day(n + 1, self.bill_day) * DAY)
+            if n == self.number:
+                self.sure[n] = self.sure.get(n, 0) + max(end - begin, 0)
+            else:
+                # every third hour, by the clock on the wall, stands for three
+                threes = [t for t in range(begin // EIGHTH * EIGHTH, over + 1, EIGHTH) if begin < t <= over]
+                self.sure[n] = self.sure.get(n, 0) + len(threes) * EIGHTH
 
     def rate(self, number: int) -> float:
         days = first_day(number + 1, self.bill_day) - first_day(number, self.bill_day)
@@ -125,7 +138,9 @@ class Bills:
             lines.append(line)
         elif not self.open and self.told != number and self.live:
             much = line.observed - line.expected > self.floor * (end - begin)
-            self.held = self.held + 1 if much and line.observed >= self.rule.ratio * line.expected else 0
+            over = much and line.observed >= self.rule.ratio * line.expected
+            self.held = self.held + self.fresh if over else 0
+            self.fresh = False
             if self.held == self.rule.confirm:
                 self.open, self.told, self.held = True, number, 0
                 lines.append(line)

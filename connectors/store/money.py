@@ -41,44 +41,39 @@ class MoneyStore(Part):
     def billed(self, bill_days: Sequence[int]) -> tuple[list[Ticket], list[Point]]:
         """Open tickets of meters that are billed on one of these days of the month, and those meters.
 
-        A ticket of a group is among them where one of its meters is.
+        A meter without a bill day may be billed on any. A ticket of a group is among them where one of its meters is.
         """
-        told = select(points.c.meter_id).where(points.c.bill_day.in_(bill_days))
-        mine = tickets.c.open & (tickets.c.bill_day.in_(bill_days) | tickets.c.meter_id.in_(told))
-        groups = tickets.c.open & (tickets.c.group != "")
-        with reading(self._engine) as connection:
-            found = {
-                row["id"]: rows.ticket_of(row)
-                for row in connection.execute(
-                    select(tickets).where(mine | groups).order_by(tickets.c.id)
-                ).mappings()
-            }
-        wanted = sorted({meter for t in found.values() for meter in (t.meter_id, *t.meters)})
+        days = points.c.bill_day.in_(bill_days) | points.c.bill_day.is_(None)
+        said = tickets.c.bill_day.in_(bill_days) | tickets.c.bill_day.is_(None)
+        told = select(points.c.meter_id).where(days)
+        found = self._tickets(
+            tickets.c.open & (said | tickets.c.meter_id.in_(told) | (tickets.c.group != ""))
+        )
+        known = self._on(found, bill_days)
+        billed = {point.meter_id for point in known}
+        return [t for t in found if billed.intersection((t.meter_id, *t.meters))], known
+
+    def rerated(self, bill_days: Sequence[int], since_ns: int) -> list[Ticket]:
+        """Tickets of meters billed on one of these days, open or not, whose later bills were told since, and wait."""
+        found = self._tickets(tickets.c.rerate_ns >= since_ns)
+        billed = {point.meter_id for point in self._on(found, bill_days)}
+        return [t for t in found if t.meter_id in billed]
+
+    def _on(self, found: Sequence[Ticket], bill_days: Sequence[int]) -> list[Point]:
+        """The meters of tickets that are billed on these days, or on a day that nobody has stated."""
+        wanted = sorted({meter for t in found for meter in (t.meter_id, *t.meters)})
         known: list[Point] = []
         for start in range(0, len(wanted), _CHUNK):
             known += self._points(points.c.meter_id.in_(wanted[start : start + _CHUNK]))
         # what the registry says now counts, and not what it said when the flag was raised
         named = {point.meter_id for point in known}
-        known = [point for point in known if point.bill_day in bill_days]
-        known += [
-            point_from(t)
-            for t in found.values()
-            if t.place.get("bill_day") in bill_days and t.meter_id not in named and not t.group
-        ]
-        billed = {point.meter_id for point in known}
-        return [t for t in found.values() if billed.intersection((t.meter_id, *t.meters))], known
+        known += [point_from(t) for t in found if t.meter_id not in named and not t.group]
+        return [point for point in known if point.bill_day is None or point.bill_day in bill_days]
 
-    def rerated(self, bill_days: Sequence[int], since_ns: int) -> list[Ticket]:
-        """Tickets of meters billed on one of these days, open or not, whose later bills were told since."""
-        told = select(points.c.meter_id).where(points.c.bill_day.in_(bill_days))
-        query = select(tickets).where(
-            tickets.c.bill_day.in_(bill_days) | tickets.c.meter_id.in_(told), tickets.c.updated_ns >= since_ns
-        )
+    def _tickets(self, where: ColumnElement[bool]) -> list[Ticket]:
         with reading(self._engine) as connection:
-            found = [
-                rows.ticket_of(row) for row in connection.execute(query.order_by(tickets.c.id)).mappings()
-            ]
-        return [t for t in found if t.rerating is not None and t.rerating.made_ns >= since_ns and not t.drill]
+            query = select(tickets).where(where).order_by(tickets.c.id)
+            return [rows.ticket_of(row) for row in connection.execute(query).mappings()]
 
     def _points(self, where: ColumnElement[bool], limit: int | None = None) -> list[Point]:
         query = select(points).where(where).order_by(points.c.meter_id).limit(limit)

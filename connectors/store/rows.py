@@ -56,6 +56,8 @@ def ticket_row(ticket: Ticket) -> dict[str, Any]:
     row["open"] = ticket.open
     row["due_ns"] = ticket.due_ns
     row["bill_day"] = ticket.place.get("bill_day")
+    found = ticket.rerating
+    row["rerate_ns"] = None if found is None or not found.waits or ticket.drill else found.made_ns
     row["details"] = fields
     return row
 

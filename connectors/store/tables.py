@@ -67,6 +67,9 @@ tickets = Table(
     Column("due_ns", BigInteger, nullable=True),  # what is due next, while it is open
     Column("watch_until_ns", BigInteger, nullable=True),
     Column("bill_day", Integer, nullable=True),
+    Column(
+        "rerate_ns", BigInteger, nullable=True
+    ),  # when its later bills were told, until billing has rated them
     Column("version", Integer, nullable=False),
     Column("details", JSON, nullable=False),
 )
@@ -94,6 +97,7 @@ Index(
 Index("ix_tickets_due", tickets.c.due_ns)
 Index("ix_tickets_closed", tickets.c.state, tickets.c.closed_ns)
 Index("ix_tickets_watch", tickets.c.watch_until_ns)
+Index("ix_tickets_rerate", tickets.c.rerate_ns)
 # the promise itself: whoever writes, one open ticket for a service point and family
 Index(
     "uq_tickets_open",

@@ -176,3 +176,22 @@ def test_credits_of_the_point_s_other_tickets_come_with_the_book(money_store: St
     with pytest.raises(Refused, match=f"credited on {one.id}"):
         shared = Proposal("own", "r", amount=Decimal(1), currency="CNY", period=(150, 300))
         money_store.change(other.id, lambda book, t: propose(book, t, shared, LIMITS, ANN, NOON), NOON)
+
+
+def test_waiting_bills_are_found_by_their_own_column_and_by_the_day_that_the_registry_says(
+    money_store: Store,
+) -> None:
+    (one,) = money_store.apply_flags([golden()], NOON, Rules())
+    found = listed(FIRST, SECOND)
+    money_store.change(one.id, lambda book, ticket: credited(book, ticket, found), NOON)
+    assert [t.id for t in money_store.rerated((31,), NOON)] == [one.id]
+    assert money_store.rerated((31,), NOON + 1) == []
+    assert money_store.rerated((15,), NOON) == []
+    (point,) = [p for p in [money_store.point_of_meter("wei")] if p]
+    for day, fifteenth in ((15, True), (None, True), (16, False)):
+        money_store.keep_points([replace(point, bill_day=day)])
+        assert [t.id for t in money_store.rerated((15,), NOON)] == [one.id] * fifteenth
+        assert [t.id for t in money_store.billed((15,))[0]] == [one.id] * fifteenth
+    money_store.keep_points([point])
+    money_store.change(one.id, lambda b, t: rerated(b, t, Decimal("-47.70"), "CIS-9", ANN, NOON), NOON)
+    assert money_store.rerated((31,), NOON) == []

@@ -25,6 +25,7 @@ _INDEXES = {
     "ix_tickets_due": ("tickets", "due_ns"),
     "ix_tickets_closed": ("tickets", "state", "closed_ns"),
     "ix_tickets_watch": ("tickets", "watch_until_ns"),
+    "ix_tickets_rerate": ("tickets", "rerate_ns"),
     "ix_muted_flags_service_point": ("muted_flags", "service_point_id"),
     "ix_complaints_at": ("complaints", "at_ns"),
     "ix_complaints_service_point": ("complaints", "service_point_id", "at_ns"),
@@ -94,7 +95,7 @@ def upgrade() -> None:
     op.add_column("tickets", sa.Column("group", sa.Text(), nullable=False, server_default=""))
     op.add_column("tickets", sa.Column("purpose", sa.Text(), nullable=False, server_default="case"))
     op.add_column("tickets", sa.Column("owner", sa.Text(), nullable=False, server_default=""))
-    for name in ("due_ns", "watch_until_ns"):
+    for name in ("due_ns", "watch_until_ns", "rerate_ns"):
         op.add_column("tickets", sa.Column(name, sa.BigInteger(), nullable=True))
     op.add_column("tickets", sa.Column("bill_day", sa.Integer(), nullable=True))
     op.create_table(
@@ -251,7 +252,7 @@ def downgrade() -> None:
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION audit_refuse()")
-    for name in ("bill_day", "watch_until_ns", "due_ns", "owner", "purpose", "group"):
+    for name in ("bill_day", "rerate_ns", "watch_until_ns", "due_ns", "owner", "purpose", "group"):
         op.drop_column("tickets", name)
     op.drop_column("steps", "finding")
     op.drop_column("ticket_history", "digest")

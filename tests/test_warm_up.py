@@ -34,7 +34,14 @@ meters = [
     Meter(meter_id=kind, kind=kind, interval_s=3600.0, commodity=commodity, unit=unit, area="a", tz="Europe/Madrid")
     for kind, commodity, unit in kinds
 ]
-feed(make_bank(meters), [Row(m.meter_id, start + i * HOUR, float(i % 50)) for i in range(24 * 4) for m in meters])
+bank = make_bank(meters)
+feed(bank, [Row(m.meter_id, start + i * HOUR, float(i % 50)) for i in range(24 * 4) for m in meters])
+bank.census()
+billed = Meter(meter_id="b", kind="interval", interval_s=86400.0, commodity="water", unit="m3", bill_day=10)
+rows = [Row("b", start + (i + 1) * 24 * HOUR, 5.0 if i > 190 else 0.5) for i in range(210)]
+told = {flag.kind for flag in feed(make_bank([billed]), rows).flags}
+if "bill_shock" not in told:
+    sys.exit(f"expected a flag of the bill that will shock, got {told}")
 print(len(compiled() - before))
 """
 

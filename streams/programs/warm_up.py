@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import time
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.columns import NO_DIGEST, Columns
 from streams.messages import NS, Kind
@@ -21,12 +23,18 @@ from streams.state.outcome import Outcome
 log = logging.getLogger(__name__)
 
 DAYS = 3
+BILLED_DAYS = 250  # seven bills, and one that will shock
 START = 1_767_225_600 * NS  # any Thursday
+HOUR = 3600 * NS
+BILLED = "billed"
 LONG_S = 2.0  # more than this is worth a line in the log
 
 
 def warm_up(config: BankConfig) -> float:
-    """Put a meter of each kind through all detectors, in a bank of its own. Returns the seconds that it took."""
+    """Put a meter of each kind through all detectors, in a bank of its own. Returns the seconds that it took.
+
+    A meter with bills raises a flag too: what is told beside it has kernels of its own.
+    """
     began = time.perf_counter()
     bank = Bank(config)
     kinds = (Kind.REGISTER, Kind.INTERVAL, Kind.GAUGE)
@@ -34,22 +42,29 @@ def warm_up(config: BankConfig) -> float:
         Meter(meter_id=kind.name, kind=kind.name.lower(), interval_s=3600.0, commodity="water", unit="m3", area="a")
         for kind in kinds
     ]  # fmt: skip
+    meters.append(msgspec.structs.replace(meters[1], meter_id=BILLED, interval_s=86400.0, bill_day=1))
     outcome = Outcome()
     bank.register(meters, outcome)
     bank.asked = [True] * len(bank.detectors)  # also those that none of these meters concerns
-    n = 24 * DAYS
+    amounts = np.ones(BILLED_DAYS)
+    amounts[-28:] = 1000.0
+    days = START + np.arange(1 - BILLED_DAYS, 1) * 24 * HOUR
+    bank.update(_readings(BILLED, Kind.INTERVAL, days, amounts), outcome)
+    hours = np.arange(24 * DAYS)
     for kind in kinds:
-        bank.update(_hours(kind, n), outcome)
-    bank.tick(START + (DAYS + 2) * 24 * 3600 * NS, outcome)
+        bank.update(_readings(kind.name, kind, START + (hours + 1) * HOUR, hours.astype(np.float64)), outcome)
+    bank.tick(START + (DAYS + 2) * 24 * HOUR, outcome)
+    bank.census()
     seconds = time.perf_counter() - began
     if seconds > LONG_S:
         log.info("compiled the detectors in %.0f s; the next start finds them", seconds)
     return seconds
 
 
-def _hours(kind: Kind, n: int) -> Columns:
+def _readings(meter: str, kind: Kind, times: NDArray[np.int64], values: NDArray[np.float64]) -> Columns:
+    n = len(times)
     return Columns(
-        [kind.name], np.zeros(n, np.uint32), START + np.arange(1, n + 1) * 3600 * NS, np.arange(n, dtype=np.float64),
+        [meter], np.zeros(n, np.uint32), times, values,
         np.full(n, int(kind), np.uint8), [""], np.zeros(n, np.uint8), np.zeros(n, np.uint8), np.zeros(n, np.uint16),
         np.zeros(n, np.uint32), ["warm-up"], ["warm-up"], np.zeros(1, np.int64), np.full(1, -1), NO_DIGEST,
     )  # fmt: skip

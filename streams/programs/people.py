@@ -15,6 +15,7 @@ from connectors.store.people import Person
 from connectors.store.retention import Keep
 from streams.clock import Clock
 from streams.settings import Settings
+from streams.trade.masks import redact
 from streams.trade.roles import Actor
 from streams.trade.tickets import iso
 
@@ -67,7 +68,7 @@ class PeopleDesk:
         found = self._store.audit_log(limit, wanted, before=before)
         instants = {"start": wanted.start_ns, "end": wanted.end_ns}
         asked = {
-            "object": wanted.object,
+            "object": redact(wanted.object),  # a number may have been typed
             "actor": wanted.actor,
             "action": wanted.action,
             **{name: None if at is None else iso(at) for name, at in instants.items()},

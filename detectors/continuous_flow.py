@@ -47,6 +47,7 @@ HIDDEN = 96 * HOUR  # a hole in a run that is longer ends it: nobody knows what 
 #: What a flow may be short of a level and is still at it: the level is kept in single precision (float32(0.002) is more
 #: than 0.002), a rate is a difference of two reads.
 NEAR = 1.0 - 1e-6
+UNSEEN = 48 * HOUR  # a hole of no more, in which the register shows flow, was not calm
 AGAIN = 1.0 / 3.0  # share of the surprise asked for with which a run keeps an episode open
 
 
@@ -124,8 +125,9 @@ def _update(
         fine = span[i] <= 2 * HOUR
         weight = min(hours / memory, 1.0)
         if s.open:
-            s.calm += hours
             s.worn += hours
+            if fine or span[i] > UNSEEN or rate < limit * (1 << s.level) * NEAR:
+                s.calm += hours
         elif fine:
             s.watched += hours
             s.usual += max(weight, hours / s.watched) * (rate - s.usual)
@@ -134,12 +136,13 @@ def _update(
         for k in range(LEVELS):
             r = run[j, k]
             # At the limit is not below it: a leak of 2.5 L/h is 2 in every other hour of a register of whole litres.
-            above = rate >= limit * (1 << k) * NEAR and span[i] <= HIDDEN
+            flows = rate >= limit * (1 << k) * NEAR
+            above = flows and span[i] <= HIDDEN
             if above:
                 _flows(r, time[i], span[i], usage[i], rate, credit)
             else:
                 _rests(r, span[i], price, over)
-                if s.open and s.level == k:
+                if s.open and s.level == k and not flows:
                     s.rest += hours
             if not fine:
                 continue
@@ -158,7 +161,7 @@ def _update(
                 if r.hours >= need and weighed > best:
                     best, chosen = weighed, k
         if s.open:
-            if s.calm > 0 and (s.calm >= calm or s.worn >= most):
+            if (s.calm > 0 or not fine) and (s.calm >= calm or s.worn >= most):
                 at_least = limit * (1 << s.level)
                 n = _say(s, n, i, j, CLEAR, time[i], 0.0, rate, at_least, run[j, s.level].rested, out)
                 s.open = 0
@@ -189,7 +192,8 @@ class ContinuousFlow(Rule):
 
     An episode ends when no run has been a surprise of a third of ``enough`` for ``calm`` hours, nor one of all of it
     for ``most``: what drips for days, stops for a night and drips again is one episode. While it is open nothing is
-    learnt, neither how often the meter rests nor how long it has been watched.
+    learnt, neither how often the meter rests nor how long it has been watched. A hole of two days at most, in which
+    the register shows a mean flow at the episode's level or above it, counts for ``most``, not for ``calm``.
 
     The score is −log10 of the false flags per 1,000 meter-days that a surprise costs in homes, as
     measured, so that it compares with that of ``habit``.

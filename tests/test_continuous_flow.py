@@ -153,6 +153,38 @@ def test_hours_without_a_reading_count_by_a_third_where_the_register_shows_flow(
     assert hours_until(told(OFTEN * 42 + rested, hidden), 42) == 30 + 41
 
 
+@pytest.mark.parametrize(("budget", "hole"), [(2.0, 48), (3.0, 40), (5.0, 20), (5.0, 48)])
+def test_a_hole_in_which_the_register_went_on_does_not_end_an_episode(budget: float, hole: int) -> None:
+    amounts = OFTEN * 42 + [10.0] * 80 + [0.0, 0.0] + [10.0] * 400 + OFTEN * 12
+    hidden = range(42 * 24 + 83, 42 * 24 + 82 + hole)  # just after two hours of rest
+    flags, seen = (told(amounts, hours, ContinuousFlow(budget=budget)) for hours in (hidden, ()))
+    assert [(f.status, f.at) for f in flags] == [(f.status, f.at) for f in seen]
+    assert [f.status for f in flags] == ["raised", "cleared"]
+    assert [f.evidence["quiet_hours"] for f in flags] == [f.evidence["quiet_hours"] for f in seen]
+
+
+@pytest.mark.parametrize(("budget", "hole"), [(1.5, 60), (5.0, 49)])
+def test_a_hole_of_more_than_two_days_ends_it_where_it_outlasts_the_calm(budget: float, hole: int) -> None:
+    amounts = OFTEN * 42 + [10.0] * 400 + OFTEN * 12
+    hidden = range(42 * 24 + 81, 42 * 24 + 80 + hole)
+    flags = told(amounts, hidden, ContinuousFlow(budget=budget))
+    assert [f.status for f in flags] == ["raised", "cleared"] * 2
+
+
+def test_a_hole_in_which_the_register_stood_still_does() -> None:
+    rested = [10.0] * 80 + [0.0] * 100 + [10.0] * 80
+    flags = told(OFTEN * 42 + rested, range(42 * 24 + 81, 42 * 24 + 180))
+    assert [f.status for f in flags] == ["raised", "cleared", "raised"]
+
+
+def test_a_meter_that_is_read_daily_from_then_on_is_open_for_ten_days() -> None:
+    days = 42 + 4
+    daily = [hour for hour in range(days * 24, (days + 30) * 24) if hour % 24]
+    flags = told(OFTEN * 42 + leaking(OFTEN, 6) * 34, daily)
+    assert [f.status for f in flags] == ["raised", "cleared"]
+    assert hours_until(flags[1:], days) == pytest.approx(10 * 24, abs=24)
+
+
 def test_a_larger_budget_tells_sooner_and_days_tell_nothing() -> None:
     assert hours_until(told(OFTEN * 42 + leaking(OFTEN, 6) * 6, rule=ContinuousFlow(budget=5)), 42) < 24
     daily = [hour for hour in range(60 * 24) if hour % 24]

@@ -50,14 +50,17 @@ def continuous_flow(
         weight = min(length / MEMORY, 1)
         at = t.reading.time
         if told:
-            calm, worn = single(calm + length), single(worn + length)
+            worn = single(worn + length)
+            if fine or length > 48 or rate < told.level * NEAR:
+                calm = single(calm + length)
         elif fine:
             watched = single(watched + length)
             usual = single(usual + max(weight, length / watched) * (rate - usual))
         known = 1 - math.exp(-watched / MEMORY)
         surprising: list[tuple[float, int]] = []
         for number, run in enumerate(runs):
-            above = rate >= run.level * NEAR and length <= 96
+            flows = rate >= run.level * NEAR
+            above = flows and length <= 96
             if above and not fine and run.left > 0:
                 run.left, run.total = single(run.left + 0.33 * length), single(run.total + t.usage)
             elif above and fine:
@@ -67,7 +70,7 @@ def continuous_flow(
                 run.total = single(run.total + t.usage)
                 run.flows.append(single(rate))
             elif not above:
-                if told and number == own:
+                if told and number == own and not flows:
                     told.rest = single(told.rest + length)
                 if run.left > 0:
                     run.quiet, run.rest = single(run.quiet + length), single(run.rest + length)
@@ -86,7 +89,7 @@ def continuous_flow(
                 if run.left >= hours:
                     surprising.append((surprise, -number))
         if told:
-            if calm > 0 and (calm >= most_calm or worn >= most):
+            if (calm > 0 or not fine) and (calm >= most_calm or worn >= most):
                 lines.append(_flow("cleared", at, rate, told, usual))
                 told = None
         elif surprising and max(surprising)[0] >= enough and t.live and watched >= 14 * 24:

@@ -58,7 +58,8 @@ def _row(
 @kernel
 def count_reads(
     reads: Records, changed: U8, dirty: U8, index: NDArray[np.int32], top: I64, meters: Records,
-    slot: I64, time: I64, local: I64, limit: I64, since: I64, missed: I64, status: U8, start: int,
+    where: NDArray[np.int32], slot: I64, time: I64, local: I64, limit: I64, since: I64, missed: I64, status: U8,
+    start: int,
 ) -> int:  # fmt: skip
     """Count validated readings from row ``start`` on; the row that it could not go on at, else their number.
 
@@ -66,6 +67,7 @@ def count_reads(
 
     reads    READS, shape (room,), of which ``top[USED]`` are in use
     changed  (room,), set to 1 where a row changes; dirty: (room / BLOCK,), where a block does
+    where    for each place of the registry, the place under which it counts
     index    (RING + 1, places): row of the day modulo RING, −1 = none; the last line is EARLIER's
     time, local, limit, since, missed, status: as in ``Batch``
 
@@ -77,7 +79,7 @@ def count_reads(
     for i in range(start, slot.size):
         if top[USED] + RING + 2 > reads.size:
             return i
-        place = meters[slot[i]].place
+        place = where[meters[slot[i]].place]
         what = status[i]
         shift = local[i] - time[i]
         if limit[i] < UNKNOWN:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -242,6 +243,44 @@ def test_days_beyond_those_kept_are_one_and_what_is_told_of_them_may_go() -> Non
     assert len(left) < KEPT + 1 + BLOCK
     feed(bank, [Row("m", START + n * DAY + HOUR, 1.0) for n in (0, 1598)])  # they are found where they were
     assert len(told(bank)) == len(left)
+
+
+def test_places_have_a_bound_and_beyond_it_less_of_them_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two concentrators, then a route, then an area; and all the same after a restart at any reading."""
+    monkeypatch.setattr("streams.state.reads.NAMED", (2, 3, 4))
+    one = meters("m")[0]
+    many = [
+        msgspec.structs.replace(
+            one, meter_id=f"m{n}", area=f"a{n // 4}", route=f"r{n // 2}", concentrator=f"c{n}"
+        )
+        for n in range(12)
+    ]
+    rows = [Row(m.meter_id, START + n * HOUR, 1.0) for n in range(2) for m in many]
+    found = []
+    for kill in (-1, 3, 7, 15):
+        part = Partition(CONFIG, 0)
+        part.bank.register(many, Outcome())
+        coarse = 0
+        for offset, row in enumerate(rows):
+            outcome, _ = part.handle(encode(as_columns([row])))
+            coarse += outcome.counts.get("reads_without_place", 0)
+            part.next_offset = offset + 1
+            if offset == kill:
+                draft = part.draft()
+                assert draft is not None
+                part = Partition(CONFIG, 0, dict([*draft.records, draft.marker]))
+        found.append(({place: counts[0] for (_, place), counts in told(part.bank).items()}, coarse))
+    assert found[0] == (
+        {
+            ("a0", "r0", "c0"): 2,
+            ("a0", "r0", "c1"): 2,
+            ("a0", "r1", ""): 4,
+            ("a1", "", ""): 8,
+            ("", "", ""): 8,
+        },
+        20,
+    )
+    assert all(one == found[0] for one in found)
 
 
 def test_what_changes_while_it_is_told_is_told_again() -> None:

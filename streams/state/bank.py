@@ -93,7 +93,7 @@ class Bank(Slots):
             if batch.events.any():
                 self.asked = [True] * len(self.detectors)
             self._run(batch, Origins(part), outcome)
-            self.reads.count(self.state.meters, batch)
+            outcome.count("reads_without_place", self.reads.count(self.state.meters, batch))
             codes = np.bincount(batch.status, minlength=AHEAD + 1)
             for code, name in COUNTED.items():
                 outcome.count(name, int(codes[code]))

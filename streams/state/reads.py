@@ -21,6 +21,7 @@ from detectors.reads import ARRIVED, EARLIER, KEPT, LEAP, NEWEST, READS, RING, U
 __all__ = ["EARLIER", "KEPT", "LEAP", "Place", "Reads", "ReadsBlock"]
 
 Place = tuple[str, str, str]  # area, route, concentrator, each "" where the registry states none
+NAMED = (1000, 1500, 1999)  # places of a partition until concentrators, routes and areas are named no longer
 _COUNTS: tuple[str, ...] = (READS.names or ())[2:]
 
 
@@ -41,10 +42,18 @@ class Snapshot(NamedTuple):
 
 
 class Reads:
-    """The rows of one partition. ``places``: those of its bank, to which the registry adds."""
+    """The rows of one partition, of at most 2,000 places; those beyond count without their concentrator or route.
 
-    def __init__(self, places: dict[Place, int]) -> None:
-        self._places = places
+    registered : the places of its bank, to which the registry adds
+    """
+
+    def __init__(self, registered: dict[Place, int]) -> None:
+        self._registered = registered
+        self._where = np.zeros(
+            0, np.int32
+        )  # for each of these the place under which it counts, −1 = none yet
+        self._coarse = np.zeros(0, np.bool_)  # that is not its own
+        self._places: dict[Place, int] = {}  # in the order of their first readings
         self._cells = np.zeros(BLOCK, READS)
         self._changed = np.zeros(BLOCK, np.uint8)  # not told yet
         self._index = np.full((RING + 1, 0), -1, np.int32)
@@ -64,21 +73,49 @@ class Reads:
         """The newest day on which a reading is known to have arrived, since 1970; EARLIER: none is."""
         return int(self._top[ARRIVED])
 
-    def count(self, meters: Records, batch: Batch) -> None:
-        """Count a batch that the detectors have seen."""
+    def count(self, meters: Records, batch: Batch) -> int:
+        """Count a batch that the detectors have seen; the readings that count under less than their place."""
+        codes = meters["place"][batch.slot]
+        self._settle(codes)
         if len(self._places) > self._index.shape[1]:
             self._widen(2 * len(self._places))
         done = 0
         while done < len(batch):
             done = count_reads(
-                self._cells, self._changed, self.dirty, self._index, self._top, meters, batch.slot, batch.time,
-                batch.local, batch.limit, batch.since, batch.missed, batch.status, done,
+                self._cells, self._changed, self.dirty, self._index, self._top, meters, self._where,
+                batch.slot, batch.time, batch.local, batch.limit, batch.since, batch.missed, batch.status, done,
             )  # fmt: skip
             if done < len(batch):
                 if 0 <= self.arrived < self.newest - LEAP:
                     self._fall()
                 else:
                     self._grow(2 * len(self._cells))
+        return int(self._coarse[codes].sum())
+
+    def _settle(self, codes: NDArray[np.int32]) -> None:
+        """Decide under which place the readings of each new place of the registry count."""
+        if len(self._registered) > len(self._where):
+            more = 2 * len(self._registered) - len(self._where)
+            self._where = np.concatenate([self._where, np.full(more, -1, np.int32)])
+            self._coarse = np.concatenate([self._coarse, np.zeros(more, np.bool_)])
+        new = codes[self._where[codes] < 0]
+        if not len(new):
+            return
+        names = list(self._registered)
+        for code in dict.fromkeys(new.tolist()):
+            place = self._named(names[code])
+            self._where[code] = self._places.setdefault(place, len(self._places))
+            self._coarse[code] = place != names[code]
+
+    def _named(self, place: Place) -> Place:
+        """As much of a place as there is room for: by the places with rows alone, which a replay has too."""
+        area, route, concentrator = place
+        for most, one, more in zip(
+            NAMED, (place, (area, route, ""), (area, "", "")), (concentrator, route, area), strict=True
+        ):
+            if one in self._places or (more and len(self._places) < most):
+                return one
+        return ("", "", "")
 
     def _fall(self) -> None:
         """Give up days that cannot be: a file had a wrong year before any arrival was known. They have no day then."""
@@ -128,6 +165,8 @@ class Reads:
         # Not by a newest day that no arrival bears out: it may fall, and then these count again.
         newest = min(self.newest, self.arrived + LEAP) if self.arrived >= 0 else EARLIER
         over = (day != EARLIER) & (day <= newest - KEPT) & (self._changed[:used] == 0)
+        # A place that has been given room keeps it: of each, a row stays.
+        over[np.unique(self._cells["place"][:used], return_index=True)[1]] = False
         if int(over.sum()) >= BLOCK:
             self._keep(~over)
 

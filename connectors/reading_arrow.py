@@ -23,7 +23,15 @@ from connectors.payloads.fields import (
 )
 from connectors.payloads.native_fields import multiplier
 from connectors.payloads.times import FIRST_NS, LAST_NS, zone_named
-from connectors.reading_cells import COLUMNS, SPARSE, FileOptions, attribute_in, instant_reader, marks_in
+from connectors.reading_cells import (
+    COLUMNS,
+    SPARSE,
+    FileOptions,
+    attribute_in,
+    instant_reader,
+    marks_in,
+    too_late,
+)
 from connectors.reading_parts import Part
 
 __all__ = ["Refuse", "part_of_table"]
@@ -95,6 +103,9 @@ def part_of_table(table: Any, places: dict[str, int], options: FileOptions, refu
     meter, meters = work.words("meter_id", lambda cell: text(cell, "meter_id"), "", np.int32)
     work.drop(meter == 0, lambda row: "meter_id: expected 1 to 128 characters, got nothing")
     time_ns = _times(work, "time")
+    latest_ns = options.latest_ns
+    if latest_ns is not None:
+        work.drop(time_ns > latest_ns, lambda row: f"time: {too_late(latest_ns, int(time_ns[row]))}")
     value = _numbers(work, "value")
     part = Part(work.rows, meters, meter, time_ns, value)
     if "kind" in places:

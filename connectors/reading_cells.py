@@ -78,6 +78,7 @@ class FileOptions:
     encoding     of CSV files
     columns      heading in the file → the column that it stands for (``{"读数": "value"}``)
     chunk_rows   readings in a chunk, some more where their times are equal
+    latest_ns    a reading of a later time is refused; None: none is
     """
 
     tz: str = ""
@@ -85,6 +86,7 @@ class FileOptions:
     encoding: str = "utf-8"
     columns: Mapping[str, str] = field(default_factory=dict)
     chunk_rows: int = 65_536
+    latest_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -186,6 +188,16 @@ def _iso(zone: tzinfo | None) -> Callable[[str], int]:
     return read
 
 
+def too_late(latest_ns: int, got_ns: int | None = None) -> str:
+    """What was expected of a time that is later than any reading's can be, and what came where it is given."""
+    latest, *got = (
+        f"{datetime.fromtimestamp(at // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        for at in (latest_ns, got_ns)
+        if at is not None
+    )
+    return ", got ".join((f"expected a time up to {latest}", *got))
+
+
 def marks_in(cell: str) -> int:
     """Read words such as ``estimated|edited`` into bits of Mark. Raises FieldError."""
     bits = 0
@@ -265,6 +277,8 @@ def row_reader(table: dict[str, int], options: FileOptions) -> Callable[[list[st
     def read(cells: list[str]) -> Row:
         meter_id = text(cells[meter_at].strip(), "meter_id")
         row = Row(meter_id, instant(cells[time_at].strip()), number(cells[value_at]))
+        if options.latest_ns is not None and row.time_ns > options.latest_ns:
+            raise FieldError("time", too_late(options.latest_ns), cells[time_at])
         for place, take in more:
             cell = cells[place].strip()
             if cell:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from connectors.payloads.times import rfc3339
 from connectors.reading_files import FileChunk, FileOptions, read_files
-from streams.messages import Kind, Mark, Quality
+from streams.messages import Kind, Mark, Quality, Reject
 from tests.reading_rows import NOON, NS, read, reading, rows_of, write
 
 
@@ -162,6 +163,28 @@ def test_bad_rows_of_parquet_are_told_with_their_number(tmp_path: Path) -> None:
         7: "kind",
     }
     assert all(b"meter_id" in reject.raw for reject in rejects)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_time_that_cannot_have_come_yet_is_told(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"readings.{suffix}"
+    table = pa.table(
+        {
+            "meter_id": ["m", "m"],
+            "time": ["2024-05-01T00:00:00Z", "2098-05-01T00:00:00Z"],
+            "value": [1.0, 2.0],
+        }
+    )
+    if suffix == "csv":
+        arrow_csv.write_csv(table, path)
+    else:
+        pq.write_table(table, path)
+    told: list[Reject] = []
+    options = FileOptions(latest_ns=rfc3339("2024-05-02T00:00:00Z"))
+    (chunk,) = read_files([path], told.append, options=options)
+    assert (len(chunk), len(told)) == (1, 1)
+    assert "time: expected a time up to 2024-05-02T00:00:00Z" in told[0].reason
+    assert sum(len(one) for one in read_files([path])) == 2
 
 
 def test_a_file_full_of_faults_is_told_a_thousand_times(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from connectors.reading_files import FileChunk, read_files
+from connectors.reading_files import FileChunk, FileOptions, read_files
 from connectors.registry_csv import read_registry
+from streams.clock import Clock
 from streams.columns import Columns, encode, split
 from streams.dead_letters import dead_letter
-from streams.messages import DEAD_LETTERS, READINGS, Mark, Reject
+from streams.messages import DEAD_LETTERS, NS, READINGS, Mark, Reject
 from streams.ports import Log, Unavailable
 from streams.programs import compose
 from streams.roster import Roster
@@ -30,7 +30,9 @@ async def import_files(settings: Settings, readings: Sequence[Path], *, live: bo
     """Import; say in a line what came of it.
 
     History (the default) is marked as such: it seeds baselines and raises nothing. Each message
-    carries a digest of its content, so that the same file imported again changes nothing.
+    carries a digest of its content, so that the same file imported again changes nothing. A row of
+    tomorrow becomes a dead letter: no arrival tells that its clock is wrong, and the event time of all
+    others would be moved by it.
     """
     durable = compose.open_log(settings)
     try:
@@ -40,12 +42,24 @@ async def import_files(settings: Settings, readings: Sequence[Path], *, live: bo
         if settings.ingest.registry is not None:
             known, _ = read_registry(settings.ingest.registry)
             await roster.publish(known)
-        return await _import(durable, roster, readings, live, progress)
+        clock = compose.make_clock(settings)
+        latest_ns = clock.now_ns() + round(settings.worker.ahead_s * NS)
+        return await _import(
+            durable, roster, readings, FileOptions(latest_ns=latest_ns), clock, live, progress
+        )
     finally:
         await durable.close()
 
 
-async def _import(durable: Log, roster: Roster, readings: Sequence[Path], live: bool, progress: bool) -> str:
+async def _import(
+    durable: Log,
+    roster: Roster,
+    readings: Sequence[Path],
+    options: FileOptions,
+    clock: Clock,
+    live: bool,
+    progress: bool,
+) -> str:
     name = ", ".join(path.name for path in readings)
     rejects: list[Reject] = []
     total = 0
@@ -59,7 +73,7 @@ async def _import(durable: Log, roster: Roster, readings: Sequence[Path], live: 
     with Progress(*bars, console=Console(stderr=True), disable=not progress) as shown:
         bar = shown.add_task("import", total=None)
         chunks = read_files(
-            readings, rejects.append, lambda done, of: shown.update(bar, completed=done, total=of)
+            readings, rejects.append, lambda done, of: shown.update(bar, completed=done, total=of), options
         )
         for chunk in chunks:
             # Partition by partition in order; within a round all partitions at once.
@@ -69,7 +83,7 @@ async def _import(durable: Log, roster: Roster, readings: Sequence[Path], live: 
                         *(_append(durable, *piece) for piece in pieces[first : first + AT_ONCE])
                     )
             total += len(chunk.meter)
-    now = time.time_ns()
+    now = clock.now_ns()
     for reject in rejects:
         letter = dead_letter(name, "file", reject.reason, reject.raw, now)
         await durable.append(DEAD_LETTERS, letter, key=name.encode())

@@ -41,34 +41,35 @@ class MoneyStore(Part):
     def billed(self, bill_days: Sequence[int]) -> tuple[list[Ticket], list[Point]]:
         """Open tickets of meters that are billed on one of these days of the month, and those meters.
 
-        A meter without a bill day may be billed on any. A ticket of a group is among them where one of its meters is.
+        A ticket of a group is among them where one of its meters is.
         """
-        days = points.c.bill_day.in_(bill_days) | points.c.bill_day.is_(None)
-        said = tickets.c.bill_day.in_(bill_days) | tickets.c.bill_day.is_(None)
-        told = select(points.c.meter_id).where(days)
+        said = tickets.c.bill_day.in_(bill_days)
+        told = select(points.c.meter_id).where(points.c.bill_day.in_(bill_days))
         found = self._tickets(
             tickets.c.open & (said | tickets.c.meter_id.in_(told) | (tickets.c.group != ""))
         )
-        known = self._on(found, bill_days)
+        known = [point for point in self._places(found) if point.bill_day in bill_days]
         billed = {point.meter_id for point in known}
         return [t for t in found if billed.intersection((t.meter_id, *t.meters))], known
 
     def rerated(self, bill_days: Sequence[int], since_ns: int) -> list[Ticket]:
-        """Tickets of meters billed on one of these days, open or not, whose later bills were told since, and wait."""
-        found = self._tickets(tickets.c.rerate_ns >= since_ns)
-        billed = {point.meter_id for point in self._on(found, bill_days)}
-        return [t for t in found if t.meter_id in billed]
+        """Tickets whose later bills were told since, and wait, open or not: of meters billed on one of these days.
 
-    def _on(self, found: Sequence[Ticket], bill_days: Sequence[int]) -> list[Point]:
-        """The meters of tickets that are billed on these days, or on a day that nobody has stated."""
+        Bills that are to be put right are never to be forgotten: a meter without a bill day is there on each.
+        """
+        found = self._tickets(tickets.c.rerate_ns >= since_ns)
+        days = {point.meter_id: point.bill_day for point in self._places(found)}
+        return [t for t in found if days.get(t.meter_id) is None or days[t.meter_id] in bill_days]
+
+    def _places(self, found: Sequence[Ticket]) -> list[Point]:
+        """The meters of tickets."""
         wanted = sorted({meter for t in found for meter in (t.meter_id, *t.meters)})
         known: list[Point] = []
         for start in range(0, len(wanted), _CHUNK):
             known += self._points(points.c.meter_id.in_(wanted[start : start + _CHUNK]))
         # what the registry says now counts, and not what it said when the flag was raised
         named = {point.meter_id for point in known}
-        known += [point_from(t) for t in found if t.meter_id not in named and not t.group]
-        return [point for point in known if point.bill_day is None or point.bill_day in bill_days]
+        return known + [point_from(t) for t in found if t.meter_id not in named and not t.group]
 
     def _tickets(self, where: ColumnElement[bool]) -> list[Ticket]:
         with reading(self._engine) as connection:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import HighLow, Intervals, Spike
-from detectors.batch import SENTINEL, SWAPPED, TRUE_UP
+from detectors.batch import REPLACED, SENTINEL, SWAPPED, TRUE_UP
 from streams.registry import Meter
 from tests.naive.spike import spikes
 from tests.streams_of_readings import (
@@ -51,7 +51,7 @@ def test_each_reading_is_what_the_obvious_loop_says(stream: Stream) -> None:
         assert ours[4:7] == (twin.usual, twin.live, twin.since), twin
         assert ours[7] == pytest.approx(twin.back, abs=1e-9), twin
         noted = TRUE_UP * twin.true_up + SENTINEL * twin.sentinel + SWAPPED * twin.swapped
-        assert ours[8] == noted, twin
+        assert ours[8] == noted + REPLACED * twin.replaced, twin
         if not math.isnan(twin.usage):
             assert ours[3] == twin.span, twin
     assert_same(flags, [line for name, check in checks.items() for line in named(check.lines, name)])

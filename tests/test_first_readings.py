@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from detectors import Estimates, Intervals
-from detectors.batch import SENTINEL, TRUE_UP
+from detectors.batch import REPLACED, SENTINEL, TRUE_UP
 from streams.messages import Mark
 from streams.registry import Meter
 from tests.streams_of_readings import DAY, Row, Stream, feed, instant, make_bank
@@ -44,7 +44,8 @@ def test_every_short_series_is_taken_as_the_obvious_loop_takes_it(kind: str) -> 
         assert ours[:2] == (twin.reading.time, twin.status), row
         assert ours[2] == pytest.approx(twin.usage, nan_ok=True), row
         assert ours[7] == pytest.approx(twin.back), row
-        assert ours[8] == TRUE_UP * twin.true_up + SENTINEL * twin.sentinel, row
+        noted = TRUE_UP * twin.true_up + SENTINEL * twin.sentinel + REPLACED * twin.replaced
+        assert ours[8] == noted, row
         if not math.isnan(twin.usage):
             assert ours[3] == twin.span, row
     assert_same(flags, [line for name, check in checks.items() for line in named(check.lines, name)])

@@ -227,6 +227,7 @@ DEEDS: dict[str, tuple[str, str]] = {
     "ticket.book_credit": ("退补入账", "credit booked"),
     "ticket.hold_bill": ("暂缓出账", "bill put on hold"),
     "ticket.release_bill": ("恢复出账", "bill released"),
+    "ticket.rerate_bills": ("账单重算已办理", "bills re-rated"),
     "ticket.draft_notice": ("起草告知", "message drafted"),
     "ticket.approve_notice": ("审核告知", "message approved"),
     "ticket.send_notice": ("发送告知", "message sent"),

@@ -65,6 +65,7 @@ class Taken:
     true_up: bool = False
     sentinel: bool = False
     swapped: bool = False
+    replaced: bool = False  # a correction that stands in the place of the newest
 
 
 @dataclass

@@ -143,6 +143,7 @@ class Intervals:
         if not r.guess:
             newest.guess, self.sure = False, (newest.time, r.value)
         newest.value = r.value
+        taken.replaced = True
         return taken
 
     def _next(self, r: Reading, newest: Reading) -> Taken:

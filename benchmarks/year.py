@@ -61,6 +61,7 @@ from streams.programs.reports import ReportDesk
 from streams.programs.verdicts import VerdictDesk
 from streams.settings import Settings
 from streams.ticket_sections import TicketsSettings
+from streams.trade.credit import hold_bill
 from streams.trade.points import Point
 from streams.trade.roles import Actor, Role
 from streams.trade.staff import Staff
@@ -70,6 +71,7 @@ from streams.trade.tickets import State, Ticket
 DATA = ROOT.parent / "shared" / "data"
 SETS = "water_homes,power_homes,gas_sites"
 CHECK = ROOT / "scripts" / "check_year.py"
+ZHOU = Actor("zhou", Role.BILLING)
 CLERK = Actor("clerk", Role.COMPLAINTS)
 SEED = 20_260_101
 
@@ -148,6 +150,11 @@ class Year:
             self._plan,
         )
         self.people.listed = lambda point: self.store.tickets("open", service_point=point)
+        self.people.release = lambda ticket: self.store.change(
+            ticket.id,
+            lambda book, held: hold_bill(book, held, False, ZHOU, "核查完毕", self.wall.now_ns()),
+            self.wall.now_ns(),
+        )
 
     def run(self) -> None:
         """From the first day to the last."""

@@ -85,18 +85,22 @@ class People:
             )
 
     def act(self, ticket: Ticket, what: str, now: int) -> None:
-        """Do what was planned, if it still can be done."""
+        """Do what was planned, if it still can be done; a case ends with its bill released."""
+        if what in ("close", "dismiss") and ticket.bill_hold:
+            self.release(ticket)
+            self._note_act(ticket, "release", {})
         try:
             facts = getattr(self, f"_{what}")(ticket)
         except Refused:
             return
         if facts is not None:
-            self._note(
-                "staff", act=what, ticket_of=key_of(ticket), point=ticket.service_point_id, family=ticket.family,
-                **facts,
-            )  # fmt: skip
+            self._note_act(ticket, what, facts)
             if what == "reopen":
                 self.take_up(ticket, now)
+
+    def _note_act(self, ticket: Ticket, what: str, facts: dict[str, Any]) -> None:
+        place = {"point": ticket.service_point_id, "family": ticket.family}
+        self._note("staff", act=what, ticket_of=key_of(ticket), **place, **facts)
 
     def _do(self, at: int, ticket: Ticket, what: str) -> None:
         self._order += 1
@@ -135,6 +139,7 @@ class People:
         return self.listed(point)
 
     listed: Callable[[str], list[Ticket]]
+    release: Callable[[Ticket], object]  # of a held bill
 
     def _hand_off(self, ticket: Ticket) -> dict[str, Any] | None:
         if ticket.state in PAUSED | RESOLVED:

@@ -43,6 +43,10 @@ class Contradiction(Exception):
     """The file says two things that cannot both be."""
 
 
+#: subjects whose complaints hold the bill until somebody releases it
+HOLDING = frozenset({"disputed_amount"})
+
+
 class Ticket:
     """One ticket of the ledger.
 
@@ -61,6 +65,7 @@ class Ticket:
         self.opened = self.updated = line["wall"]
         self.state = "new"
         self.escalated = False
+        self.held = False  # its bill: a complaint disputes the amount
         self.flags: list[str] = []
         self.calls: list[str] = []
         self.into: Ticket | None = None
@@ -214,6 +219,7 @@ class Ledger:
             due = Due(self.offices, line["priority"], line["wall"])
             line["ticket"] = self._put(Ticket(line, point, family, False, due), line["wall"])
             line["ticket"].calls.append(line["id"])
+            line["ticket"].held = line["subject"] in HOLDING
             line.update(outcome="opened", lead=None)
         else:
             self._link(found, line)
@@ -228,10 +234,15 @@ class Ledger:
             self._put(own, line["wall"])
         else:
             self._link(found, complaint, line["wall"])
-            if own.open and own.state not in DONE:
+            if own.open and own.state not in DONE and (found.open or not own.held):
                 self._fold(own, found, line["wall"])
             else:
                 own.calls.remove(line["id"])
+                there = (t for t in self.at_point.get(line["point"], ()) if t.open)
+                if not own.open or all(t.family != own.family for t in there):
+                    self.at_point[own.point].remove(own)
+                    own.point, own.area = line["point"], line["area"]
+                    self.at_point.setdefault(own.point, []).append(own)
         own.updated = line["wall"]
 
     def _known(self, line: dict[str, Any]) -> Ticket | None:
@@ -265,10 +276,12 @@ class Ledger:
             others = (t for t in self.at_point[ticket.point] if t is not ticket and t.open)
             if ticket.open or not any(t.family == ticket.family for t in others):
                 ticket.again(at or line["wall"], "reopened_by_complaint")
+        ticket.held |= ticket.open and line["subject"] in HOLDING
         ticket.updated = at or line["wall"]
 
     def _fold(self, ticket: Ticket, into: Ticket, at: int) -> None:
         ticket.state, ticket.into, ticket.closed = "merged", into, at
+        into.held |= ticket.held and into.open
         for flag in ticket.flags:
             self.on[flag] = into
         into.flags += [flag for flag in ticket.flags if flag not in into.flags]
@@ -286,6 +299,8 @@ class Ledger:
             raise Contradiction(f"{act} at {line['point']}, the ticket {ticket.key} is at {ticket.point}")
         if act in LEGAL and ticket.state not in LEGAL[act]:
             raise Contradiction(f"{act} of {ticket.key}, which is {ticket.state}")
+        if act in ("close", "dismiss") and ticket.held:
+            raise Contradiction(f"{ticket.key} ends with its bill on hold")
         if act == "close" and not ticket.answer:
             raise Contradiction(f"{ticket.key} is closed without a call to the customer or a reason for none")
         if act in BECOMES:
@@ -319,6 +334,8 @@ class Ledger:
             ticket.due.touched(at)
         elif act == "merge":
             self._fold(ticket, self.tickets[line["into"]], at)
+        elif act == "release":
+            ticket.held = False
         elif act == "one_flag":
             self._say(line, [line["flag"]], True)
         elif act == "correct":
@@ -357,7 +374,7 @@ class Ledger:
     def _bill_comes_near(self, ticket: Ticket, at: int) -> None:
         low = ticket.open and ticket.priority in ("P3", "P4") and ticket.category == "metering_billing"
         days = self._billed_in(self.says[ticket.key], at) if low and ticket.ours else None
-        if days is not None and days <= NEAR:
+        if days is not None and days <= NEAR and not ticket.held:
             ticket.due.tighten("P2", at)
             ticket.priority, ticket.updated = "P2", at
 

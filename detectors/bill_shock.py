@@ -40,6 +40,7 @@ from detectors.bill_periods import (
     rate_of,
     usual_of,
 )
+from detectors.cohort import median_moves
 from detectors.kernel import kernel
 
 DAILY = DAY + DAY // 2  # meters read at least so often are judged
@@ -118,28 +119,6 @@ def _base(usual: float, year: float) -> float:
 
 
 @kernel
-def _moves(due: I64, move: F64, meters: Records, peers: int) -> F64:
-    """How much the neighbours of each meter (area, commodity, class, unit) have risen; 1 where they are too few."""
-    key = np.empty(due.size, np.int64)
-    for i in range(due.size):
-        m = meters[due[i]]
-        key[i] = np.int64(m.area) * 256 + m.cohort
-    order = np.argsort(key, kind="mergesort")
-    shared = np.ones(due.size)
-    first = 0
-    while first < due.size:
-        last = first
-        while last < due.size and key[order[last]] == key[order[first]]:
-            last += 1
-        if last - first > peers:
-            middle = np.exp(max(np.median(move[order[first:last]]), 0.0))
-            for i in range(first, last):
-                shared[order[i]] = middle
-        first = last
-    return shared
-
-
-@kernel
 def _advance(
     running: Records, ring: Records, meters: Records, pulse: Records, hot: U8, used: int, before: int, watermark: int,
     ratio: float, back: float, least_days: float, least_periods: int, confirm: int, peers: int, out: Records,
@@ -174,7 +153,8 @@ def _advance(
         rate = max(s.amount, 0.0) * DAY / s.covered
         move[count] = np.log((rate + m.floor + 1e-12) / (base[count] + m.floor + 1e-12))
         count += 1
-    shared = _moves(due[:count], move[:count], meters, peers)
+    # What has fallen around a meter expects no less of it: a bill is told against what was usual.
+    shared = np.exp(np.maximum(median_moves(due[:count], move[:count], meters, peers), 0.0))
     for i in range(count):
         j = due[i]
         s, m = running[j], meters[j]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from detectors.base import BLOCK, CLEAR, RAISE
 from detectors.batch import DAY, NS, Records, Row
+from detectors.cohort import median_moves
 from detectors.kernel import kernel
 from detectors.level import HIGH, LOW, over, say
 from detectors.standing import NOTHING, STILL
@@ -141,7 +142,7 @@ def judge_days(
         due[count], week[count], base[count], spread[count] = j, w, r, deviation
         move[count] = np.log((w + floor + 1e-12) / (r + floor + 1e-12))
         count += 1
-    shared = _moves(due[:count], move, meters, peers)
+    shared = median_moves(due[:count], move, meters, peers)
     n = 0
     for i in range(count):
         n = _judge(
@@ -149,30 +150,6 @@ def judge_days(
             spread[i], shared[i], watermark, high, low, back, noise, most, out, n,
         )  # fmt: skip
     return n
-
-
-@kernel
-def _moves(
-    due: NDArray[np.int64], move: NDArray[np.float64], meters: Records, peers: int
-) -> NDArray[np.float64]:
-    """The median move of each meter's cohort (area, commodity, class, unit), 0 where it is too small."""
-    key = np.empty(due.size, np.int64)
-    for i in range(due.size):
-        m = meters[due[i]]
-        key[i] = np.int64(m.area) * 256 + m.cohort
-    order = np.argsort(key, kind="mergesort")
-    shared = np.zeros(due.size)
-    first = 0
-    while first < due.size:
-        last = first
-        while last < due.size and key[order[last]] == key[order[first]]:
-            last += 1
-        if last - first > peers:
-            middle = np.median(move[order[first:last]])
-            for i in range(first, last):
-                shared[order[i]] = middle
-        first = last
-    return shared
 
 
 @kernel

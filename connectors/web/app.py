@@ -169,9 +169,9 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(Refused)
     async def declined(request: Request, error: Refused) -> Response:
         expected, _, got = str(error).removeprefix("expected ").partition(", got ")
-        return Problem(
-            409, expected=expected, got=got or "what stands there now", action="look at it again, then decide"
-        ).response(request.url.path)
+        return Problem(409, expected=expected, got=got, action="look at it again, then decide").response(
+            request.url.path
+        )
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -28,12 +28,16 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Problem(Exception):
-    """A request that cannot be answered, and why."""
+    """A request that cannot be answered, and why.
+
+    got : empty where the sentence of what was expected says all; then nothing is said of it
+    """
 
     def __init__(
         self, status: int, *, expected: str, got: str, action: str, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(f"expected {expected}, got {got}: {action}")
+        came = f", got {got}" if got else ""
+        super().__init__(f"expected {expected}{came}: {action}")
         self.status = status
         self.expected = expected
         self.got = got

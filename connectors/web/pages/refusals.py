@@ -102,8 +102,6 @@ _MISSING = {
     "an archive class": "归档类别",
     "the release of its bill": "账单恢复出账",
 }
-#: what the API says came where its sentence tells of nothing that did
-_NOTHING = ("", "what stands there now")
 _COMPILED = [(re.compile(pattern), said) for pattern, said in _SENTENCES]
 #: faults of a complaint's form, a sentence each
 _FAULTS = (
@@ -138,7 +136,7 @@ def refusal(answer: Answer, say: Words, named: Named) -> str:
         return _chinese(expected, got, str(data.get("detail", "")), named)
     if expected.startswith("a complaint with time"):
         return f"{got[:1].upper()}{got[1:]}."
-    told = expected if got in _NOTHING else f"expected {expected}; got {got}"
+    told = f"expected {expected}; got {got}" if got else expected
     return say("not_done", why=_words(told, named))
 
 
@@ -146,14 +144,14 @@ def _chinese(expected: str, got: str, detail: str, named: Named) -> str:
     whole = f"{expected}, got {got}"
     if expected.startswith("a complaint with time"):
         return "".join(_fault(one) for one in got.split("; expected") if one)
-    texts = (expected, whole) if got in _NOTHING else (whole, expected)
+    texts = (whole, expected) if got else (expected,)
     for text in (*texts, detail.removeprefix("expected ")):
         for pattern, said in _COMPILED:
             found = pattern.fullmatch(text)
             if found:
                 groups = [_group(one or "", named) for one in found.groups()]
                 return said.format("", *groups)
-    return f"未能办理。要求：{expected}" + (f"；实际：{got}。" if got not in _NOTHING else "。")
+    return f"未能办理。要求：{expected}" + (f"；实际：{got}。" if got else "。")
 
 
 def _group(text: str, named: Named) -> str:

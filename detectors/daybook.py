@@ -48,6 +48,18 @@ def quantile(ordered: NDArray[np.float64], n: int, q: float) -> float:
 
 
 @kernel
+def put_in_order(numbers: NDArray[np.float64], n: int) -> None:
+    """Sort the first ``n`` numbers, none NaN, by insertion: of a few dozen that takes half of quicksort's time."""
+    for i in range(1, n):
+        x = numbers[i]
+        place = i
+        while place > 0 and numbers[place - 1] > x:
+            numbers[place] = numbers[place - 1]
+            place -= 1
+        numbers[place] = x
+
+
+@kernel
 def levels(hours: NDArray[np.float64], ordered: NDArray[np.float64], out: NDArray[np.float64]) -> int:
     """Quantiles, mean, least, most and share of zeros of a day's known hours; how many those are."""
     n, total, zeros = 0, 0.0, 0
@@ -62,8 +74,7 @@ def levels(hours: NDArray[np.float64], ordered: NDArray[np.float64], out: NDArra
         for k in range(FIGURES):
             out[k] = np.nan
         return n
-    part = ordered[:n]
-    part.sort()
+    put_in_order(ordered, n)
     out[Q10], out[Q25], out[Q50] = (
         quantile(ordered, n, 0.1),
         quantile(ordered, n, 0.25),

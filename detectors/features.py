@@ -10,7 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.batch import Row
-from detectors.daybook import DAYS, LEAST, LEVELS, MEAN, MOST, PEAK1, PEAK6, PEAK6A, ZEROS, Book, past
+from detectors.daybook import (
+    DAYS,
+    LEAST,
+    LEVELS,
+    MEAN,
+    MOST,
+    PEAK1,
+    PEAK6,
+    PEAK6A,
+    ZEROS,
+    Book,
+    past,
+    put_in_order,
+)
 from detectors.kernel import kernel
 
 WINDOWS = (1, 3, 7, 14)  # recent days that are held against the 28 days before them
@@ -55,9 +68,19 @@ def _ordered(figures: F8, first: int, days: int, scratch: F8) -> int:
         if figures[i] == figures[i]:
             scratch[n] = figures[i]
             n += 1
-    part = scratch[:n]
-    part.sort()
+    put_in_order(scratch, n)
     return n
+
+
+@kernel
+def _range(figures: F8, first: int, days: int) -> tuple[float, float, int]:
+    """Least and most of the known days first … first + days − 1 of a newest-first list, and how many they are."""
+    low, high, n = np.inf, -np.inf, 0
+    for i in range(first, first + days):
+        if figures[i] == figures[i]:
+            low, high = min(low, figures[i]), max(high, figures[i])
+            n += 1
+    return low, high, n
 
 
 @kernel
@@ -163,10 +186,10 @@ def describe(
         i += 3
 
     past(book, s, j, day, MOST, figures, real, bits)
-    n = _ordered(figures, 1, 42, scratch)
-    f[i] = np.log((figures[0] + EPS * scale) / (scratch[n - 1] + EPS * scale)) if n >= FEW else np.nan
+    _, high, n = _range(figures, 1, 42)
+    f[i] = np.log((figures[0] + EPS * scale) / (high + EPS * scale)) if n >= FEW else np.nan
     past(book, s, j, day, MEAN, figures, real, bits)
-    n = _ordered(figures, 1, 42, scratch)
-    f[i + 1] = np.log((figures[0] + EPS * scale) / (scratch[n - 1] + EPS * scale)) if n >= FEW else np.nan
-    f[i + 2] = np.log((figures[0] + EPS * scale) / (scratch[0] + EPS * scale)) if n >= FEW else np.nan
+    low_mean, high, n = _range(figures, 1, 42)
+    f[i + 1] = np.log((figures[0] + EPS * scale) / (high + EPS * scale)) if n >= FEW else np.nan
+    f[i + 2] = np.log((figures[0] + EPS * scale) / (low_mean + EPS * scale)) if n >= FEW else np.nan
     f[i + 3] = known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -13,6 +13,9 @@ from tests.services.mosquitto import Mosquitto
 from tests.services.postgres import Postgres
 from tests.services.process import Service
 from tests.sharing import pytest_collection_modifyitems, pytest_sessionstart, pytest_xdist_make_scheduler
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # their asserts tell both sides, as those of the tests do
 pytest.register_assert_rewrite("tests.twins", "tests.scada_streams")
@@ -74,6 +77,15 @@ def mosquitto() -> Iterator[Mosquitto]:
     require(Mosquitto)
     with Mosquitto() as broker:
         yield broker
+
+
+@pytest.fixture(scope="module")
+def browser(servers: Servers) -> Iterator[Browser]:
+    """A connection to the session's browser: its event loop runs in the test's thread, of this file's tests alone."""
+    from tests.browser_tools import chromium  # here: most tests need no Playwright
+
+    with chromium(servers) as connected:
+        yield connected
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from standardwebhooks.webhooks import Webhook as Signer
 from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web.app import WebConfig, make_app
-from connectors.web.server import serve
 from connectors.web.sources import Sources
 from streams.programs.desks import check_desks, make_inbox
 from streams.settings import ConfigError, Settings
@@ -30,7 +29,7 @@ from streams.trade.tickets import State, Ticket, iso
 from tests.services.postgres import Postgres
 from tests.tickets.helpdesks import work
 from tests.tickets.tools import DAY, HOUR, MINUTE, NOON, SECOND, Turned, golden, sqlite_url
-from tests.web_tools import VOCABULARY
+from tests.web_tools import VOCABULARY, answering
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -65,15 +64,8 @@ class Web:
                 store=self.store, history=None, vocabulary=VOCABULARY, now_ns=self.clock.now_ns, inbox=inbox
             )
             app = make_app(sources, WebConfig(token="a token of the administrator"), pages=False)
-            stop = asyncio.Event()
-            port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            serving = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, port.set_result))
-            try:
-                async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await port}", timeout=30) as client:
-                    await talk(client)
-            finally:
-                stop.set()
-                await serving
+            async with answering(app) as client:
+                await talk(client)
 
         asyncio.run(run())
 

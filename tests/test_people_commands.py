@@ -16,8 +16,7 @@ from connectors.store import Store
 from connectors.store.engine import writing
 from streams.cli import app
 from streams.trade.linking import Linking
-from tests.tickets.complaint_tools import filled
-from tests.tickets.test_complaint_store import home, put_points
+from tests.tickets.complaint_tools import filled, home, put_points
 from tests.tickets.tools import NOON
 
 WHY = "用户书面申请查阅"

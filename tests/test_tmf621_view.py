@@ -13,14 +13,13 @@ import pytest
 
 from connectors.web import tmf621
 from connectors.web.app import WebConfig, make_app
-from connectors.web.server import serve
 from connectors.web.tmf621 import FIELDS, PREFIX
 from streams.trade.deliveries import Outcome
 from streams.trade.states import TMF621
 from streams.trade.tickets import State
 from tests.tickets.helpdesks import work
 from tests.tickets.tmf621_server import FVO, faults
-from tests.web_tools import Place, filled, sources
+from tests.web_tools import Place, answering, filled, sources
 
 LIST = f"{PREFIX}/troubleTicket"
 TOKEN = "a token of sixteen characters"
@@ -38,18 +37,11 @@ def get(place: Place, *paths: str, token: str = TOKEN) -> list[httpx.Response]:
     async def run() -> list[httpx.Response]:
         found, store = sources(place.store_url, None)
         app = make_app(found, WebConfig(token=TOKEN), pages=False, routers=[tmf621.routes(store)])
-        stop = asyncio.Event()
-        port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, port.set_result))
         try:
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
-            async with httpx.AsyncClient(
-                base_url=f"http://127.0.0.1:{await port}", headers=headers
-            ) as client:
-                return [await client.get(path) for path in paths]
+            async with answering(app) as client:
+                headers = {"Authorization": f"Bearer {token}"} if token else {}
+                return [await client.get(path, headers=headers) for path in paths]
         finally:
-            stop.set()
-            await serving
             store.close()
 
     return asyncio.run(run())

@@ -21,7 +21,6 @@ from tests.browser_tools import (
     ZONE,
     beating,
     boxes,
-    chromium,
     drawn,
     furnished,
     golden,
@@ -29,14 +28,7 @@ from tests.browser_tools import (
     speak,
     tickets,
 )
-from tests.conftest import Servers
 from tests.web_tools import MESSAGE, Place, columns, flag, process
-
-
-@pytest.fixture(scope="module")
-def browser(servers: Servers) -> Iterator[Browser]:
-    with chromium(servers) as connected:
-        yield connected
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from connectors.store.engine import writing
 from connectors.store.tables_trade import mutes, points
 from connectors.web import complaints
 from connectors.web.app import User, WebConfig, make_app
-from connectors.web.server import serve
 from streams.messages import Kind
 from streams.programs.complaints import metrics
 from streams.trade.linking import Linking
@@ -24,9 +23,7 @@ from streams.trade.reception import Reception, ReceptionConfig
 from streams.trade.roles import Role
 from tests.tickets.complaint_tools import form
 from tests.tickets.tools import DAY, HOUR, NOON, Turned, flag, golden
-from tests.web_tools import Place, columns, sources
-
-Talk = Callable[[httpx.AsyncClient], Awaitable[None]]
+from tests.web_tools import Place, Talk, answering, columns, sources
 
 
 @pytest.fixture
@@ -63,15 +60,10 @@ def asked(place: Place, talk: Talk, now_ns: int = NOON + DAY, users: tuple[User,
             pages=False,
             routers=[lambda reader: complaints.routes(reader, reception)],
         )
-        stop = asyncio.Event()
-        port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, port.set_result))
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await port}", timeout=30) as client:
+            async with answering(app) as client:
                 await talk(client)
         finally:
-            stop.set()
-            await serving
             store.close()
 
     asyncio.run(run())

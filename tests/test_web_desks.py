@@ -13,16 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 from streams.messages import Flag
 from streams.trade.points import Point
 from streams.trade.roles import Role
-from tests.browser_tools import NARROW, chromium, furnished, tickets
-from tests.conftest import Servers
+from tests.browser_tools import NARROW, furnished, tickets
 from tests.desk_tools import TOKENS, as_role, served
 from tests.web_tools import Place, flag
-
-
-@pytest.fixture(scope="module")
-def browser(servers: Servers) -> Iterator[Browser]:
-    with chromium(servers) as connected:
-        yield connected
 
 
 @pytest.fixture(scope="module")

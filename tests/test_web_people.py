@@ -18,17 +18,15 @@ from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web.app import WebConfig, make_app
 from connectors.web.guard import Guard, User
-from connectors.web.server import serve
 from connectors.web.sources import Sources
 from streams.programs.routes import routes
 from streams.settings import Settings, load
 from streams.trade.linking import Linking
 from streams.trade.roles import RIGHTS, Role
 from tests.services.postgres import Postgres
-from tests.tickets.complaint_tools import filled
-from tests.tickets.test_complaint_store import home, put_points
+from tests.tickets.complaint_tools import filled, home, put_points
 from tests.tickets.tools import NOON, Turned, sqlite_url
-from tests.web_tools import VOCABULARY, Talk
+from tests.web_tools import VOCABULARY, Talk, answering
 
 USERS = tuple(User(f"{role}-1", role, (f"token-of-the-{role}",)) for role in Role)
 CANARY = {
@@ -63,16 +61,8 @@ class House:
 
     def talk(self, talk: Talk) -> None:
         async def run() -> None:
-            stop = asyncio.Event()
-            port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            serving = asyncio.create_task(serve(self.app(), "127.0.0.1", 0, stop, port.set_result))
-            try:
-                base = f"http://127.0.0.1:{await port}"
-                async with httpx.AsyncClient(base_url=base, timeout=30) as client:
-                    await talk(client)
-            finally:
-                stop.set()
-                await serving
+            async with answering(self.app()) as client:
+                await talk(client)
 
         asyncio.run(run())
 

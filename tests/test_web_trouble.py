@@ -19,8 +19,7 @@ from connectors.migrations import upgrade
 from connectors.store import Store
 from streams.messages import Kind
 from streams.trade.rules import Rules
-from tests.browser_tools import beating, boxes, chromium, furnished, golden, opened, tickets
-from tests.conftest import Servers
+from tests.browser_tools import beating, boxes, furnished, golden, opened, tickets
 from tests.services.postgres import Postgres
 from tests.services.process import free_port
 from tests.web_tools import Place, columns, flag, golden_flags, process
@@ -28,12 +27,6 @@ from tests.web_tools import Place, columns, flag, golden_flags, process
 TOKEN = "a-token-of-some-length"
 #: what a meter may call itself, if it means harm
 EVIL = "<img src=x onerror='window.pwned=1'>{{7*7}}${7*7}"
-
-
-@pytest.fixture(scope="module")
-def browser(servers: Servers) -> Iterator[Browser]:
-    with chromium(servers) as connected:
-        yield connected
 
 
 @pytest.fixture(scope="module")

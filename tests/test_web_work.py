@@ -10,16 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from streams.trade.roles import Role
-from tests.browser_tools import chromium, furnished
-from tests.conftest import Servers
+from tests.browser_tools import furnished
 from tests.desk_tools import act, as_role, send, served
 from tests.web_tools import Place, columns, flag, golden_flags, golden_readings
-
-
-@pytest.fixture(scope="module")
-def browser(servers: Servers) -> Iterator[Browser]:
-    with chromium(servers) as connected:
-        yield connected
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from connectors.history_sqlite import HistoryReader, SqliteHistory
 from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.web.app import Routes, WebConfig, make_app
+from connectors.web.guard import Guard
 from connectors.web.metrics import Metric
 from connectors.web.server import serve
 from connectors.web.sources import Papers, Sources
@@ -186,6 +187,24 @@ def sources(
     return made, store
 
 
+@asynccontextmanager
+async def answering(app: Guard, host: str = "127.0.0.1") -> AsyncIterator[httpx.AsyncClient]:
+    """Serve an application in this process; gives a client of it."""
+    stop = asyncio.Event()
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve(app, host, 0, stop, port.set_result))
+    try:
+        while not port.done() and not serving.done():
+            await asyncio.sleep(0.005)
+        if serving.done():
+            serving.result()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port.result()}", timeout=30) as client:
+            yield client
+    finally:
+        stop.set()
+        await serving
+
+
 def talking(
     place: Place | None,
     talk: Talk,
@@ -203,20 +222,11 @@ def talking(
             made, store = sources(place.store_url, str(place.history_path))
         else:
             made, store = found, None
-        stop = asyncio.Event()
-        port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         app = make_app(made, WebConfig(**config), pages=False, routers=routers)
-        serving = asyncio.create_task(serve(app, host, 0, stop, port.set_result))
         try:
-            while not port.done() and not serving.done():
-                await asyncio.sleep(0.005)
-            if serving.done():
-                serving.result()
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port.result()}", timeout=30) as client:
+            async with answering(app, host) as client:
                 await talk(client)
         finally:
-            stop.set()
-            await serving
             if store is not None:
                 store.close()
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from connectors.store import Store
+from connectors.store.engine import writing
+from connectors.store.tables_trade import points
 from streams.messages import Flag
 from streams.trade.book import Book
 from streams.trade.complaint_form import Filled, fill
 from streams.trade.complaints import Complaint, Site
 from streams.trade.lifecycle import Move, move
 from streams.trade.linking import Linking
+from streams.trade.points import Point
 from streams.trade.sla import Targets
 from streams.trade.tickets import State, Ticket, iso
 from tests.tickets.tools import NOON, MemoryStore
@@ -18,6 +22,19 @@ from tests.tickets.tools import NOON, MemoryStore
 SITE = Site(
     service_point_id="point-1", meter_id="meter-1", area="area-1", commodity="gas", places=("area/area-1",)
 )
+
+
+def put_points(store: Store, *made: Point) -> None:
+    """What the registry says."""
+    with writing(store._engine) as connection:
+        for point in made:
+            connection.execute(
+                points.insert(), {name: getattr(point, name) for name in point.__struct_fields__}
+            )
+
+
+def home(meter: str = "meter-1", point: str = "point-1", **fields: Any) -> Point:
+    return Point(meter_id=meter, service_point_id=point, commodity="gas", area="area-1", **fields)
 
 
 def form(at_ns: int = NOON, **fields: Any) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import httpx
 from connectors.history_sqlite import HistoryReader, SqliteHistory
 from connectors.store import Store
 from connectors.web.app import User, WebConfig, make_app
-from connectors.web.server import serve
 from connectors.web.sources import Sources
 from streams.programs.routes import routes
 from streams.settings import Settings
@@ -21,7 +20,7 @@ from streams.ticket_sections import TicketsSettings
 from streams.trade.roles import Role
 from streams.trade.rules import Rules
 from tests.tickets.tools import NOON, Turned, golden
-from tests.web_tools import VOCABULARY, Reading, columns, golden_readings
+from tests.web_tools import VOCABULARY, Reading, answering, columns, golden_readings
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "tariffs" / "example.toml"
 USERS = tuple(
@@ -82,16 +81,10 @@ def talking(
         app = make_app(
             sources, WebConfig(users=USERS), pages=False, routers=routes(settings, store, Turned(), [])
         )
-        stop = asyncio.Event()
-        port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, port.set_result))
         try:
-            base = f"http://127.0.0.1:{await asyncio.wait_for(port, 20)}"
-            async with httpx.AsyncClient(base_url=base, timeout=20) as client:
+            async with answering(app) as client:
                 await talk(Client(client, ticket.id))
         finally:
-            stop.set()
-            await serving
             await reader.close()
 
     asyncio.run(run())

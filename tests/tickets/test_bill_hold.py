@@ -21,8 +21,7 @@ from streams.trade.sla import Targets
 from streams.trade.states import State
 from streams.trade.tickets import Ticket
 from streams.trade.work import merge
-from tests.tickets.complaint_tools import filled
-from tests.tickets.test_complaint_store import home, put_points
+from tests.tickets.complaint_tools import filled, home, put_points
 from tests.tickets.tools import DAY, HOUR, NOON, flag
 
 ANN, CRM = Actor("ann", Role.BILLING), Actor("call-centre", Role.COMPLAINTS)

@@ -10,33 +10,19 @@ import pytest
 from sqlalchemy import func, select
 
 from connectors.store import Store
-from connectors.store.engine import reading, writing
+from connectors.store.engine import reading
 from connectors.store.tables import outbox
-from connectors.store.tables_trade import complaints, people, points
+from connectors.store.tables_trade import complaints, people
 from streams.trade.complaints import Complaint, ComplaintFilter, Outcome
 from streams.trade.lifecycle import Refused
 from streams.trade.linking import Linking
-from streams.trade.points import Point
 from streams.trade.roles import Actor, Role
 from streams.trade.rules import Rules
-from tests.tickets.complaint_tools import filled
+from tests.tickets.complaint_tools import filled, home, put_points
 from tests.tickets.tools import DAY, HOUR, NOON, flag, open_by_key
 
 ANN = Actor("ann", Role.COMPLAINTS)
 LINKING, RULES = Linking(), Rules()
-
-
-def put_points(store: Store, *made: Point) -> None:
-    """What the registry says."""
-    with writing(store._engine) as connection:
-        for point in made:
-            connection.execute(
-                points.insert(), {name: getattr(point, name) for name in point.__struct_fields__}
-            )
-
-
-def home(meter: str = "meter-1", point: str = "point-1", **fields: Any) -> Point:
-    return Point(meter_id=meter, service_point_id=point, commodity="gas", area="area-1", **fields)
 
 
 def take(store: Store, at_ns: int = NOON, **fields: Any) -> tuple[Complaint, bool]:

@@ -15,31 +15,20 @@ from connectors.store.engine import reading
 from connectors.store.tables import outbox
 from streams.messages import Kind
 from streams.trade.book import Book, Refused
-from streams.trade.credit import Limits, Proposal, booked, propose
+from streams.trade.credit import Proposal, booked, propose
 from streams.trade.lifecycle import record
 from streams.trade.rerated import rerated
 from streams.trade.roles import Actor, Role
 from streams.trade.rules import Rules
 from streams.trade.settlement import ReratedBill, Rerating
 from streams.trade.tickets import State, Ticket
+from tests.tickets.credit_tools import ANN, LATER_BILL, LIMITS, opened
 from tests.tickets.money_tools import Client, talking
-from tests.tickets.tools import NOON, MemoryStore, golden
+from tests.tickets.tools import NOON, golden
 from tests.web_tools import ns
 
-ANN = Actor("ann", Role.BILLING)
-LIMITS = Limits({"CNY": Decimal(500)})
-FIRST = ReratedBill(
-    start=date(2012, 6, 10),
-    end=date(2012, 8, 10),
-    amount=Decimal(40),
-    unit="m3",
-    before=Decimal("321.1"),
-    before_now=Decimal("77.4"),
-    old=Decimal("126.40"),
-    new=Decimal("105.20"),
-)
 SECOND = replace(
-    FIRST, start=date(2012, 8, 10), end=date(2012, 10, 10), old=Decimal(158), new=Decimal("131.50")
+    LATER_BILL, start=date(2012, 8, 10), end=date(2012, 10, 10), old=Decimal(158), new=Decimal("131.50")
 )
 
 
@@ -57,9 +46,7 @@ def credited(book: Book, ticket: Ticket, found: Rerating) -> Ticket:
 
 
 def begun(*bills: ReratedBill) -> tuple[Book, Ticket]:
-    (ticket,) = MemoryStore().take(golden())
-    book = Book()
-    book.tickets[ticket.id] = ticket
+    book, ticket = opened()
     return book, credited(book, ticket, listed(*bills))
 
 
@@ -73,9 +60,9 @@ def told(book: Book) -> list[str]:
 
 
 def test_what_is_told_after_says_what_it_replaces() -> None:
-    book, ticket = begun(FIRST, SECOND)
+    book, ticket = begun(LATER_BILL, SECOND)
     assert (of(ticket).replaces, of(ticket).due) == (None, Decimal("-47.70"))
-    ticket = credited(book, ticket, listed(FIRST, replace(SECOND, new=Decimal("121.50"))))
+    ticket = credited(book, ticket, listed(LATER_BILL, replace(SECOND, new=Decimal("121.50"))))
     found = of(ticket)
     # nobody has acted on the first: all of it is due, and the first is void
     assert (found.difference, found.replaces, found.done, found.due) == (
@@ -86,7 +73,7 @@ def test_what_is_told_after_says_what_it_replaces() -> None:
 
 
 def test_what_billing_has_done_is_not_done_again() -> None:
-    book, ticket = begun(FIRST, SECOND)
+    book, ticket = begun(LATER_BILL, SECOND)
     ticket = rerated(book, ticket, Decimal("-47.70"), " CIS-9 ", ANN, NOON + 5)
     found = of(ticket)
     assert (found.done, found.due, found.reference, found.done_by, found.done_ns, found.waits) == (
@@ -94,18 +81,20 @@ def test_what_billing_has_done_is_not_done_again() -> None:
     )  # fmt: skip
     assert book.history[-1][1].note == "2 · -47.70 CNY · CIS-9"
     # the same bills with a further credit: nothing is to be done, and nobody is told
-    same = credited(book, ticket, listed(FIRST, SECOND))
+    same = credited(book, ticket, listed(LATER_BILL, SECOND))
     assert (of(same).waits, of(same).reference, len(told(book))) == (False, "CIS-9", 1)
-    more = credited(book, same, listed(FIRST, replace(SECOND, new=Decimal("121.50"))))
+    more = credited(book, same, listed(LATER_BILL, replace(SECOND, new=Decimal("121.50"))))
     assert (of(more).waits, of(more).due, of(more).reference) == (True, Decimal("-10.00"), "")
     more = rerated(book, more, Decimal("-57.70"), "CIS-10", ANN, NOON)
     # bills that cost by now what they did are to be put back
-    back = credited(book, more, listed(replace(FIRST, new=FIRST.old), replace(SECOND, new=SECOND.old)))
+    back = credited(
+        book, more, listed(replace(LATER_BILL, new=LATER_BILL.old), replace(SECOND, new=SECOND.old))
+    )
     assert (of(back).waits, of(back).difference, of(back).due) == (True, Decimal(0), Decimal("57.70"))
 
 
 def test_marked_is_only_what_was_told() -> None:
-    book, ticket = begun(FIRST, SECOND)
+    book, ticket = begun(LATER_BILL, SECOND)
     for difference, reference, actor, why in (
         ("-57.70", "CIS-9", ANN, "expected the difference -47.70 CNY of the later bills, got -57.70"),
         ("-47.70", " ", ANN, "the reference of the re-rating"),
@@ -182,7 +171,7 @@ def test_waiting_bills_are_found_by_their_own_column_and_by_the_day_that_the_reg
     money_store: Store,
 ) -> None:
     (one,) = money_store.apply_flags([golden()], NOON, Rules())
-    found = listed(FIRST, SECOND)
+    found = listed(LATER_BILL, SECOND)
     money_store.change(one.id, lambda book, ticket: credited(book, ticket, found), NOON)
     assert [t.id for t in money_store.rerated((31,), NOON)] == [one.id]
     assert money_store.rerated((31,), NOON + 1) == []

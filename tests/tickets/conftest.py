@@ -11,6 +11,7 @@ from connectors.migrations import upgrade
 from connectors.store import Store
 from streams.trade.points import Point
 from tests.services.postgres import Postgres
+from tests.tickets.complaint_tools import home, put_points
 from tests.tickets.receiver import Receiver
 from tests.tickets.tools import Turned, sqlite_url
 
@@ -63,3 +64,9 @@ def money_store(store_url: str) -> Iterator[Store]:
     )  # fmt: skip
     yield made
     made.close()
+
+
+@pytest.fixture
+def places(store: Store) -> None:
+    """What the registry says of the places where complaints of ``erasure_tools`` come from."""
+    put_points(store, *(home(f"meter-{n}", f"point-{n}") for n in (*range(7), 9)))

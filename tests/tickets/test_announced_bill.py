@@ -12,8 +12,8 @@ from streams.trade.notice_words import Signature
 from streams.trade.rules import Rules
 from streams.trade.settlement import NoticeState
 from streams.trade.tickets import Purpose
+from tests.bill_tools import METER, days, usual_until
 from tests.streams_of_readings import DAY, HOUR, feed, instant, make_bank
-from tests.test_bill_shock import METER, days, usual_until
 from tests.tickets.tools import MemoryStore
 
 CHINA = msgspec.structs.replace(

@@ -23,6 +23,7 @@ from streams.papers.document import (
 )
 from streams.papers.evidence_words import EVIDENCE
 from streams.papers.exhibits import Exhibits
+from streams.papers.pack_money import Money
 from streams.papers.pack_reads import Reads
 from streams.papers.pack_telling import MOST, Telling, figure, rounded
 from streams.papers.pack_work import Work
@@ -49,7 +50,7 @@ class _Pack(Telling):
     def __init__(self, exhibits: Exhibits, language: Language) -> None:
         super().__init__(exhibits, language)
         self._reads = Reads(exhibits, self.shown, self.local, self.say)
-        self._work = Work(self)
+        self._work, self._money = Work(self), Money(self)
 
     def document(self) -> Document:
         say, ticket = self.say, self.ticket
@@ -61,7 +62,7 @@ class _Pack(Telling):
             ("seen", self._seen()),
             ("neighbours", self._reads.neighbours()),
             ("checks", self._work.checks()),
-            ("estimates", self._work.estimates()),
+            ("estimates", self._money.estimates()),
             ("course", self._work.course()),
             ("basis", self._work.basis()),
         )

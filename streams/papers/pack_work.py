@@ -1,21 +1,19 @@
-"""The parts of an evidence pack about work: checks, estimates, what was done, and what all of it rests on."""
+"""The parts of an evidence pack about work: checks, what was done, and what all of it rests on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 from streams.papers.document import Block, Column, Facts, Paragraph, Table
 from streams.papers.evidence_words import MESSAGE_ROLES
 from streams.papers.pack_telling import MOST, Telling
 from streams.papers.written import amount, instant, number, parse_ns
 from streams.trade.causes import CHECKS, NEGATIVE, POSITIVE, UNCLEAR, cause_label, check_label
-from streams.trade.money_words import amount_word, money_word
+from streams.trade.money_words import money_word
 from streams.trade.raw_messages import listed
-from streams.trade.settlement import Credit, CreditSum, sums
 from streams.trade.states import label
-from streams.trade.tickets import Alternative, Estimate, HistoryEntry, Step
-from streams.trade.wording import ACTIONS, ESTIMATE, kind_label
+from streams.trade.tickets import HistoryEntry, Step
+from streams.trade.wording import ACTIONS, kind_label
 
 _HISTORY = 200  # newest lines
 
@@ -95,92 +93,7 @@ class Work:
         parts = tuple((tell.say.known(f"record_{key}"), value) for key, value in tell.ticket.record.items())
         return [Paragraph(tell.say("record")), Facts(parts)] if parts else []
 
-    # -- estimate, course, basis ----------------------------------------------------------------
-
-    def estimates(self) -> list[Block]:
-        """The methods side by side, and what was decided."""
-        tell = self._tell
-        say, ticket = tell.say, tell.ticket
-        rows = [self._alternative(found) for found in ticket.estimates]
-        if ticket.estimate is not None and ticket.estimate.method not in {a.method for a in ticket.estimates}:
-            rows.insert(0, self._estimate(ticket.estimate, bool(rows)))
-        figures = ("should", "billed", "excess", "range", "money")
-        columns = (
-            Column(say("method")),
-            *(Column(say(key), "right") for key in figures),
-            Column(say("assumptions")),
-        )
-        return [Table(columns=columns, rows=tuple(rows), empty=say("no_estimate")), *self._credits()]
-
-    def _alternative(self, found: Alternative) -> tuple[str, ...]:
-        tell = self._tell
-        chosen = tell.ticket.estimate is not None and tell.ticket.estimate.method == found.method
-        if found.estimate is None:
-            return (tell.of(ESTIMATE, found.method), *("–",) * 5, tell.of(ESTIMATE, found.why_not) or "–")
-        return self._estimate(found.estimate, chosen and len(tell.ticket.estimates) > 1, found.no_money)
-
-    def _estimate(self, found: Estimate, chosen: bool, no_money: str = "") -> tuple[str, ...]:
-        tell = self._tell
-        say, digits = tell.say, 1 if abs(found.billed) >= 10 else 3
-        between = "–"
-        if found.low is not None and found.high is not None:
-            between = f"{number(found.low, digits)} – {amount(found.high, found.unit, digits)}"
-        method = tell.of(ESTIMATE, found.method)
-        notes = [*found.assumptions, no_money] if no_money else found.assumptions
-        return (
-            f"{method}{say('colon')}{say('chosen')}" if chosen else method,
-            *(amount(value, found.unit, digits) for value in (found.expected, found.billed, found.excess)),
-            between,
-            "–" if found.money is None else self._money(found.money.amount, found.money.currency),
-            say("and").join(tell.of(ESTIMATE, code) for code in notes) or "–",
-        )
-
-    def _money(self, value: Decimal, currency: str) -> str:
-        sign = "−" if value < 0 else ""
-        return sign + amount_word(value, currency, self._tell.language)
-
-    def _credits(self) -> list[Block]:
-        """Each credit, and what they come to where there are several."""
-        say, all_of_them = self._tell.say, self._tell.ticket.credits
-        if not all_of_them:
-            return [Paragraph(say("no_credit"), "small")]
-        found: list[Block] = [self._credit(one) for one in all_of_them]
-        if len(all_of_them) > 1:
-            found.append(Facts(tuple((say("credit_sum"), self._sum(one)) for one in sums(all_of_them))))
-        return found
-
-    def _sum(self, one: CreditSum) -> str:
-        if one.amount is not None:
-            return self._money(one.amount, one.currency)
-        return amount(one.quantity or 0.0, one.unit)
-
-    def _credit(self, credit: Credit) -> Facts:
-        tell = self._tell
-        say = tell.say
-
-        def who(name: str, at_ns: int | None) -> str:
-            return say("who_when", who=name, when=tell.at(at_ns)) if name else ""
-
-        state = money_word(credit.state, tell.language)
-        method = say("own") if credit.method == "own" else tell.of(ESTIMATE, credit.method)
-        decided = who(credit.decided_by, credit.decided_ns)
-        days = [tell.local.date(at) for at in (credit.start_ns, credit.end_ns) if at is not None]
-        period = say("span", start=days[0], end=days[1]) if len(days) == 2 else ""
-        pairs = (
-            ("credit_period", period),
-            ("credit", f"{state}{say('list')}{say('second_person')}" if credit.second_person else state),
-            ("method", method),
-            ("quantity", "" if credit.quantity is None else amount(credit.quantity, credit.unit)),
-            ("credit_amount", "" if credit.amount is None else self._money(credit.amount, credit.currency)),
-            ("credit_reason", credit.reason),
-            ("proposed_by", who(credit.proposed_by, credit.proposed_ns)),
-            ("decided_by", f"{decided}{say('colon')}{credit.decision}" if credit.decision else decided),
-            (
-                "booked_by",
-                say("and").join(filter(None, (who(credit.booked_by, credit.booked_ns), credit.reference))),
-            ),
-        )
-        return Facts(tuple((say(key), value) for key, value in pairs if value))
+    # -- course, basis --------------------------------------------------------------------------
 
     def _note(self, line: HistoryEntry) -> str:
         """A check's line names check and finding by their codes: here by their words."""

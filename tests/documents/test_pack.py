@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -13,12 +14,13 @@ from streams.messages import NS
 from streams.papers.chart import Chart
 from streams.papers.conclusion import EXCLUDED, Outcome, conclude
 from streams.papers.day_use import DAY
-from streams.papers.document import Facts, Figure, Language, Notice, Table, digest
+from streams.papers.document import Document, Facts, Figure, Language, Notice, Table, digest
 from streams.papers.pack import build
 from streams.papers.pack_words import WORDS
-from streams.trade.settlement import CreditState
+from streams.trade.settlement import CreditState, Rerating
 from streams.trade.states import State
 from streams.trade.tickets import Sla, Swap, Verdict
+from streams.trade.wording import ESTIMATE
 from tests.documents.pack_tools import (
     LANGUAGES,
     NEGATIVE,
@@ -34,6 +36,7 @@ from tests.documents.pack_tools import (
     told,
 )
 from tests.documents.tools import fonts, html_parts, pdf_pages, squeezed
+from tests.tickets.credit_tools import LATER_BILL
 from tests.tickets.tools import MemoryStore
 from tests.web_tools import MESSAGE, NOW, golden_flags, ns
 
@@ -132,6 +135,57 @@ def test_every_credit_is_shown_with_its_period_and_what_they_come_to() -> None:
     assert "CNY 746.81" in facts
     assert "退补合计" in told(build(exhibits(replace(ticket, earlier_credits=(first,))), "zh"))
     assert "退补合计" not in told(build(exhibits(ticket), "zh"))
+
+
+def test_later_bills_are_shown_with_what_billing_has_done_of_them() -> None:
+    second = replace(
+        LATER_BILL, start=date(2012, 8, 10), end=date(2012, 10, 10), amount=Decimal(50),
+        old=Decimal("158.00"), new=Decimal("131.50"), low=Decimal("131.50"), high=Decimal("158.00"),
+    )  # fmt: skip
+    told_first = Rerating(
+        made_ns=NOW, bills=(LATER_BILL, second), currency="CNY", difference=Decimal("-47.70"),
+        due=Decimal("-47.70"), assumptions=("bills_by_reads", "later_use_as_read"),
+    )  # fmt: skip
+    waiting = replace(settled(), rerating=told_first)
+    paper = build(exhibits(waiting), "en")
+    assert [row for row in rows(paper) if "CNY 126.40" in row or "CNY 158.00" in row] == [
+        ("2012-06-10 to 2012-08-10", "40 m³", "CNY 126.40", "CNY 105.20", "–"),
+        ("2012-08-10 to 2012-10-10", "50 m³", "CNY 158.00", "CNY 131.50", "CNY 131.50 – CNY 158.00"),
+    ]
+    assert "Later bills to be re-rated: their place in the tiers has moved" in told(paper)
+    assert ("Difference in sum", "−CNY 47.70") in of_money(paper)
+    assert "Re-rated" not in dict(of_money(paper))
+    acted = replace(
+        told_first, done=Decimal("-47.70"), due=Decimal(0), done_by="u-12", done_ns=NOW, reference="CIS-9"
+    )
+    paper = build(exhibits(replace(waiting, rerating=acted)), "zh")
+    assert "后续账单已重新计费（阶梯档位变动）" in told(paper)
+    assert "待重新计费" not in told(paper)
+    assert ("差额合计", "−47.70元") in of_money(paper)
+    assert dict(of_money(paper))["登记重新计费"].endswith("CIS-9")
+    # a further credit moves them again: what was done of it, and what is left
+    again = replace(
+        told_first,
+        difference=Decimal("-45.05"),
+        replaces=Decimal("-47.70"),
+        done=Decimal("-47.70"),
+        due=Decimal("2.65"),
+    )
+    assert of_money(build(exhibits(replace(waiting, rerating=again)), "en"))[-4:] == [
+        ("Difference in sum", "−CNY 45.05"),
+        ("Told before, and replaced", "−CNY 47.70"),
+        ("Re-rated of it", "−CNY 47.70"),
+        ("Still to be done", "CNY 2.65"),
+    ]
+    nobody = replace(waiting, rerating=Rerating(made_ns=NOW, why_not="no_reads_here"))
+    assert ESTIMATE["no_reads_here"][1] in told(build(exhibits(nobody), "en"))
+    assert "re-rated" not in told(build(exhibits(settled()), "en"))
+
+
+def of_money(document: Document) -> list[tuple[str, str]]:
+    """Names and values of the section of estimates."""
+    section = next(one for one in document.sections if one.heading in WORDS["estimates"])
+    return [pair for block in section.blocks if isinstance(block, Facts) for pair in block.pairs]
 
 
 def test_the_plot_shows_the_meter_its_area_and_the_flagged_span() -> None:

@@ -37,6 +37,7 @@ LONG = (
     "tests/test_detection_bench.py",
     "tests/test_web_desks.py",
     "tests/test_web_work.py",
+    "tests/test_web_people_page.py",
     "tests/test_garbage.py",
     "tests/test_disk_full.py",
     "tests/test_web_browser.py",

@@ -179,6 +179,18 @@ def test_who_has_no_place_yet_is_found_given_their_data_and_erased(browser: Brow
         expect(title).to_have_text(f"What is held of {placed['service_point_id']}")
 
 
+def test_of_two_questions_in_a_row_the_later_is_answered(browser: Browser, web: str) -> None:
+    ask = """named => {
+      const field = document.querySelector('#find [name=named]');
+      for (const one of named) { field.value = one; field.form.requestSubmit(); }
+    }"""
+    with as_role(browser, f"{web}/people", Role.ADMIN) as page:
+        expect(page.locator("#find form")).to_be_visible()
+        page.evaluate(ask, [PHONE, "nowhere-1", "nowhere-2"])
+        expect(page.locator("#find .refusal")).to_have_text("Nothing is known of nowhere-2.")
+        expect(page.locator("#held")).to_be_hidden()
+
+
 def test_what_is_typed_and_names_no_place_is_not_on_record(browser: Browser, web: str, place: Place) -> None:
     typed = {
         "13700001111": "Nobody with this number",

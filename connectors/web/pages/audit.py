@@ -55,7 +55,9 @@ class Audit:
         with Tag("section", look="panel", id="audit", aria_labelledby="audit-title"):
             Tag("h2", say("audit_log"), id="audit-title")
             Tag("p", say("audit_hint"), "sub")
-            form = Form(say, say("audit_log"), self._fields(), self._search, Look(submit=say("search")))
+            form = Form(
+                say, say("audit_log"), self._fields(), self._search, Look(submit=say("search"), asks=True)
+            )
             self._place = Tag("div")
             self._pager = Pager(say, say("audit_log"), self._turn, form.element)
 

@@ -25,7 +25,7 @@ class Bills:
             Tag("h2", say("bills"))
             with Tag("div", look="lookup"):
                 day = Field("date", say("bill_date"), "day", required=True, value=self._today())
-                Form(say, say("bills"), (day,), self._choose, Look(submit=say("show")))
+                Form(say, say("bills"), (day,), self._choose, Look(submit=say("show"), asks=True))
             self._place = Tag("div")
 
     def _today(self) -> str:

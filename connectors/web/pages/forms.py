@@ -51,10 +51,16 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a form is: what its button says, whether it can be given up, whether it stays after it was sent."""
+    """How a form is.
+
+    submit : what its button says
+    cancel : gives it up; None: it stays
+    asks   : it changes nothing: of two questions in a row the later one is answered, and not only the first
+    """
 
     submit: str
     grave: bool = False
+    asks: bool = False
     cancel: Callable[[], object] | None = None
 
 
@@ -63,6 +69,8 @@ class Form:
 
     def __init__(self, say: Words, name: str, fields: Sequence[Field], send: Send, look: Look) -> None:
         self._say, self._send, self._busy = say, send, False
+        self._asks = look.asks
+        self._next: dict[str, Any] | None = None  # what was asked for meanwhile
         self._multiple = {field.name for field in fields if field.kind == "many"}
         self.element = Tag("form", look="form", aria_label=name, autocomplete="off")
         with self.element:
@@ -83,12 +91,19 @@ class Form:
         self._refusal.set_visibility(bool(text))
 
     async def _submit(self, event: GenericEventArguments) -> None:
-        if self._busy or not isinstance(event.args, dict):
-            return  # sent twice by an impatient hand
+        given = event.args
+        if not isinstance(given, dict):
+            return
+        if self._busy:  # else sent twice by an impatient hand
+            self._next = given if self._asks else None
+            return
         self._busy = True
         try:
-            self.refuse("")
-            self.refuse(await self._send(self._values(event.args)))
+            while given is not None:
+                self._next = None
+                self.refuse("")
+                self.refuse(await self._send(self._values(given)))
+                given = self._next
         finally:
             self._busy = False
 

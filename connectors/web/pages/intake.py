@@ -61,7 +61,7 @@ class Intake:
     def _search(self) -> None:
         say = self._view.say
         field = Field("named", say("look_up_by"), "search", required=True, most=200, wide=True)
-        Form(say, say("look_up"), (field,), self._look, Look(submit=say("look")))
+        Form(say, say("look_up"), (field,), self._look, Look(submit=say("look"), asks=True))
         Tag("p", say("look_up_hint"), "sub")
 
     async def _look(self, values: Values) -> str:

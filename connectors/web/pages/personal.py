@@ -69,7 +69,7 @@ class Personal:
         with Tag("section", look="panel lookup", id="find", aria_labelledby="find-title"):
             Tag("h2", say("find_person"), id="find-title")
             named = Field("named", say("find_by"), "search", required=True, most=256, wide=True)
-            Form(say, say("find_person"), (named,), self._find, Look(submit=say("find")))
+            Form(say, say("find_person"), (named,), self._find, Look(submit=say("find"), asks=True))
             Tag("p", say("find_hint"), "sub")
             self._found = Tag("div")
         self._done = Tag("section", look="panel done", id="done", aria_live="polite", tabindex="-1")

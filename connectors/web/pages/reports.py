@@ -25,7 +25,7 @@ class Reports:
             Tag("h2", say("reports"))
             with Tag("div", look="lookup"):
                 month = Field("month", say("month"), "month", required=True, value=self._month())
-                Form(say, say("reports"), (month,), self._choose, Look(submit=say("show")))
+                Form(say, say("reports"), (month,), self._choose, Look(submit=say("show"), asks=True))
             self._place = Tag("div")
         self._bars = Bars(view)
 

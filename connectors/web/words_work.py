@@ -133,8 +133,12 @@ WORK: dict[str, tuple[str, str]] = {
         "后续账单待重新计费（阶梯档位变动）",
         "Later bills to be re-rated: their place in the tiers has moved",
     ),
+    "later_bills_done": (
+        "后续账单已重新计费（阶梯档位变动）",
+        "Later bills re-rated: their place in the tiers had moved",
+    ),
     "rerate_due": ("尚待调整 {due}，此前通知 {before}", "still to be done {due}; told before {before}"),
-    "mark_rerated": ("登记已重新计费", "Re-rated"),
+    "mark_rerated": ("登记已重新计费", "Mark as re-rated"),
     "rerated_by": (
         "{who} 于 {when} 登记已重新计费，凭证号 {reference}",
         "re-rated by {who}, {when}, as {reference}",
@@ -150,7 +154,7 @@ WORK: dict[str, tuple[str, str]] = {
     "approve": ("审批通过", "Approve"),
     "refuse": ("驳回", "Refuse"),
     "withdraw": ("撤回", "Withdraw"),
-    "book": ("登记入账", "Booked"),
+    "book": ("登记入账", "Mark as booked"),
     "method_reason": ("选用该方法的理由", "Why this method"),
     "own_quantity": ("人工核定的量", "Quantity of one's own"),
     "own_amount": ("人工核定的金额", "Amount of one's own"),

@@ -135,7 +135,8 @@ class Money(Slot):
         say, words = self._view.say, self._view.vocabulary.estimates
         if found is None or not (found.bills or found.why_not):
             return
-        name = f"{say('later_bills')}{say('colon')}{of}" if of else say("later_bills")
+        name = say("later_bills" if found.done_ns is None else "later_bills_done")
+        name = f"{name}{say('colon')}{of}" if of else name
         if found.why_not:
             Tag("p", f"{name}{say('colon')}{say.of(words, found.why_not)}", "sub")
         if not found.bills:
@@ -143,10 +144,12 @@ class Money(Slot):
         rows = [
             (
                 say("span", start=one.start.isoformat(), end=one.end.isoformat()),
-                f"{one.amount} {one.unit}",
-                f"{one.old:,}",
-                f"{one.new:,}",
-                "–" if one.low is None or one.high is None else f"{one.low:,} … {one.high:,}",
+                amount(float(one.amount), one.unit),
+                f"{one.old:,} {found.currency}",
+                f"{one.new:,} {found.currency}",
+                "–"
+                if one.low is None or one.high is None
+                else f"{one.low:,} … {one.high:,} {found.currency}",
             )
             for one in found.bills
         ]

@@ -26,8 +26,8 @@ def _text(cell: str) -> str:
 
 def _one_of(*words: str) -> Callable[[str], str]:
     def read(cell: str) -> str:
-        if cell in words:
-            return cell
+        if (word := cell.lower()) in words:
+            return word
         raise ValueError(f"one of {', '.join(words)}")
 
     return read
@@ -73,8 +73,10 @@ def _number(least: float, most: float = math.inf, above: bool = False) -> Callab
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(cell: str) -> int:
-        if cell.isascii() and cell.isdecimal() and least <= int(cell) <= most:
-            return int(cell)
+        # spreadsheets and data frames write a column of whole numbers with blanks as 5.0
+        digits, _, zeros = cell.partition(".")
+        if digits.isascii() and digits.isdecimal() and not zeros.strip("0") and least <= int(digits) <= most:
+            return int(digits)
         raise ValueError(f"a whole number from {least} to {most}")
 
     return read

@@ -62,6 +62,19 @@ def test_ways_to_write_it(raw: bytes, tmp_path: Path) -> None:
     assert (meters, problems) == ({"m-1": Meter(meter_id="m-1", meter_class="住宅")}, [])
 
 
+def test_whole_numbers_of_data_frames_and_words_in_capitals(tmp_path: Path) -> None:
+    text = (
+        "meter_id,commodity,kind,digits,bill_day,phases,stamp,direction,contract,valve_order,balance_role\n"
+        "m-1,Electricity,Interval,5.0,28.,3.00,END,Both,Vacant,Closed,Inflow\nm-2,,,,,,,,,,\n"
+    )
+    meters, problems = read_registry(write(tmp_path, text))
+    assert problems == []
+    assert meters["m-1"] == Meter(
+        meter_id="m-1", commodity="electricity", kind="interval", digits=5, bill_day=28, phases=3, stamp="end",
+        direction="both", contract="vacant", valve_order="closed", balance_role="inflow",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("column", "cell", "expected"),
     [
@@ -80,7 +93,10 @@ def test_ways_to_write_it(raw: bytes, tmp_path: Path) -> None:
         ("deadband", "-1", "deadband: expected a number of at least 0"),
         ("limit_h", "nan", "limit_h: expected a number, got 'nan'"),
         ("digits", "0", "digits: expected a whole number from 1 to 15"),
-        ("digits", "5.0", "digits: expected a whole number from 1 to 15"),
+        ("digits", "5.5", "digits: expected a whole number from 1 to 15"),
+        ("digits", ".0", "digits: expected a whole number from 1 to 15"),
+        ("digits", "5.0.0", "digits: expected a whole number from 1 to 15"),
+        ("phases", "１", "phases: expected a whole number from 1 to 3"),
         ("bill_day", "32", "bill_day: expected a whole number from 1 to 31"),
         ("tz", "Mars/Olympus", "tz: expected an IANA time zone"),
         ("stamp", "middle", "stamp: expected one of start, end"),

@@ -75,7 +75,7 @@ def test_later_bills_are_rated_anew_and_marked(browser: Browser, web: str, place
         send(money.locator("form.form"))
         told = money.locator(".rerating")
         expect(told).to_have_text(
-            "Later bills to be re-rated: their place in the tiers has moved: -47.70 CNY"
+            "Later bills to be re-rated (their place in the tiers has moved): -47.70 CNY"
         )
         bills = money.get_by_role("table", name="Later bills to be re-rated")
         expect(bills.locator("tbody tr")).to_have_count(2)
@@ -100,7 +100,7 @@ def test_later_bills_are_rated_anew_and_marked(browser: Browser, web: str, place
         expect(form).to_be_visible()  # not without its reference
         form.locator("[name=reference]").fill("CIS-9")
         send(form)
-        expect(told).to_have_text("Later bills re-rated: their place in the tiers had moved: -47.70 CNY")
+        expect(told).to_have_text("Later bills re-rated (their place in the tiers had moved): -47.70 CNY")
         expect(money).to_contain_text("re-rated by billing-1")
         expect(money).to_contain_text("as CIS-9")
         expect(page.get_by_role("button", name="Mark as re-rated")).to_have_count(0)

@@ -35,7 +35,7 @@ OFFICE: dict[str, tuple[str, str]] = {
     "digest": ("摘要值", "Digest"),
     "by_itself": ("系统自动", "by itself"),
     "no_lines": ("没有符合条件的记录", "No line fits"),
-    "no_lines_hint": ("请放宽查询条件。", "Ask for less."),
+    "no_lines_hint": ("请放宽查询条件。", "Leave some of the fields empty, or take other days."),
     "chain": ("完整性核验", "Is the record whole?"),
     "chain_hint": (
         "逐条核对审计日志与各工单办理记录的摘要链，查出被改动、删除、移位或插入的记录。",

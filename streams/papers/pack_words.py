@@ -249,11 +249,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "who_when": ("{who}（{when}）", "{who} ({when})"),
     "later_bills": (
         "后续账单待重新计费（阶梯档位变动）",
-        "Later bills to be re-rated: their place in the tiers has moved",
+        "Later bills to be re-rated (their place in the tiers has moved)",
     ),
     "later_bills_done": (
         "后续账单已重新计费（阶梯档位变动）",
-        "Later bills re-rated: their place in the tiers had moved",
+        "Later bills re-rated (their place in the tiers had moved)",
     ),
     "period": ("时段", "Period"),
     "use": ("用量", "Use"),

@@ -152,7 +152,7 @@ def test_later_bills_are_shown_with_what_billing_has_done_of_them() -> None:
         ("2012-06-10 to 2012-08-10", "40 m³", "CNY 126.40", "CNY 105.20", "–"),
         ("2012-08-10 to 2012-10-10", "50 m³", "CNY 158.00", "CNY 131.50", "CNY 131.50 – CNY 158.00"),
     ]
-    assert "Later bills to be re-rated: their place in the tiers has moved" in told(paper)
+    assert "Later bills to be re-rated (their place in the tiers has moved)" in told(paper)
     assert ("Difference in sum", "−CNY 47.70") in of_money(paper)
     assert "Re-rated" not in dict(of_money(paper))
     acted = replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from connectors.web.format import amount
@@ -83,5 +84,8 @@ class Bills:
             )
             cells[key] = Cell(text=shown)
         if one["rerating"] is not None:
-            cells["excess"] = Cell(text=f"{one['rerating']['difference']} {one['rerating']['currency']}")
+            told = one["rerating"]
+            due, whole = (view.cash(Decimal(told[key]), told["currency"]) for key in ("due", "difference"))
+            # what billing has done of it is not to be done again
+            cells["excess"] = Cell(text=due, sub="" if due == whole else view.say("rerate_of", value=whole))
         return Row(id=f"{one['ticket_id']}/{one['advice']}", look="", cells=cells)

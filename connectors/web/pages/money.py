@@ -63,11 +63,8 @@ class Money(Slot):
 
     def _sum(self, one: CreditSum) -> str:
         if one.amount is not None:
-            return f"{one.amount:,} {one.currency}"
-        quantity = one.quantity or 0.0
-        return (
-            f"{amount(quantity, one.unit, 1 if abs(quantity) >= 10 else 3)} · {self._view.say('in_kind_yes')}"
-        )
+            return self._view.cash(one.amount, one.currency)
+        return f"{_use(one.quantity or 0.0, one.unit)} · {self._view.say('in_kind_yes')}"
 
     def _credit(self, ticket: Ticket, credit: Credit, may: bool) -> None:
         view, say = self._view, self._view.say
@@ -98,9 +95,9 @@ class Money(Slot):
     def _figures(self, credit: Credit) -> str:
         parts = []
         if credit.quantity is not None:
-            parts.append(amount(credit.quantity, credit.unit, 1 if abs(credit.quantity) >= 10 else 3))
+            parts.append(_use(credit.quantity, credit.unit))
         if credit.amount is not None:
-            parts.append(f"{credit.amount:,} {credit.currency}")
+            parts.append(self._view.cash(credit.amount, credit.currency))
         elif credit.quantity is not None:
             parts.append(self._view.say("in_kind_yes"))
         return " · ".join(parts)
@@ -132,11 +129,11 @@ class Money(Slot):
 
     def _rerating(self, found: Rerating | None, of: str = "") -> None:
         """Later bills at the wrong place in the tiers: what they were, what they would be, and what that rests on."""
-        say, words = self._view.say, self._view.vocabulary.estimates
+        view, say, words = self._view, self._view.say, self._view.vocabulary.estimates
         if found is None or not (found.bills or found.why_not):
             return
         name = say("later_bills" if found.done_ns is None else "later_bills_done")
-        name = f"{name}{say('colon')}{of}" if of else name
+        name = f"{of} · {name}" if of else name
         if found.why_not:
             Tag("p", f"{name}{say('colon')}{say.of(words, found.why_not)}", "sub")
         if not found.bills:
@@ -145,18 +142,18 @@ class Money(Slot):
             (
                 say("span", start=one.start.isoformat(), end=one.end.isoformat()),
                 amount(float(one.amount), one.unit),
-                f"{one.old:,} {found.currency}",
-                f"{one.new:,} {found.currency}",
+                view.cash(one.old, found.currency),
+                view.cash(one.new, found.currency),
                 "–"
                 if one.low is None or one.high is None
-                else f"{one.low:,} … {one.high:,} {found.currency}",
+                else f"{view.cash(one.low, found.currency)} … {view.cash(one.high, found.currency)}",
             )
             for one in found.bills
         ]
-        Tag("p", f"{name}{say('colon')}{found.difference:,} {found.currency}", "rerating")
+        Tag("p", f"{name}{say('colon')}{view.cash(found.difference, found.currency)}", "rerating")
         keys = (
             ("period", ""),
-            ("billed", "num"),
+            ("bill_use", "num"),
             ("bill_was", "num"),
             ("bill_would_be", "num"),
             ("bill_range", "num"),
@@ -169,7 +166,7 @@ class Money(Slot):
         """What of the later bills billing has done, and what is left."""
         view, say = self._view, self._view.say
         if found.waits and found.replaces is not None:
-            due, before = (f"{each:,} {found.currency}" for each in (found.due, found.replaces))
+            due, before = (view.cash(each, found.currency) for each in (found.due, found.replaces))
             Tag("p", say("rerate_due", due=due, before=before), "sub")
         if found.done_ns is not None:
             when = view.local.plain(found.done_ns)
@@ -225,7 +222,7 @@ class Money(Slot):
                 between = f"{amount(e.low, e.unit, digits)} … {amount(e.high, e.unit, digits)}"
             money = say.of(words, one.no_money) if one.no_money else "–"
             if e.money is not None:
-                money = f"{e.money.amount:,} {e.money.currency}"
+                money = view.cash(e.money.amount, e.money.currency)
             rows.append(
                 (name, amount(e.expected, e.unit, digits), amount(e.excess, e.unit, digits), between, money)
             )
@@ -312,3 +309,8 @@ class Money(Slot):
             form = Tag("div", look="place")
         if ticket.open:
             self.ask(form, say("propose"), fields, route(ticket.id, "credit"), body)
+
+
+def _use(quantity: float, unit: str) -> str:
+    """Use that is credited: a tenth is what a bill shows; small amounts have the digits that they need."""
+    return amount(quantity, unit, 1 if abs(quantity) >= 10 else None)

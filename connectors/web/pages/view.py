@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from connectors.web.feed import Feed
@@ -79,6 +80,12 @@ class View:
     def role(self) -> str:
         """The visitor's role."""
         return self.say(f"role_{self.door.actor.role}")
+
+    def cash(self, value: Decimal, currency: str) -> str:
+        """Money with its currency; two decimals, more where it has more."""
+        exponent = value.as_tuple().exponent
+        digits = max(2, -exponent) if isinstance(exponent, int) else 2
+        return f"{value:,.{digits}f} {self.say.known(currency)}"
 
     def instant(self, wall: str) -> str:
         """What a field for date and time holds, as ISO 8601 with the page's zone; what is none stays as it is."""

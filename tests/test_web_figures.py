@@ -16,9 +16,9 @@ from connectors.store import Store
 from connectors.web.feed import Feed
 from connectors.web.figures import metrics, processes, totals
 from connectors.web.sources import Reader, Sources
-from streams.messages import NS, Kind
+from streams.messages import NS, Flag, Kind
 from streams.trade.deliveries import Heartbeat
-from tests.web_tools import VOCABULARY, Place, columns, filled
+from tests.web_tools import VOCABULARY, Place, columns, filled, flag
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,42 @@ def test_few_meters_do_not_cost_the_whole_history(tmp_path: Path) -> None:
 
     asyncio.run(run())
     made.close()
+
+
+class _Chatty(HistoryReader):
+    """A history in which the first of three episodes has a thousand events."""
+
+    async def flag_page(
+        self, limit: int = 100, meter_id: str = "", before: tuple[int, int] | None = None
+    ) -> list[tuple[tuple[int, int], Flag]]:
+        names = ["a"] * 1000 + ["b", "a", "c"]
+        first = 0 if before is None else before[1] + 1
+        made = [((2000 - n, n), flag(name, "leak", "2026-06-01T12:00:00Z")) for n, name in enumerate(names)]
+        return made[first : first + limit]
+
+
+def test_episodes_are_paged_however_many_events_they_have(tmp_path: Path) -> None:
+    async def run() -> None:
+        history = _Chatty(tmp_path / "none")
+        reader = Reader(
+            Sources(store=Store(f"sqlite:///{tmp_path / 't.db'}"), history=history, vocabulary=VOCABULARY)
+        )
+        pages, seen, mark = [], set[str](), None
+        while True:
+            found, mark = await reader.episodes(1, mark, seen)
+            pages.append([one.meter_id for one in found])
+            seen |= {one.id for one in found}
+            if mark is None:
+                break
+        assert pages == [["a"], ["b"], ["c"]]
+        # no more is read than is asked for: then the mark is where the reading has come to
+        assert [one.meter_id for one in (await reader.episodes(2, rounds=1)).flags] == ["a"]
+        found, mark = await reader.episodes(2, rounds=2)
+        assert ([one.meter_id for one in found], mark) == (["a"], (1201, 799))
+        await history.close()
+        reader.close()
+
+    asyncio.run(run())
 
 
 class _Stuck(Store):

@@ -13,7 +13,7 @@ from connectors.web import shapes
 from connectors.web.feed import PATIENCE_S, Feed, Snapshot
 from connectors.web.guard import needs
 from connectors.web.instants import instant_of
-from connectors.web.paging import NO_NUL, Before, Limit, mark_of, number_of, page
+from connectors.web.paging import NO_NUL, Before, Limit, flag_mark_of, page
 from connectors.web.problems import Problem
 from connectors.web.sources import Reader
 from streams.messages import NS
@@ -47,10 +47,8 @@ def router(reader: Reader, feed: Feed, version: str) -> APIRouter:
         before: Before = "",
     ) -> dict[str, Any]:
         """Raised, updated and cleared, by the event time of the decision, newest first."""
-        mark = mark_of(before)
-        after = None if mark is None else (mark[0], number_of(mark[1]))
         # one more than asked for: whether there is a next page
-        found = await reader.flag_page(limit + 1, meter, after)
+        found = await reader.flag_page(limit + 1, meter, flag_mark_of(before))
         shown = page(found, limit, lambda one: shapes.flag(one[1]), lambda one: (one[0][0], str(one[0][1])))
         return {**shown, "kept_at": kept_at}
 

@@ -23,7 +23,6 @@ MOST_TICKETS = 200
 MOST_READINGS = 60
 MOST_FLAGS = 100
 PATIENCE_S = 5.0  # of a program that asks; a page has less
-_EVENTS = 400  # flag events read for that: an episode has several
 _LEISURE = 5  # times as long as a look has taken, until the next
 _MOST_PAUSE_S = 30.0
 _RATE_NS = 30 * NS  # the rate of readings is that of so long
@@ -42,6 +41,7 @@ class Snapshot:
     store_ns: int | None = None  # when the store answered last
     readings: list[Latest] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)  # the newest event of each episode
+    flags_next: tuple[int, int] | None = None  # after which mark older ones come; None: there are none
     history_error: str = ""
     history_asked: bool = False  # whether the history has said anything yet
     rate: float | None = None  # readings taken in a second
@@ -137,18 +137,16 @@ class Feed:
     async def _history(self) -> bool:
         try:
             readings = await self._reader.latest(MOST_READINGS)
-            events = await self._reader.flags(_EVENTS)
+            episodes = await self._reader.episodes(MOST_FLAGS, rounds=1)
         except PortError as error:
             self._last = replace(self._last, history_error=str(error), history_asked=True)
             return False
-        newest: dict[str, Flag] = {}
-        for flag in events:
-            newest.setdefault(flag.id, flag)
         last = self._last
         self._last = replace(
             last,
             readings=_kept(readings, last.readings),
-            flags=_kept(list(newest.values())[:MOST_FLAGS], last.flags),
+            flags=_kept(episodes.flags, last.flags),
+            flags_next=episodes.following,
             history_error="",
             history_asked=True,
         )

@@ -29,6 +29,12 @@ def mark_of(before: str) -> Mark | None:
     return int(at), name
 
 
+def flag_mark_of(before: str) -> tuple[int, int] | None:
+    """The same of a page of flags: their events are numbered. Raises Problem (422)."""
+    mark = mark_of(before)
+    return None if mark is None else (mark[0], number_of(mark[1]))
+
+
 def number_of(name: str) -> int:
     """The name of a mark, of things that are numbered. Raises Problem (422)."""
     if not _whole(name):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,8 @@ _THREADS = 4
 _RECOUNT_S = 60.0
 _MOST_WAITING = 32  # calls that may wait for a thread: beyond that the database is plainly away
 _DAY = 86_400 * NS
+_EVENTS = 400  # flag events that are read at a time
+_ROUNDS = 10  # times, at most, for a page of episodes
 _ID = re.compile(r"[A-Z0-9-]{1,64}")
 #: how far back the newest readings of one meter are looked for, before all of it is read
 _WINDOWS = (_DAY, 8 * _DAY, 64 * _DAY)
@@ -95,6 +97,8 @@ class TicketStore(Protocol):
 
     def counts(self) -> Counts: ...
 
+    def tickets_of(self, flag_ids: Sequence[str]) -> dict[str, str]: ...
+
     def quality(
         self, meter_id: str, area: str, areas: bool, by: str, limit: int
     ) -> list[tuple[Quality, int]]: ...
@@ -114,6 +118,13 @@ class HistorySource(Protocol):
     async def flag_page(
         self, limit: int = 100, meter_id: str = "", before: tuple[int, int] | None = None
     ) -> list[tuple[tuple[int, int], Flag]]: ...
+
+
+class Episodes(NamedTuple):
+    """A page of episodes by their newest events, and the mark that the next page begins after; None: it has none."""
+
+    flags: list[Flag]
+    following: tuple[int, int] | None
 
 
 def _no_unit(_meter_id: str) -> str:
@@ -282,14 +293,36 @@ class Reader:
         unit = self.sources.unit_of(meter_id)
         return [replace(s, unit=[u or unit for u in s.unit]) if unit else s for s in found]
 
-    async def flags(self, limit: int, meter_id: str = "") -> list[Flag]:
-        """Flag events, newest first."""
-        return [flag for _, flag in await self.flag_page(limit, meter_id)]
+    async def episodes(
+        self,
+        most: int,
+        before: tuple[int, int] | None = None,
+        seen: Container[str] = (),
+        rounds: int = _ROUNDS,
+    ) -> Episodes:
+        """The newest event of each episode, newest first, at most so many; from after the mark ``before`` on.
+
+        seen   : episodes that are left out: younger events of them come before the mark
+        rounds : how often so many events are read for that: an episode has several
+        """
+        found: dict[str, Flag] = {}
+        last = at = before
+        for _ in range(rounds):
+            events = await self.flag_page(_EVENTS, before=at)
+            for at, flag in events:
+                if flag.id in seen or flag.id in found:
+                    continue
+                if len(found) == most:
+                    return Episodes(list(found.values()), last)
+                found[flag.id], last = flag, at
+            if len(events) < _EVENTS:
+                return Episodes(list(found.values()), None)
+        return Episodes(list(found.values()), at)
 
     async def flag_page(
         self, limit: int, meter_id: str = "", before: tuple[int, int] | None = None
     ) -> list[tuple[tuple[int, int], Flag]]:
-        """The same, each with its mark; from after the mark ``before`` on."""
+        """Flag events, newest first, each with its mark; from after the mark ``before`` on."""
         history = self.sources.history
         return [] if history is None else await history.flag_page(limit, meter_id, before)
 

@@ -22,7 +22,8 @@ from connectors.web.pages.detail import Detail
 from connectors.web.pages.door import Door
 from connectors.web.pages.frame import TELL_ZONE, ZONE_COOKIE, Frame, Options
 from connectors.web.pages.intake import Intake
-from connectors.web.pages.lists import Flags, Readings, Tickets
+from connectors.web.pages.lists import Tickets
+from connectors.web.pages.logs import Flags, Readings
 from connectors.web.pages.parts import Tag
 from connectors.web.pages.personal import Personal
 from connectors.web.pages.quiet import Quiet

@@ -1,29 +1,24 @@
-"""The three lists: tickets, flags, readings; newest first."""
+"""The list of tickets, newest first."""
 
 from __future__ import annotations
 
 import contextlib
-from abc import ABC, abstractmethod
 from typing import Literal
 
 from msgspec.structs import replace
 
-from connectors.sqlite_history.reader import Latest
 from connectors.store.search import Wanted
-from connectors.web import shapes
 from connectors.web.feed import MOST_TICKETS, Snapshot
-from connectors.web.format import amount, number, parse_ns, unit
+from connectors.web.format import number, unit
 from connectors.web.pages.filters import NOTHING, Filters, at
 from connectors.web.pages.pager import Pager
 from connectors.web.pages.parts import Cell, Fresh, List, Row, Tag, empty
 from connectors.web.pages.view import View
 from connectors.web.paging import mark_of
-from streams.messages import Flag, Kind, Quality
 from streams.ports import PortError
 from streams.trade.tickets import Purpose, Ticket
 
 Which = Literal["open", "all", "drills"]
-_MOST_MARKS = 2  # in a row; all of them are in its title
 
 
 class Tickets:
@@ -81,7 +76,7 @@ class Tickets:
         """Show a snapshot."""
         drawn = (found.open, found.all, found.counts, self._view.local)
         self._last = found
-        if not _same(drawn, self._drawn) or self._wanted.overdue_ns is not None:
+        if not same(drawn, self._drawn) or self._wanted.overdue_ns is not None:
             self._drawn = drawn
             await self._look()
             self._draw()
@@ -171,7 +166,7 @@ class Tickets:
         )
         cells = {
             "prio": priority,
-            "opened": _when(view, ticket.opened_ns),
+            "opened": when(view, ticket.opened_ns),
             "what": what,
             "category": Cell(
                 text=view.code(ticket.category),
@@ -209,157 +204,12 @@ class Tickets:
         return found
 
 
-class _Log(ABC):
-    """What flags and readings have in common: a list that needs the history."""
-
-    name: Literal["flags", "readings"]
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self._fresh = Fresh()
-        self._drawn: tuple[object, ...] = ()
-        say = view.say
-        title = f"{self.name}-title"
-        with Tag("section", look=f"panel {self.name}", id=self.name, aria_labelledby=title):
-            with Tag("header"):
-                Tag("h2", say(self.name), id=title)
-                self._count = Tag("span", "", "sub")
-            with Tag("div", look="scroll", tabindex="0", aria_labelledby=title):
-                self._list = List(say(self.name), self._columns())
-                self._nothing, self._title, self._hint = empty("", "")
-                self._nothing.set_visibility(False)
-
-    @abstractmethod
-    def _columns(self) -> tuple[tuple[str, str, str], ...]:
-        """Label, class and width of each column."""
-
-    @abstractmethod
-    def _rows(self, found: Snapshot) -> list[Row]:
-        """What a snapshot has for this list."""
-
-    async def refresh(self, found: Snapshot) -> None:
-        """Show a snapshot."""
-        if not found.history_asked:
-            return
-        drawn = (found.readings, found.flags, found.all, self._view.local)
-        if found.readings and found.flags and _same(drawn, self._drawn):
-            return
-        self._drawn = drawn
-        rows = self._rows(found)
-        self._list.show(rows)
-        self._count.say(f"{len(rows):,}" if rows else "")
-        title, hint = self._explain(found)
-        self._title.say(title)
-        self._hint.say(hint)
-        self._list.set_visibility(bool(rows))
-        self._nothing.set_visibility(not rows)
-
-    def _explain(self, found: Snapshot) -> tuple[str, str]:
-        """Why there is nothing to list, and what to do."""
-        say, sources = self._view.say, self._view.reader.sources
-        if found.history_error:
-            return say("no_history"), say("history_away", error=found.history_error)
-        if sources.history is None:
-            if sources.kept_at:
-                return say("no_history"), say("no_history_hint", place=sources.kept_at)
-            return say("no_history"), say("no_history_anywhere")
-        if not any(p.alive and p.role == "ingest" for p in found.processes):
-            return say("no_ingest"), say("no_ingest_hint")
-        return say(f"no_{self.name}"), say(f"no_{self.name}_hint")
-
-
-class Flags(_Log):
-    """The newest event of each episode; a link where it has a ticket."""
-
-    name = "flags"
-
-    def _columns(self) -> tuple[tuple[str, str, str], ...]:
-        say = self._view.say
-        return (
-            ("at", say("time"), ""),
-            ("what", say("what"), ""),
-            ("observed", say("observed"), "num"),
-            ("state", say("state"), ""),
-        )
-
-    def _rows(self, found: Snapshot) -> list[Row]:
-        tickets = {flag_id: ticket.id for ticket in found.all for flag_id in ticket.flag_ids}
-        fresh = self._fresh.of([flag.id for flag in found.flags])
-        return [self._row(flag, tickets.get(flag.id), fresh) for flag in found.flags]
-
-    def _row(self, flag: Flag, ticket_id: str | None, fresh: set[str]) -> Row:
-        view = self._view
-        at = parse_ns(flag.at)
-        what = Cell(text=view.kind(flag.kind), sub=flag.meter_id, title=f"{flag.meter_id} · {flag.id}")
-        if ticket_id is not None:
-            what["href"] = f"/tickets/{ticket_id}"
-        observed = Cell(text=view.figure(flag.observed, flag.unit))
-        if flag.expected is not None:
-            observed["sub"] = view.say("expected_of_flag", value=amount(flag.expected, flag.unit))
-        return Row(
-            id=flag.id,
-            look="fresh" if flag.id in fresh else "",
-            cells={
-                "at": Cell(text=flag.at) if at is None else _when(view, at),
-                "what": what,
-                "observed": observed,
-                "state": Cell(text=view.say.known(flag.status), look=f"status-{flag.status}"),
-            },
-        )
-
-
-class Readings(_Log):
-    """The newest reading of each meter, of the meters that spoke last."""
-
-    name = "readings"
-
-    def _columns(self) -> tuple[tuple[str, str, str], ...]:
-        say = self._view.say
-        return (
-            ("time", say("time"), ""),
-            ("meter", say("meter"), ""),
-            ("value", say("value"), "num"),
-            ("marks", say("remarks"), ""),
-        )
-
-    def _rows(self, found: Snapshot) -> list[Row]:
-        fresh = self._fresh.of([f"{r.meter_id} {r.time_ns}" for r in found.readings])
-        return [self._row(reading, fresh) for reading in found.readings]
-
-    def _row(self, reading: Latest, fresh: set[str]) -> Row:
-        view = self._view
-        remarks = self._remarks(reading)
-        meter = Cell(text=reading.meter_id, title=reading.meter_id)
-        if reading.register:
-            meter["sub"] = reading.register
-        return Row(
-            id=reading.meter_id,
-            look="fresh" if f"{reading.meter_id} {reading.time_ns}" in fresh else "",
-            cells={
-                "time": Cell(text=view.local.short(reading.time_ns), title=view.local.full(reading.time_ns)),
-                "meter": meter,
-                "value": Cell(text=amount(reading.value, reading.unit)),
-                "marks": Cell(text=", ".join(remarks[:_MOST_MARKS]), title=", ".join(remarks)),
-            },
-        )
-
-    def _remarks(self, reading: Latest) -> list[str]:
-        say = self._view.say
-        found = []
-        if reading.quality != Quality.GOOD:
-            found.append(say.known(Quality(reading.quality).name.lower()))
-        found += [say.known(mark) for mark in shapes.marks(reading.marks)]
-        if reading.kind != Kind.UNSTATED:
-            found.append(say.known(Kind(reading.kind).name.lower()))
-        return found
-
-
-def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+def same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
     """Whether both are of the very same things."""
     return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
 
 
-def _when(view: View, time_ns: int) -> Cell:
+def when(view: View, time_ns: int) -> Cell:
     """A time on two lines."""
     return Cell(
         text=view.local.date(time_ns),

@@ -40,6 +40,11 @@ class Pager:
         """After what the page that is shown begins; empty: it is the newest."""
         return self._marks[-1] if self._marks else ""
 
+    @property
+    def depth(self) -> int:
+        """How many pages come before the one that is shown."""
+        return len(self._marks)
+
     def reset(self) -> None:
         """Begin with the newest again: something else is looked for."""
         self._marks.clear()

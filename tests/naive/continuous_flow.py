@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from tests.naive import HOUR, Line, Taken, single
 
 NEAR = 1 - 1e-6  # of a level is still at it
-MEMORY = 28 * 24  # hours over which rest and mean flow are weighted
+MEMORY = 21 * 24  # hours over which rest and mean flow are weighted
+ALIKE = 1 - 1e-4  # of the length asked for is that length
+PAST = 84 * 24  # hours over which the lengths of ended runs are weighted
 
 
 @dataclass
@@ -24,21 +26,29 @@ class Run:
     total: float = 0.0
     rested: float = 0.0  # share of quiet time of late
     flows: list[float] = field(default_factory=list)
+    past: float = 0.0  # lengths of ended runs of late
+    square: float = 0.0  # their squares
+
+    @property
+    def lasting(self) -> float:
+        """Mean length of its runs, by the hours in them."""
+        return self.square / self.past if self.past > 0 else 0.0
 
 
 def continuous_flow(
     taken: Iterable[Taken],
     limit: float,
     hours: float = 36,
-    enough: float = 38,
-    most_calm: float = 96,
+    enough: float = 20,
+    most_calm: float = 72,
     most: float = 240,
+    times: float = 4,
 ) -> list[Line]:
-    """Flow above ``limit`` that does not stop for so many hours, and is such a surprise; quiet ones counted off."""
+    """Flow above ``limit`` that does not stop for so many hours, ``times`` the own runs and 5 h, a surprise."""
     lines: list[Line] = []
     watched = calm = worn = 0.0
     usual = 0.0  # mean flow of late
-    runs = [Run(limit * times) for times in (1, 2, 4, 8)]
+    runs = [Run(limit * often) for often in (1, 2, 3, 4, 8)]
     told: Run | None = None  # what the episode was raised at, as it was then
     own = 0  # which level that is
     for t in taken:
@@ -61,6 +71,10 @@ def continuous_flow(
         for number, run in enumerate(runs):
             flows = rate >= run.level * NEAR
             above = flows and length <= 96
+            unknown = not above and 2 < length <= 12 and rate >= run.level / 2 * NEAR
+            if fine and not told:
+                run.past = single(run.past - length / PAST * run.past)
+                run.square = single(run.square - length / PAST * run.square)
             if above and not fine and run.left > 0:
                 run.left, run.total = single(run.left + 0.33 * length), single(run.total + t.usage)
             elif above and fine:
@@ -69,10 +83,15 @@ def continuous_flow(
                 run.left, run.quiet = single(run.left + length), 0.0
                 run.total = single(run.total + t.usage)
                 run.flows.append(single(rate))
+            elif unknown:
+                run.total = single(run.total + t.usage) if run.left > 0 else run.total
             elif not above:
                 if told and number == own and not flows:
                     told.rest = single(told.rest + length)
                 if run.left > 0:
+                    if not told and run.quiet == 0:
+                        run.past = single(run.past + run.left)
+                        run.square = single(run.square + run.left * run.left)
                     run.quiet, run.rest = single(run.quiet + length), single(run.rest + length)
                     run.left = single(run.left - 24 * length)
                     if run.left <= 0 or run.quiet >= 3:
@@ -83,10 +102,10 @@ def continuous_flow(
                 run.rested = single(run.rested + weight * ((0 if above else 1) - run.rested))
             if above and run.rested >= 0.25 * known:
                 surprise = -run.left * math.log1p(-min(run.rested / known, 0.999))
-                if told and surprise >= enough / 3:
+                if told and surprise >= enough / 2:
                     calm = 0.0
                     worn = 0.0 if surprise >= enough else worn
-                if run.left >= hours:
+                if run.left >= max(hours, ALIKE * times * (run.lasting + 5)):
                     surprising.append((surprise, -number))
         if told:
             if (calm > 0 or not fine) and (calm >= most_calm or worn >= most):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC
 from functools import partial
@@ -22,10 +23,11 @@ from connectors.payloads.fields import (
     unit_code,
 )
 from connectors.payloads.native_fields import multiplier
-from connectors.payloads.times import FIRST_NS, LAST_NS, zone_named
+from connectors.payloads.times import FIRST_NS, LAST_NS, NS, zone_named
 from connectors.reading_cells import (
     COLUMNS,
     SPARSE,
+    TICKS,
     FileOptions,
     attribute_in,
     instant_reader,
@@ -74,8 +76,8 @@ class _Table:
         """
         array = self.array(name)
         if not pa.types.is_dictionary(array.type):
-            array = array.cast(pa.string()).dictionary_encode()
-        entries = array.dictionary.cast(pa.string()).to_pylist()
+            array = self._texts(array, name).dictionary_encode()
+        entries = self._texts(array.dictionary, name).to_pylist()
         values: list[Any] = [missing]
         place = np.zeros(len(entries) + 1, dtype)
         wrong: dict[int, str] = {}
@@ -91,6 +93,24 @@ class _Table:
         if wrong:
             self.drop(np.isin(indices, list(wrong)), lambda row: wrong[int(indices[row])])
         return place[indices], values
+
+    @staticmethod
+    def _texts(array: Any, name: str) -> Any:
+        """The cells as texts; what has none of its own (lists, records, raw bytes) as JSON where it is an attribute."""
+        try:
+            return array.cast(pa.string())
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+            if name in COLUMNS:
+                raise ValueError(f"{name}: expected a column of texts, got {array.type}") from None
+        cells = array.to_pylist()
+        told = (
+            None if cell is None else json.dumps(cell, ensure_ascii=False, default=_json) for cell in cells
+        )
+        return pa.array(told, pa.string())
+
+
+def _json(cell: object) -> str:
+    return cell.hex() if isinstance(cell, bytes) else str(cell)
 
 
 def part_of_table(table: Any, places: dict[str, int], options: FileOptions, refuse: Refuse) -> Part:
@@ -138,6 +158,8 @@ def _numbers(work: _Table, name: str) -> NDArray[np.float64]:
         array, kind = array.dictionary_decode(), kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _each(work, array, lambda cell: number(cell, name), np.float64, name)
+    if pa.types.is_null(kind):
+        array, kind = array.cast(pa.float64()), pa.float64()
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         raise ValueError(f"{name}: expected a column of numbers, got {kind}")
     value: NDArray[np.float64] = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
@@ -155,30 +177,57 @@ def _times(work: _Table, name: str, optional: bool = False) -> NDArray[np.int64]
         array, kind = array.dictionary_decode(), kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _each(work, array, instant_reader(work.options, name), np.int64, name, optional)
+    form = work.options.time_format or "ms"
+    if pa.types.is_integer(kind) and form not in TICKS:
+        return _each(
+            work, array.cast(pa.string()), instant_reader(work.options, name), np.int64, name, optional
+        )
+    counted = pa.types.is_integer(kind) or (pa.types.is_floating(kind) and form in TICKS)
     if pa.types.is_date(kind):
         array, kind = array.cast(pa.timestamp("ms")), pa.timestamp("ms")
+    elif pa.types.is_null(kind):
+        array, kind = array.cast(pa.timestamp("ms", "UTC")), pa.timestamp("ms", "UTC")
     if pa.types.is_timestamp(kind):
         if kind.tz is None:
             if not work.options.tz:
-                raise ValueError(f"{name}: expected times with a zone, or the option tz to say which")
+                raise ValueError(f"{name}: expected times with a zone, or the option --tz to say which")
             array = _zoned(array, work.options.tz)
-        ticks = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}[kind.unit]
-        count = array.cast(pa.int64())
-    elif pa.types.is_integer(kind):
-        form = work.options.time_format or "ms"
-        ticks = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}.get(form, 1_000_000)
-        count = array.cast(pa.int64())
-    else:
+        form = kind.unit
+    elif not counted:
         raise ValueError(f"{name}: expected a column of timestamps, integers or texts, got {kind}")
+    ticks = NS // TICKS[form]
+    if pa.types.is_floating(kind):
+        count, ticks = _microseconds(array, ticks), 1_000
+    else:
+        count = array.cast(pa.int64())
     missing = count.is_null().to_numpy(zero_copy_only=False)
     ticked: NDArray[np.int64] = np.array(count.fill_null(0))
     bad = (ticked < FIRST_NS // ticks) | (ticked > LAST_NS // ticks)
     if optional:
         bad &= ~missing
     if bad.any():
+        if counted and bool((bad | missing).all()) and not missing.all():
+            _whole_column(name, array.drop_null()[0].as_py(), form)
         work.drop(bad, lambda row: f"{name}: expected a time from 1990 to 2099, got {array[row]}")
     ticked[bad | missing] = 0
     return ticked * ticks
+
+
+def _microseconds(array: Any, ticks: int) -> Any:
+    """Counts of ticks as floating numbers, which data frames make of whole ones with blanks. [µs]"""
+    count = array.cast(pa.float64()).to_numpy(zero_copy_only=False) * (ticks / 1_000)
+    fits = np.abs(count) < 2.0**53
+    return pa.array(np.round(np.where(fits, count, 0.0)).astype(np.int64), mask=np.isnan(count))
+
+
+def _whole_column(name: str, value: float, form: str) -> None:
+    """Say of a column that has no time in it whether another tick would make times of it. Raises ValueError."""
+    for other, a_second in TICKS.items():
+        if FIRST_NS <= value * (NS // a_second) <= LAST_NS:
+            raise ValueError(
+                f"{name}: expected {form} since 1970, got {value}; as {other} since 1970 it would be a time: "
+                f"say so with --time-format {other}"
+            )
 
 
 def _zoned(array: Any, tz: str) -> Any:

@@ -27,6 +27,7 @@ __all__ = [
     "COLUMNS",
     "REQUIRED",
     "SPARSE",
+    "TICKS",
     "FileOptions",
     "Row",
     "attribute_in",
@@ -61,7 +62,8 @@ SPARSE = {
 
 #: columns of the registry that a table of readings may carry along
 _REGISTRYS = HEADINGS.keys() - set(COLUMNS) - {"route"}
-_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+#: unit of counts since 1970 → how many make a second
+TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?(Z|z|[+-]\d\d(?::?\d\d)?)", re.ASCII
 )
@@ -74,7 +76,8 @@ class FileOptions:
     """How reading files are read.
 
     tz           IANA zone of times that name none; empty: such times are refused
-    time_format  empty: ISO 8601; or s, ms, us, ns since 1970, or a pattern of strptime such as ``%d.%m.%Y``
+    time_format  empty: ISO 8601, and numbers in Parquet are ms since 1970; or s, ms, us, ns since 1970, or a pattern
+                 of strptime such as ``%d.%m.%Y``
     encoding     of CSV files
     columns      heading in the file → the column that it stands for (``{"读数": "value"}``)
     chunk_rows   readings in a chunk, some more where their times are equal
@@ -128,15 +131,15 @@ def instant_reader(options: FileOptions, name: str = "time") -> Callable[[str], 
     """Return what reads the times of a file → ns. It raises FieldError; raises ValueError for a wrong option."""
     zone = zone_named(options.tz) if options.tz else None
     form = options.time_format
-    if form and form not in _TICKS and "%" not in form:
+    if form and form not in TICKS and "%" not in form:
         raise ValueError(f"expected a time format s, ms, us, ns or a pattern such as %d.%m.%Y, got {form!r}")
     memo: dict[str, int] = {}
-    if form in _TICKS:
-        read: Callable[[str], int] = lambda cell: epoch(cell, _TICKS[form])  # noqa: E731
+    if form in TICKS:
+        read: Callable[[str], int] = lambda cell: epoch(cell, TICKS[form])  # noqa: E731
     elif form:
         if zone is None and "%z" not in form:
             raise ValueError(
-                f"expected a time zone beside the time format {form!r}, such as tz=Asia/Shanghai"
+                f"expected a time zone beside the time format {form!r}, such as --tz Asia/Shanghai"
             )
         read = local(zone or UTC, form)
     else:
@@ -167,8 +170,8 @@ def _iso(zone: tzinfo | None) -> Callable[[str], int]:
             if naive is not None:
                 return naive(cell)
             if re.fullmatch(r"\d{4}-\d\d-\d\d([T ][\d:.]+)?", cell, re.ASCII):
-                raise ValueError("expected a time with a zone, or the option tz to say which")
-            raise ValueError("expected a time such as 2024-05-01T12:30:00Z, or the option time_format")
+                raise ValueError("expected a time with a zone, or the option --tz to say which")
+            raise ValueError("expected a time such as 2024-05-01T12:30:00Z, or the option --time-format")
         day, hour, minute, second, fraction, offset = found.groups()
         leap = second == "60"
         try:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from connectors.payloads.fields import REFUSALS_LIMIT
 from connectors.reading_arrow import part_of_table
-from connectors.reading_cells import FileOptions, table_of
+from connectors.reading_cells import FileOptions, instant_reader, table_of
 from connectors.reading_csv import read_csv
 from connectors.reading_parts import Part, join
 from streams.messages import Reject
@@ -73,6 +73,7 @@ def read_files(
     Raises OSError for a file that cannot be opened, ValueError for one that is no such table.
     """
     options = options or FileOptions()
+    instant_reader(options)  # whether they can be obeyed at all
     parts: list[Part] = []
     for path in paths:
         telling = _Telling(path.name, rejected)

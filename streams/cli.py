@@ -34,6 +34,14 @@ Config = Annotated[
     Path | None, typer.Option("--config", help="TOML file; the environment (FORESTALL_…) goes over it")
 ]
 
+Zone = Annotated[str, typer.Option("--tz", help="IANA zone of times that state none, and of dates")]
+TimeFormat = Annotated[
+    str,
+    typer.Option(
+        help="s, ms, us or ns since 1970, or a pattern such as %d.%m.%Y; else ISO 8601, numbers are ms"
+    ),
+]
+
 
 def _fail(error: BaseException | str) -> Never:
     typer.echo(f"forestall: {error}", err=True)
@@ -102,6 +110,8 @@ def replay(
         Path | None,
         typer.Option("--quality", help="where counts of the data's quality go, CSV, by meter and area"),
     ] = None,
+    tz: Zone = "",
+    time_format: TimeFormat = "",
 ) -> None:
     """Run files through the same code, with no broker, as fast as it goes; the same input gives the same flags."""
     from streams.programs.replay import replay_files
@@ -109,7 +119,8 @@ def replay(
     settings = _load(config)
     configure("replay", settings.log_level, settings.log_json)
     try:
-        told = replay_files(settings, readings, meters, flags, sys.stderr.isatty(), quality)
+        progress = sys.stderr.isatty()
+        told = replay_files(settings, readings, meters, flags, progress, quality, tz, time_format)
     except (ConfigError, OSError, ValueError) as error:
         _fail(error)
     typer.echo(told, err=True)
@@ -120,6 +131,8 @@ def import_(
     readings: Annotated[list[Path], typer.Argument(help="CSV or Parquet: meter_id, time, value, …")],
     config: Config = None,
     live: Annotated[bool, typer.Option("--live", help="these are new reads: they may raise flags")] = False,
+    tz: Zone = "",
+    time_format: TimeFormat = "",
 ) -> None:
     """Write files into the log: history seeds baselines and raises nothing; --live for new manual reads."""
     from streams.programs.import_files import import_files
@@ -127,7 +140,10 @@ def import_(
     settings = _load(config)
     configure("import", settings.log_level, settings.log_json)
     try:
-        told = asyncio.run(import_files(settings, readings, live=live, progress=sys.stderr.isatty()))
+        progress = sys.stderr.isatty()
+        told = asyncio.run(
+            import_files(settings, readings, live=live, progress=progress, tz=tz, time_format=time_format)
+        )
     except (ConfigError, OSError, ValueError) as error:
         _fail(error)
     typer.echo(told, err=True)

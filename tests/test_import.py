@@ -62,8 +62,9 @@ def test_history_is_learnt_and_what_cannot_be_is_told(tmp_path: Path) -> None:
     imported(site, str(reads))
     again = taken(site)
     assert (again.readings, again.usage) == (first.readings, first.usage)
-    reads.write_text("meter_id,time,value\nwei,2012-06-10T00:00:00Z,449\n")
-    assert "1 readings imported" in imported(site, str(reads), "--live")
+    reads.write_text("meter_id,time,value\nwei,10.06.2012,449\n")
+    words = ("--live", "--tz", "Asia/Shanghai", "--time-format", "%d.%m.%Y")
+    assert "1 readings imported" in imported(site, str(reads), *words)
     live = taken(site)
     assert (live.readings, live.usage - first.usage) == (4, 273.0)
     assert live.kinds["high_usage"] == 1

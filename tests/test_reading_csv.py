@@ -24,8 +24,8 @@ from tests.reading_rows import read, write
         ("w,2024-05-01T12:00:00Z", "expected 3 cells, got 2"),
         ("w,2024-05-01T12:00:00Z,1,2", "expected 3 cells, got 4"),
         (",2024-05-01T12:00:00Z,1", "meter_id: expected 1 to 128 characters, got 0"),
-        ("w,2024-05-01T12:00:00,1", "time: expected a time with a zone, or the option tz to say which"),
-        ("w,01.05.2024,1", "time: expected a time such as 2024-05-01T12:30:00Z, or the option time_format"),
+        ("w,2024-05-01T12:00:00,1", "time: expected a time with a zone, or the option --tz to say which"),
+        ("w,01.05.2024,1", "time: expected a time such as 2024-05-01T12:30:00Z, or the option --time-format"),
         (
             "w,2024-02-30T12:00:00Z,1",
             "time: expected a time such as 2024-05-01T12:30:00Z: day is out of range",

@@ -127,7 +127,7 @@ def test_parquet_types(tmp_path: Path) -> None:
                 assert read(path) == ([reading("17", 0, 7.0)], [])
     naive = pa.table({"meter_id": ["a"], "time": pa.array([stamp.replace(tzinfo=None)]), "value": [1.0]})
     pq.write_table(naive, path)
-    with pytest.raises(ValueError, match=r"p.parquet: time: expected times with a zone, or the option tz"):
+    with pytest.raises(ValueError, match=r"p.parquet: time: expected times with a zone, or the option --tz"):
         read(path)
     rows, _ = read(path, options=FileOptions(tz="Asia/Shanghai"))
     assert rows == [reading("a", -8, 1.0)]
@@ -136,6 +136,72 @@ def test_parquet_types(tmp_path: Path) -> None:
         pq.write_table(pa.table(columns), path)
         with pytest.raises(ValueError, match=r"p.parquet: (time|value): expected a column of"):
             read(path)
+
+
+@pytest.mark.parametrize(("form", "ticks"), [("s", 1), ("ms", 1_000), ("us", 1_000_000), ("ns", NS)])
+@pytest.mark.parametrize("blank", [False, True])
+def test_counts_since_1970_are_as_the_option_says(form: str, ticks: int, blank: bool, tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    whole = [NOON // NS * ticks, (NOON // NS + 3600) * ticks]
+    # a data frame makes 1.0 of 1 beside a blank
+    column = pa.array([float(whole[0]), None], pa.float64()) if blank else pa.array(whole)
+    pq.write_table(pa.table({"meter_id": ["a", "a"], "time": column, "value": [1.0, 2.0]}), path)
+    rows, rejects = read(path, options=FileOptions(time_format=form))
+    assert rows == [reading("a", 0, 1.0), reading("a", 1, 2.0)][: 1 if blank else 2]
+    assert len(rejects) == blank
+    if form != "ms":  # nothing is guessed by magnitude
+        with pytest.raises(
+            ValueError, match=rf"p.parquet: time: expected ms .* say so with --time-format {form}"
+        ):
+            read(path)
+
+
+def test_days_as_numbers_and_dates(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    wanted: tuple[list[dict[str, Any]], list[Reject]] = ([reading("a", -12 - 8, 1.0)], [])
+    pq.write_table(pa.table({"meter_id": ["a"], "time": pa.array([20240501]), "value": [1.0]}), path)
+    assert read(path, options=FileOptions(tz="Asia/Shanghai", time_format="%Y%m%d")) == wanted
+    day = pa.array([datetime(2024, 5, 1, tzinfo=UTC).date()])
+    pq.write_table(pa.table({"meter_id": ["a"], "time": day, "value": [1.0]}), path)
+    assert read(path, options=FileOptions(tz="Asia/Shanghai")) == wanted
+
+
+def test_columns_without_a_cell_and_columns_of_anything(tmp_path: Path) -> None:
+    stamp = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    good = {"meter_id": ["a", "b"], "time": [stamp, stamp], "value": [1.0, 2.0]}
+    optional = (
+        "kind",
+        "unit",
+        "quality",
+        "marks",
+        "area",
+        "serial",
+        "register",
+        "multiplier",
+        "period_start",
+    )
+    path = tmp_path / "p.parquet"
+    pq.write_table(pa.table(good | dict.fromkeys((*optional, "received_at", "note"), pa.nulls(2))), path)
+    assert read(path) == ([reading("a", 0, 1.0), reading("b", 0, 2.0)], [])
+    for name in good:
+        pq.write_table(pa.table(good | {name: pa.nulls(2)}), path)
+        rows, rejects = read(path)
+        assert rows == []
+        assert [reject.reason.partition(": ")[2].partition(":")[0] for reject in rejects] == [name, name]
+    odd = {
+        "tags": [[1, 2], None],
+        "parts": [{"größe": 1}, None],
+        "raw": [b"\xff\x00", None],
+        "ok": [True, None],
+    }
+    pq.write_table(pa.table(good | odd), path)
+    rows, rejects = read(path)
+    assert rejects == []
+    assert rows[0]["attributes"] == {"tags": "[1, 2]", "parts": '{"größe": 1}', "raw": '"ff00"', "ok": "true"}
+    assert "attributes" not in rows[1]
+    pq.write_table(pa.table(good | {"unit": [[1], [2]]}), path)
+    with pytest.raises(ValueError, match=r"p.parquet: unit: expected a column of texts, got list"):
+        read(path)
 
 
 def test_bad_rows_of_parquet_are_told_with_their_number(tmp_path: Path) -> None:

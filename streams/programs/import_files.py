@@ -26,7 +26,15 @@ PIECE = 20_000  # readings in a message
 AT_ONCE = 16  # messages on their way to the log
 
 
-async def import_files(settings: Settings, readings: Sequence[Path], *, live: bool, progress: bool) -> str:
+async def import_files(
+    settings: Settings,
+    readings: Sequence[Path],
+    *,
+    live: bool,
+    progress: bool,
+    tz: str = "",
+    time_format: str = "",
+) -> str:
     """Import; say in a line what came of it.
 
     History (the default) is marked as such: it seeds baselines and raises nothing. Each message
@@ -44,9 +52,8 @@ async def import_files(settings: Settings, readings: Sequence[Path], *, live: bo
             await roster.publish(known)
         clock = compose.make_clock(settings)
         latest_ns = clock.now_ns() + round(settings.worker.ahead_s * NS)
-        return await _import(
-            durable, roster, readings, FileOptions(latest_ns=latest_ns), clock, live, progress
-        )
+        options = FileOptions(tz=tz, time_format=time_format, latest_ns=latest_ns)
+        return await _import(durable, roster, readings, options, clock, live, progress)
     finally:
         await durable.close()
 

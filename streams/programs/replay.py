@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from connectors.reading_files import FileChunk, read_files
+from connectors.reading_files import FileChunk, FileOptions, read_files
 from connectors.registry_csv import read_registry
 from streams.columns import NO_DIGEST, Columns
 from streams.messages import Flag, Reject
@@ -147,9 +147,12 @@ def replay_files(
     flags: Path,
     progress: bool,
     quality: Path | None = None,
+    tz: str = "",
+    time_format: str = "",
 ) -> str:
     """Replay; write the flags, and what was counted of the data's quality; say in a line what came of it.
 
+    tz, time_format : as of `FileOptions`
     Raises OSError and ValueError where a file cannot be read at all; single bad rows are counted
     and told.
     """
@@ -173,7 +176,10 @@ def replay_files(
         bar = shown.add_task("replay", total=None)
         rejects: list[Reject] = []
         for chunk in read_files(
-            readings, rejects.append, lambda done, of: shown.update(bar, completed=done, total=of)
+            readings,
+            rejects.append,
+            lambda done, of: shown.update(bar, completed=done, total=of),
+            FileOptions(tz=tz, time_format=time_format),
         ):
             total += len(chunk.meter)
             for flag in replay.take(chunk):

@@ -162,6 +162,12 @@ def test_who_has_no_place_yet_is_found_given_their_data_and_erased(browser: Brow
             expect(title).to_have_text(f"What is held of {person}")
         expect(held.locator(".warn").first).to_contain_text("has no service point yet")
         expect(held.get_by_role("link", name=lost["ticket_id"])).to_be_visible()
+        page.goto(f"{web}/tickets/{lost['ticket_id']}")
+        expect(page.locator(".facts").first).to_contain_text("place not found")
+        expect(page.locator("#tickets")).to_contain_text(f"place not found · {lost['ticket_id']}")
+        page.goto(f"{web}/people")
+        find(page, person)
+        expect(title).to_have_text(f"What is held of {person}")
         held.locator("[data-act=export]").click()
         held.locator("[name=reason]").fill("access asked for in writing")
         with page.expect_download() as downloading:

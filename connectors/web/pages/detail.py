@@ -183,7 +183,7 @@ class Detail:
                         hreflang=other,
                     )
         with Tag("dl", look="facts"):
-            self._fact(say("service_point"), ticket.service_point_id)
+            self._fact(say("service_point"), view.place(ticket.service_point_id))
             self._fact(say("meter"), ticket.meter_id)
             if ticket.area and ticket.area != ticket.meter_id:
                 self._fact(say("area"), ticket.area)

@@ -159,7 +159,7 @@ class Tickets:
             priority["sub"] = view.say("drill")
         what = Cell(
             text=view.kind(ticket.kind),
-            sub=f"{ticket.service_point_id} · {ticket.id}",
+            sub=f"{view.place(ticket.service_point_id)} · {ticket.id}",
             title=f"{ticket.service_point_id} · {ticket.meter_id} · {ticket.id}",
             href=f"/tickets/{ticket.id}",
             current=ticket.id == self._chosen,

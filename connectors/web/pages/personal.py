@@ -17,13 +17,13 @@ from connectors.web.pages.parts import Tag, table
 from connectors.web.pages.person import PersonCard
 from connectors.web.pages.refusals import refusal
 from connectors.web.pages.slot import focus
-from connectors.web.pages.view import View
+from connectors.web.pages.view import UNLINKED, View
 from connectors.web.people import fault_of
 from connectors.web.problems import Problem
 
 _PHONE = re.compile(r"\+?[\d\s()-]{7,20}")
 #: how a name begins that stands for somebody without a place, and how the place of an unlinked complaint's ticket does
-_PERSON, _UNLINKED = "person/", "complaint/"
+_PERSON = "person/"
 _UNSAFE = re.compile(r"[^\w-]+")
 #: what is counted → the key of its word
 _COUNTED = {
@@ -154,9 +154,9 @@ class Personal:
         Where nobody knew the place when the ticket was opened, its complaint says where, or whose, it is by now.
         """
         place = _place_of(one)
-        if not place.startswith(_UNLINKED):
+        if not place.startswith(UNLINKED):
             return place
-        answer = await self._view.door.get(f"/api/complaints/{segment(place.removeprefix(_UNLINKED))}")
+        answer = await self._view.door.get(f"/api/complaints/{segment(place.removeprefix(UNLINKED))}")
         return _place_of(answer.data) if answer.ok else place
 
     def _called(self, point: str) -> str:

@@ -14,6 +14,9 @@ from connectors.web.words import Words
 from streams.messages import NS
 from streams.trade.tickets import Ticket, label
 
+#: what stands in place of a service point before it, with the complaint's number
+UNLINKED = "complaint/"
+
 
 class View:
     """What the parts of a page share."""
@@ -80,6 +83,10 @@ class View:
     def role(self) -> str:
         """The visitor's role."""
         return self.say(f"role_{self.door.actor.role}")
+
+    def place(self, point: str) -> str:
+        """A service point; words where a complaint has opened the ticket and nobody has found its place yet."""
+        return self.say("unlinked") if point.startswith(UNLINKED) else point
 
     def cash(self, value: Decimal, currency: str) -> str:
         """Money with its currency; two decimals, more where it has more."""

@@ -63,6 +63,8 @@ echo "setup: installing $requirements (a few minutes the first time)"
 pip install --quiet --require-hashes -r "$requirements"
 # what it builds with came with the requirements: nothing is fetched here
 pip install --quiet --no-deps --no-build-isolation -e .
+echo "setup: compiling the detectors, where this version has not been"
+.venv/bin/python -m streams.programs.warm_up
 touch .venv/.runtime
 if [ "$requirements" != requirements.txt ]; then touch .venv/.dev; fi
 echo "setup: done"

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+
+import numba
+
+from streams.programs.compiling import told
 
 # A process of its own: in this one other tests have used the kernels.
 SCRIPT = """
@@ -56,3 +61,22 @@ def left_to_compile(*arguments: str) -> int:
 def test_nothing_is_left_to_be_compiled() -> None:
     assert left_to_compile() == 0
     assert left_to_compile("cold") > 10
+
+
+def test_what_is_compiled_is_told_while_it_is() -> None:
+    lines: list[str] = []
+    seconds = iter(range(0, 1000, 6))
+
+    def told_of(*kernels: Callable[[int], int]) -> list[str]:
+        lines.clear()
+        with told(lines.append, lambda: float(next(seconds))):
+            for each in kernels:
+                each(1)
+        return lines
+
+    one, two, three = (numba.njit(lambda x, n=n: x + n) for n in range(3))
+    first, *later = told_of(one, two, three)
+    assert first.startswith("compiling the detectors, once for this version: ")
+    assert [line.partition(" of about ")[0] for line in later[:-1]] == ["compiling the detectors: 2"]
+    assert later[-1] == "compiled the detectors in 18 s; the next start finds them"
+    assert told_of(one, two, three) == []

@@ -20,6 +20,7 @@ from connectors.registry_csv import read_registry
 from streams.columns import NO_DIGEST, Columns
 from streams.messages import Flag, Reject
 from streams.programs import compose
+from streams.programs.compiling import told as compiling_told
 from streams.registry import Meter, partition_of
 from streams.settings import Settings
 from streams.state.bank import NEVER, STEP, BankConfig, Outcome
@@ -174,6 +175,7 @@ def replay_files(
         out: BinaryIO = stack.enter_context(flags.open("wb"))
         shown = stack.enter_context(Progress(*columns, console=Console(stderr=True), disable=not progress))
         bar = shown.add_task("replay", total=None)
+        stack.enter_context(compiling_told(lambda line: sys.stderr.write(f"{line}\n")))
         rejects: list[Reject] = []
         for chunk in read_files(
             readings,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import BLOCK, CLEAR, RAISE
+from detectors.base import BLOCK, CLEAR, RAISE, UPDATE
 from detectors.batch import DAY, NS, Records, Row
 from detectors.cohort import median_moves
 from detectors.kernel import kernel
-from detectors.level import HIGH, LOW, over, say
+from detectors.level import HIGH, LOW, ZERO, over, say
 from detectors.standing import NOTHING, STILL
 
 DAYS = 42  # days remembered, a ring by day modulo 42; NaN = nobody saw that day
@@ -34,6 +34,14 @@ def book(level: Records, daily: Daily, j: int, local: int, span: int, amount: fl
             daily[j, d % DAYS] = 0.0 if d >= begin // DAY else np.nan
         s.day = newest
     _add(s, daily, j, local, span, amount, newest - DAYS)
+
+
+@kernel
+def take_back(level: Records, daily: Daily, j: int, local: int, span: int, amount: float) -> None:
+    """What was booked up to ``local`` turned out to be wrong: it is gone from its days, judged or not."""
+    s = level[j]
+    if s.known > 0 and span > 0:
+        _add(s, daily, j, local, span, -amount, s.day - DAYS)
 
 
 @kernel
@@ -95,6 +103,37 @@ def _mean(daily: Daily, j: int, first: int, days: int) -> tuple[float, float, in
         if x == x:
             square += (x - mean) ** 2
     return mean, np.sqrt(square / count), count
+
+
+@kernel
+def _in_use(daily: Daily, j: int, first: int, days: int) -> tuple[float, float, int]:
+    """As ``_mean``, of the days on which somebody was there: a week without use or more says nothing of a home."""
+    kept = np.empty(days)
+    count, still = 0, 0
+    for d in range(first, first + days):
+        x = daily[j, d % DAYS]
+        if x != x:
+            still = 0
+            continue
+        kept[count] = x
+        count += 1
+        still = still + 1 if x <= NOTHING else 0
+        last = d == first + days - 1 or not daily[j, (d + 1) % DAYS] <= NOTHING
+        if still >= WEEK and last:
+            count -= still
+    if count == 0:
+        return 0.0, 0.0, 0
+    part = kept[:count]
+    return float(part.mean()), float(part.std()), count
+
+
+@kernel
+def _stopped(daily: Daily, j: int, day: int) -> int:
+    """Known days without use that end with ``day``, of the last week."""
+    days = 0
+    while days < WEEK and daily[j, (day - days) % DAYS] <= NOTHING:
+        days += 1
+    return days
 
 
 @kernel
@@ -160,23 +199,52 @@ def _judge(
     """One meter's week ``w`` against its reference ``r``, both uses a day."""
     area = np.exp(shared)
     rise, fall = r * max(area, 1.0), r * min(area, 1.0)
-    slack = noise * deviation / np.sqrt(float(WEEK))
+    empty = m.contract != 0  # the registry knows that nobody is there: no use is as it should be
+    still = _stopped(daily, j, s.judged)
     if s.open:
-        if over(s, w, rise, fall, back, most):
+        if over(s, w, rise, fall, back, most) or (empty and s.open != HIGH + 1):
             n = say(out, n, -1, j, s.open - 1, CLEAR, watermark, s.start, 0.0, WEEK, w, r, r, np.nan, area)
             s.open = 0
+        elif s.open == LOW + 1 and still == WEEK:
+            # Nothing at all is another matter than little.
+            s.open = ZERO + 1
+            score = low * fall / max(w + m.floor, 1e-12)
+            n = say(out, n, -1, j, ZERO, UPDATE, watermark, s.start, score, WEEK, w, fall, r, np.nan, area)
         return n
     if not live:
         return n
-    if w > high * rise + m.floor and w - rise > slack:
-        score = w / (high * rise + m.floor)
-        s.open, s.held, s.base, s.start = 1, 0, r, _began(s, daily, j, m, high * rise, 1)
-        return say(out, n, -1, j, HIGH, RAISE, watermark, s.start, score, WEEK, w, rise, r, np.nan, area)
-    if w + m.floor < low * fall and fall - w > slack:
+    if w > high * rise + m.floor:
+        usual, deviation, days = _in_use(daily, j, s.judged - WEEK - REFERENCE + 1, REFERENCE)
+        rise = usual * max(area, 1.0)
+        slack = noise * deviation / np.sqrt(float(WEEK))
+        # One day is a spike: without its highest day, too, the week is beyond what would end it.
+        lasts = _less_most(daily, j, s.judged - WEEK + 1) > back * rise
+        if 2 * days > REFERENCE and w > high * rise + m.floor and w - rise > slack and lasts:
+            score = w / (high * rise + m.floor)
+            s.open, s.held, s.base, s.start = 1, 0, usual, _began(s, daily, j, m, high * rise, 1)
+            return say(
+                out, n, -1, j, HIGH, RAISE, watermark, s.start, score, WEEK, w, rise, usual, np.nan, area
+            )
+        return n
+    slack = noise * deviation / np.sqrt(float(WEEK))
+    if w + m.floor < low * fall and fall - w > slack and not empty:
         score = low * fall / max(w + m.floor, 1e-12)
-        s.open, s.held, s.base, s.start = 2, 0, r, _began(s, daily, j, m, low * fall, -1)
-        return say(out, n, -1, j, LOW, RAISE, watermark, s.start, score, WEEK, w, fall, r, np.nan, area)
+        # Where the fall is that of the days without any use, and the others are as usual, it has stopped.
+        kind = ZERO if still >= STILL and w * WEEK >= low * fall * (WEEK - still) else LOW
+        s.open, s.held, s.base, s.start = kind + 1, 0, r, _began(s, daily, j, m, low * fall, -1)
+        return say(out, n, -1, j, kind, RAISE, watermark, s.start, score, WEEK, w, fall, r, np.nan, area)
     return n
+
+
+@kernel
+def _less_most(daily: Daily, j: int, first: int) -> float:
+    """Mean of the week from ``first`` on without its highest day. [unit/d]"""
+    total, most, count = 0.0, -np.inf, 0
+    for d in range(first, first + WEEK):
+        x = daily[j, d % DAYS]
+        if x == x:
+            total, most, count = total + x, max(most, float(x)), count + 1
+    return (total - most) / (count - 1) if count > 1 else 0.0
 
 
 @kernel

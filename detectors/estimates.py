@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import CLEAR, RAISE, UPDATE, Column, Rule, State
-from detectors.batch import DAY, ESTIMATED, F64, I64, OK, REGISTER, TRUE_UP, U8, Batch, Records
+from detectors.batch import DAY, ESTIMATED, F64, I64, INTERVAL, OK, REGISTER, TRUE_UP, U8, Batch, Records
 from detectors.kernel import kernel
+from detectors.periods import is_period
 from detectors.pulse import heard_for
 
 RUN = np.dtype(
     [
         ("sure", np.int64),  # the newest actual read; before there is one, the first reading [ns]
+        ("guessed", np.float32),  # intervals' estimates since then [unit]
         ("open", np.uint8),
     ],
     align=True,
@@ -57,6 +59,8 @@ def _update(
         if marks[i] & ESTIMATED:
             if s.sure == 0:
                 s.sure = t
+            elif kind[i] == INTERVAL and status[i] == OK and np.isfinite(usage[i]):
+                s.guessed += usage[i]
             limit = days
             if 2 * usual[i] > 3 * DAY:
                 limit = max(days, int(periods * usual[i]))
@@ -67,10 +71,16 @@ def _update(
                 )
             continue
         s.sure = t
+        guessed, s.guessed = float(s.guessed), 0.0
         verb = 0
-        if note[i] & TRUE_UP and kind[i] == REGISTER and status[i] == OK and live[i]:
-            # What was estimated, over the time since the last estimate as well.
-            rate = back[i] / (span[i] - since[i]) if span[i] > since[i] else 0.0
+        bill = kind[i] == INTERVAL and is_period(span[i], usual[i])
+        if note[i] & TRUE_UP and (kind[i] == REGISTER or bill) and status[i] == OK and live[i]:
+            # What was estimated, over the time since the last estimate as well. The bill after estimated ones
+            # has what they left out; of hours and days each stands for itself.
+            if kind[i] == REGISTER:
+                rate = back[i] / (span[i] - since[i]) if span[i] > since[i] else 0.0
+            else:
+                rate = guessed / (lapse - span[i]) if lapse > span[i] else 0.0
             guess = rate * span[i]
             off, size = abs(usage[i] - guess), max(abs(usage[i]), abs(guess))
             if off > share * size and off > meters[j].floor * span[i] / DAY:
@@ -104,8 +114,9 @@ class Estimates(Rule):
     days     since an actual read, for meters read daily. [d]
     periods  the same in usual spacings, for others. [-]
     share    difference of a true-up worth a person's time. [-]
-    Use      needs the mark *estimated* from the sender. Interval meters' true-ups are marked
-             (``Batch.note``) but cannot be compared, since each interval stands for itself.
+    Use      needs the mark *estimated* from the sender. A bill after estimated ones is held against the
+             use a day that they came to; of interval meters read more often the read after estimates is
+             marked (``Batch.note``) but not compared, since each interval stands for itself.
     Cost     no flag on four sets of real meters and on the packaged demo meters, which have no
              estimates (``forestall replay``).
 
@@ -117,7 +128,7 @@ class Estimates(Rule):
     share: float = 0.25
 
     name = "estimates"
-    version = 1
+    version = 2
     kinds = ("estimated_run", "true_up")
 
     def __post_init__(self) -> None:
@@ -133,7 +144,7 @@ class Estimates(Rule):
     @property
     def columns(self) -> tuple[Column, ...]:
         """The last actual read."""
-        return (Column("run", RUN),)
+        return (Column("run", RUN, scales=("guessed",)),)
 
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Count the days, compare the amounts."""

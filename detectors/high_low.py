@@ -23,22 +23,23 @@ from detectors.batch import (
     OK,
     SUSPECT,
     SWAPPED,
+    TRUE_UP,
     U8,
     Batch,
     Records,
 )
-from detectors.days import DAYS, REFERENCE, WEEK, Daily, amend, book, judge_days, speak, unsay
+from detectors.days import DAYS, REFERENCE, WEEK, Daily, amend, book, judge_days, speak, take_back, unsay
 from detectors.kernel import kernel
 from detectors.level import LEVEL
 from detectors.periods import (
     F8,
-    LONG,
     MATURE,
     PERIOD,
     PERIODS,
     RATES,
     false_flags,
     forget_noughts,
+    is_period,
     judge_period,
 )
 
@@ -48,8 +49,9 @@ EXACT = 1.0 + 1e-9  # what is on the line exactly is so in amounts as in uses a 
 @kernel
 def _update(
     level: Records, ring: Records, daily: Daily, notes: Records, meters: Records, cold: U8,
-    slot: I64, time: I64, local: I64, kind: U8, period: I64, usage: F64, span: I64, usual: I64, status: U8,
-    live: U8, note: U8, weights: F8, lines: F8, high: float, low: float, back: float, most: int, out: Records,
+    slot: I64, time: I64, local: I64, kind: U8, period: I64, usage: F64, span: I64, usual: I64, since: I64,
+    back: F64, status: U8, live: U8, note: U8, weights: F8, lines: F8, high: float, low: float, calm: float, most: int,
+    out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
@@ -61,17 +63,22 @@ def _update(
             speak(level, j, local[i])
         if span[i] <= 0 or usual[i] <= FINE or not np.isfinite(usage[i]):
             continue
+        rare = is_period(span[i], usual[i])
         if status[i] == LATE or status[i] == CORRECTION:
-            if span[i] < LONG:
+            if not rare:
                 amend(level, daily, j, local[i], span[i], usage[i])
-        elif status[i] == OK and span[i] >= LONG:
+        elif status[i] == OK and rare:
             cold[j // BLOCK] = 1
             unsure = kind[i] == INTERVAL and period[i] == 0
+            # A bill after estimated ones has what they left out, too: ``Estimates`` tells of it.
+            sound = live[i] == 1 and not (note[i] & TRUE_UP and kind[i] == INTERVAL)
             n = judge_period(
-                level, ring, notes, weights, i, j, time[i], usage[i], span[i], unsure, live[i] == 1,
-                meters[j].floor, lines, high, low, back, most, out, n,
+                level, ring, notes, weights, i, j, time[i], usage[i], span[i], unsure, sound,
+                meters[j].contract != 0, meters[j].floor, lines, high, low, calm, most, out, n,
             )  # fmt: skip
         elif status[i] == OK:
+            if back[i] != 0.0:
+                take_back(level, daily, j, local[i] - since[i], span[i] - since[i], back[i])
             book(level, daily, j, local[i], span[i], usage[i])
     return n
 
@@ -93,25 +100,30 @@ def _key(finding: Any) -> tuple[int, int]:
 class HighLow(Rule):
     """High/low check on average daily use (ADU).
 
-    A meter that is read rarely (20 days and more between reads) is judged at each read, once five
-    months of it are known. Its ADU is taken in logarithms, above twice what is worth a person's time,
-    and held against the last thirteen periods, of whatever length (the golden case is 176 m³ in 366
-    days, then 273 m³ in 61): *high* upwards from a point between the median of the last three and the
+    A meter that is read rarely (usually every 8 days or more; or after 20) is judged at each read, once five
+    months or thirteen periods of it are known. Its ADU is taken in logarithms, above twice what is worth
+    a person's time, and held against the last thirteen periods, of whatever length (the golden case is
+    176 m³ in 366 days, then 273 m³ in 61): *high* upwards from a point between the median of the last three and the
     highest, *low* downwards from one between the median of the last six and the lowest. The distance in
     spreads of the meter's own periods, these drawn towards that of meters at large as long as they are
     few, is its weight [1]_; how many false flags a weight costs was measured
     (``detectors.periods.RATES``), so that ``budget`` sets the line and the score, −log10 of the false
     flags per 1,000 meter-days, compares with those of ``Habit``. Besides, ADU must be beyond ``high`` or
     ``low`` times what is usual and what the same period last year had, where there is one [2]_. No use
-    at all is *zero_usage*, also where little was an open *low_usage*. A bill that does not say what it
+    at all is *zero_usage*, also where little was an open *low_usage*; of neither is anything said where the
+    registry knows that nobody is there (``contract``). A bill that comes after estimated ones is left to
+    ``Estimates``. A bill that does not say what it
     covers covers the time since the last or the usual time between bills, whichever is the more usual.
 
     A meter that is read more often is judged when the watermark enters a new local day: the 7
     days up to the last that it has spoken of to its end, against the 28 before, which must move
     by more than the median move of its cohort in the area where that has more than ``peers``
     meters, since the weather is not an anomaly [3]_. A day that nobody saw is unknown, not a day
-    without use; more than half of the days must be known. What comes late, or is corrected,
-    amends its day while that is not judged yet.
+    without use; more than half of the days must be known. Nor is one day a level: without its highest
+    day, too, the week must be above ``back``. Four weeks in which nobody was there for a week or more are
+    only held against what is little, and by the days of the others. A fall that is all days without use,
+    three at least, is *zero_usage*. What comes late, or is corrected,
+    amends its day while that is not judged yet; what a reading takes back is gone from its days.
 
     high, low  ratios of ADU beyond which a meter is flagged. [-]
     back       ratio within which an episode is over. [-]
@@ -139,7 +151,7 @@ class HighLow(Rule):
     budget: float = 2.2
 
     name = "high_low"
-    version = 2
+    version = 3
     kinds = ("high_usage", "low_usage", "zero_usage")
 
     def __post_init__(self) -> None:
@@ -185,8 +197,9 @@ class HighLow(Rule):
         weights = np.full((len(b), 2), np.nan)
         found: int = _update(
             state.of(self.name, "level"), state.of(self.name, "periods"), state.of(self.name, "daily"), notes,
-            state.meters, state.cold, b.slot, b.time, b.local, b.kind, b.period, b.usage, b.span, b.usual, b.status,
-            b.live, b.note, weights, self.lines, self.high, self.low, self.back, self.most_periods, out,
+            state.meters, state.cold, b.slot, b.time, b.local, b.kind, b.period, b.usage, b.span, b.usual, b.since,
+            b.back, b.status, b.live, b.note, weights, self.lines, self.high, self.low, self.back, self.most_periods,
+            out,
         )  # fmt: skip
         state.notes[self.name] = Notes({_key(out[i]): notes[i] for i in range(found)}, weights)
         return found
@@ -241,7 +254,7 @@ class HighLow(Rule):
         """Five months of periods, or five weeks of days."""
         s = state.of(self.name, "level")[slots]
         told = state.of(self.name, "periods")[slots]["span"].sum(axis=1, dtype=np.int64)
-        ready: NDArray[np.bool_] = (told >= MATURE) | (
+        ready: NDArray[np.bool_] = ((told >= MATURE) | (s["kept"] == PERIODS)) | (
             (s["known"] > 0) & (s["judged"] - s["known"] + 1 >= WEEK + REFERENCE)
         )
         return ready

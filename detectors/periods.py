@@ -12,6 +12,9 @@ from detectors.level import HIGH, LOW, ZERO, over, say
 
 PERIODS = 13  # remembered: a year of months and one, two years of two months
 LONG = 20 * DAY  # a reading that covers this much is a period of its own
+RARE = (
+    8 * DAY
+)  # … and so is this much where it is usual: less often than weekly, a week has no days of its own
 YEAR, YEAR_SLACK = 365 * 86400, 45 * 86400  # [s]
 MATURE = 150 * 86400  # less history than this says nothing of a meter [s]
 
@@ -30,6 +33,12 @@ RATES = ((4.03, 1.11), (3.50, 0.81))
 PERIOD = np.dtype([("end", np.uint32), ("span", np.uint32), ("amount", np.float32)])
 
 F8 = NDArray[np.float64]
+
+
+@kernel
+def is_period(span: int, usual: int) -> bool:
+    """Whether an amount over ``span`` is judged as a period, of a meter that is usually read every ``usual``. [ns]"""
+    return span >= LONG or (span >= RARE and usual >= RARE)
 
 
 @kernel
@@ -117,12 +126,13 @@ def false_flags(side: int, weight: float, span: int) -> float:
 @kernel
 def judge_period(
     level: Records, ring: Records, notes: Records, weights: F8, row: int, j: int, t: int, amount: float,
-    span: int, unsure: bool, live: bool, floor: float, lines: F8, high: float, low: float, back: float,
+    span: int, unsure: bool, live: bool, empty: bool, floor: float, lines: F8, high: float, low: float, back: float,
     most: int, out: Records, n: int,
 ) -> int:  # fmt: skip
     """A period has ended at ``t``: weigh its daily use against all those remembered.
 
     unsure   the period's length was not stated with it
+    empty    the registry knows that nobody is there: no use is as it should be
     lines    (2,) weights beyond which a period is high, low
     weights  (rows, 2) of the batch: its own are written there
     """
@@ -142,12 +152,12 @@ def judge_period(
         rate = amount / days
         year = last_year(s, ring, j, t)
         first = n
-        if s.open and over(s, rate, s.base, s.base, back, most):
+        if s.open and (over(s, rate, s.base, s.base, back, most) or (empty and s.open != HIGH + 1)):
             n = say(
                 out, n, row, j, s.open - 1, CLEAR, t, s.start, 0.0, days, rate, s.base, s.base, year, np.nan
             )
             s.open = 0
-        if known >= MATURE:
+        if known >= MATURE or s.kept == PERIODS:
             # Where nobody knows what is little, a hundredth of the mean use is.
             size = SMALL * floor if floor > 0 else 0.01 * total * 86400.0 / known
             up, down = weigh_period(rates, s.kept, rate, size + 1e-12)
@@ -163,7 +173,11 @@ def judge_period(
                 score = -np.log10(max(false_flags(HIGH, up, span), 1e-300))
                 n = say(out, n, row, j, HIGH, RAISE, t, s.start, score, days, rate, new, new, year, np.nan)
             elif (
-                (may or stopped) and down > lines[LOW] and rate < low * least_usual and steady - rate > floor
+                (may or stopped)
+                and not empty
+                and down > lines[LOW]
+                and rate < low * least_usual
+                and steady - rate > floor
             ):
                 if stopped:
                     n = say(

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import CLEAR, RAISE, Column, Rule, State
-from detectors.batch import DAY, F64, FINE, I64, OK, SWAPPED, U8, Batch, Records, Row
+from detectors.batch import DAY, F64, FINE, I64, OK, SWAPPED, TRUE_UP, U8, Batch, Records, Row
 from detectors.kernel import kernel
 from detectors.standing import NOTHING
 
 PEAKS = 21  # daily peaks remembered
 WARM = 14  # … of which so many are needed
 SHARE = 2.0  # an interval must exceed so many times its share of the daily floor
+EMPTY = 25.0  # … and so many times where three weeks had no use at all: somebody comes home
 
 SPIKE = np.dtype(
     [
@@ -76,8 +77,8 @@ def _stood_still(s: Row, peaks: NDArray[np.float32], j: int) -> bool:
 @kernel
 def _update(
     spike: Records, peaks: NDArray[np.float32], meters: Records, slot: I64, time: I64, local: I64, usage: F64,
-    span: I64, usual: I64, status: U8, live: U8, note: U8,
-    excess: float, back: float, calm: int, out: Records,
+    span: I64, usual: I64, back: F64, status: U8, live: U8, note: U8,
+    excess: float, rest: float, calm: int, out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
@@ -99,14 +100,20 @@ def _update(
         for k in range(s.kept):
             highest = max(highest, peaks[j, (s.day - 1 - k) % PEAKS])
         line = (1.0 + excess) * max(highest, s.top3)
-        line = max(line, meters[j].floor * usual[i] / DAY * SHARE)
-        if s.open:
-            if x > back * s.limit:
+        unused = highest <= NOTHING and s.top1 <= NOTHING
+        line = max(line, meters[j].floor * usual[i] / DAY * (EMPTY if unused else SHARE))
+        if s.open and back[i] > 0:
+            # The reading that raised it was wrong, and so is what it left behind.
+            n = _say(s, n, i, j, CLEAR, time[i], s.last, 0.0, x, excess, float(highest), out)
+            s.open = 0
+            s.top1 = min(s.top1, np.float32(s.limit / (1.0 + excess)))
+        elif s.open:
+            if x > rest * s.limit:
                 s.last = time[i]
             elif time[i] - s.last >= max(calm, 3 * usual[i]):
                 n = _say(s, n, i, j, CLEAR, time[i], s.last, 0.0, x, excess, float(highest), out)
                 s.open = 0
-        elif live[i] and s.kept >= WARM and x > line and line > 0:
+        elif live[i] and not note[i] & TRUE_UP and s.kept >= WARM and x > line and line > 0:
             s.open, s.start, s.last, s.limit = 1, time[i], time[i], line
             score = min(x / line, 10.0)
             n = _say(s, n, i, j, RAISE, time[i], time[i], score, x, excess, float(highest), out)
@@ -130,7 +137,9 @@ class Spike(Rule):
     use a day that is worth a person's time. An amount that covers a hole is spread over it
     first; up to 7 days without any interval count as days without use, more of them begin the
     memory anew, and so do that many without use before the device was exchanged. A day with an open
-    episode is remembered at most as high as was usual when it was raised.
+    episode is remembered at most as high as was usual when it was raised. It ends at once where the next
+    reading takes it back (a misread). What follows estimates is none, and after three weeks without any use
+    only what no home uses in a day.
 
     excess      how far above the line of comparison, 1.8 = 180 %. [-]
     back        an episode goes on while intervals exceed this share of the line. [-]
@@ -146,7 +155,7 @@ class Spike(Rule):
     calm_hours: float = 24.0
 
     name = "spike"
-    version = 1
+    version = 2
     kinds = ("spike",)
 
     def __post_init__(self) -> None:
@@ -174,7 +183,7 @@ class Spike(Rule):
         b = batch
         found: int = _update(
             state.of(self.name, "spike"), state.of(self.name, "peaks"), state.meters, b.slot, b.time, b.local,
-            b.usage, b.span, b.usual, b.status, b.live, b.note, self.excess, self.back,
+            b.usage, b.span, b.usual, b.back, b.status, b.live, b.note, self.excess, self.back,
             round(self.calm_hours * 3600e9), out,
         )  # fmt: skip
         return found

@@ -53,6 +53,11 @@ def covers(t: Taken, past: Sequence[tuple[int, int, float]], usual: float) -> in
     return other if odd[other] < odd[t.span] else t.span
 
 
+def is_period(t: Taken) -> bool:
+    """What covers 20 days and more; 8 where that is usual."""
+    return t.span >= 20 * DAY or min(t.span, t.usual) >= 8 * DAY
+
+
 def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
     """Reads that cover 20 days and more: each against the twelve or thirteen before."""
     lines: list[Line] = []
@@ -61,7 +66,7 @@ def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
     for t in taken:
         while t.swapped and past and past[-1][2] <= 0:
             past.pop()  # the device that is gone stood still
-        if t.status != "ok" or t.span < 20 * DAY or t.usual <= 2 * HOUR:
+        if t.status != "ok" or not is_period(t) or t.usual <= 2 * HOUR:
             continue
         at, span = t.reading.time, t.span
         if past:
@@ -79,7 +84,7 @@ def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
                 told["use_a_day_last_year"] = year
             known = sum(length for _, length, _ in past)
             weight = {}
-            if known >= 150 * 86400:
+            if known >= 150 * 86400 or len(past) == 13:
                 total = sum(max(use, 0) * length for _, length, use in past)
                 weight = weights(rates, rate, (2 * floor if floor > 0 else 0.01 * total / known) + 1e-12)
 
@@ -103,7 +108,7 @@ def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
                     episode = None
             others = [] if math.isnan(year) else [year]
             kind, base = "", steady
-            if not weight or not t.live:
+            if not weight or not t.live or (t.true_up and t.reading.kind == "interval"):
                 pass
             elif weight["high"] > LINES["high"] and rate > 2 * max([new, *others]) and rate - new > floor:
                 kind, base = "high_usage", new
@@ -147,12 +152,14 @@ class Days:
                     del self.use[d]
         if t.status in ("ok", "first", "suspect"):
             self.spoken = max(self.spoken, t.reading.local // DAY)
-        if not 0 < t.span < 20 * DAY or t.usual <= 2 * HOUR or not math.isfinite(t.usage):
+        if t.span <= 0 or is_period(t) or t.usual <= 2 * HOUR or not math.isfinite(t.usage):
             return  # what is read every two hours is judged by its hours
         end = t.reading.local
         begin = end - t.span
         day = (end - 1) // DAY
         if t.status == "ok":
+            if self.first is not None and t.back and t.span > t.since:
+                self._add(begin, end - t.since, -t.back, t.span - t.since, -1)
             if self.first is None:
                 self.first = -(-begin // DAY)
                 self.newest = self.first - 1
@@ -201,6 +208,18 @@ def judge_days(meters: Sequence[Days], before: int, watermark: int) -> list[Line
     return sorted(lines, key=lambda line: line.meter)
 
 
+def in_use(m: Days, day: int) -> list[float]:
+    """The reference without its weeks in which nobody used anything."""
+    runs: list[list[float]] = [[]]
+    for d in range(day - 34, day - 6):
+        use = m.use.get(d, NAN)
+        if math.isnan(use) or use > 1e-9 or (runs[-1] and runs[-1][0] > 1e-9):
+            runs.append([])
+        if not math.isnan(use):
+            runs[-1].append(use)
+    return [use for run in runs for use in run if len(run) < 7 or run[0] > 1e-9]
+
+
 def _judge(
     m: Days, day: int, now: float, base: float, spread: float, area: float, watermark: int
 ) -> Line | None:
@@ -208,23 +227,41 @@ def _judge(
     told = {
         "billed_amount": 7 * now, "billed_days": 7.0, "use_a_day": now, "use_a_day_before": base, "area_move": area,
     }  # fmt: skip
+    week = range(day - 6, day + 1)
+    still = 0
+    while still < 7 and m.use.get(day - still, NAN) <= 1e-9:
+        still += 1
     if m.episode:
         e = m.episode
         e.held += 1
         calm = now <= 1.5 * rise if e.kind == "high_usage" else now >= fall / 1.5
         if not calm and e.held < 56:
+            if e.kind == "low_usage" and still == 7:
+                e.kind = "zero_usage"
+                return Line("updated", e.kind, watermark, e.start, 7 * now, 7 * fall, told, m.meter)
             return None
         m.episode = None
         over = Line("cleared", e.kind, watermark, e.start, 7 * now, 7 * base, told, m.meter)
         return over if calm else usual_now(over)
     if not m.live:
         return None
-    week = range(day - 6, day + 1)
-    if now > 2 * rise + m.floor and now - rise > 4 * spread / math.sqrt(7):
+    if now > 2 * rise + m.floor:
+        days = in_use(m, day)
+        if len(days) < 15:
+            return None
+        base, spread = fmean(days), pstdev(days)
+        rise = base * max(area, 1)
+        known = sorted(m.use[d] for d in week if d in m.use)
+        if not (now > 2 * rise + m.floor and now - rise > 4 * spread / math.sqrt(7)):
+            return None
+        if not fmean(known[:-1]) > 1.5 * rise:
+            return None
+        told["use_a_day_before"] = base
         kind, expected = "high_usage", rise
         begin = next((d for d in week if m.use.get(d, NAN) > 2 * rise), week[0])
     elif now + m.floor < 0.5 * fall and fall - now > 4 * spread / math.sqrt(7):
-        kind, expected = "low_usage", fall
+        stopped = still >= 3 and now * 7 >= 0.5 * fall * (7 - still)
+        kind, expected = "zero_usage" if stopped else "low_usage", fall
         begin = next((d for d in week if m.use.get(d, NAN) < 0.5 * fall), week[0])
     else:
         return None

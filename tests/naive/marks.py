@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
-from tests.naive import DAY, NAN, Line, Taken
+from tests.naive import DAY, NAN, Line, Taken, single
+from tests.naive.high_low import is_period
 
 
 def sentinels(taken: Iterable[Taken]) -> list[Line]:
@@ -27,6 +29,7 @@ def estimates(taken: Iterable[Taken], floor: float) -> list[Line]:
     lines: list[Line] = []
     sure: int | None = None
     start: int | None = None
+    guessed = 0.0
     for t in taken:
         now = t.reading.time
         if not t.since:
@@ -36,6 +39,13 @@ def estimates(taken: Iterable[Taken], floor: float) -> list[Line]:
         lapse = now - sure if sure is not None else 0
         told = {"days_since_actual": lapse / DAY, "usual_days": t.usual / DAY}
         if t.reading.guess:
+            if (
+                sure is not None
+                and t.reading.kind == "interval"
+                and t.status == "ok"
+                and not math.isnan(t.usage)
+            ):
+                guessed = single(guessed + t.usage)
             sure = now if sure is None else sure
             limit = 3 * DAY if t.usual <= 1.5 * DAY else max(3 * DAY, int(2.5 * t.usual))
             if t.live and start is None and lapse > limit:
@@ -43,8 +53,12 @@ def estimates(taken: Iterable[Taken], floor: float) -> list[Line]:
                 lines.append(Line("raised", "estimated_run", now, start, NAN, NAN, told))
             continue
         sure = now
-        if t.true_up and t.reading.kind == "register" and t.status == "ok" and t.live:
-            guess = t.back / (t.span - t.since) * t.span if t.span > t.since else 0.0
+        bill = t.reading.kind == "interval" and is_period(t)
+        register = t.reading.kind == "register"
+        said, covered = (t.back, t.span - t.since) if register else (guessed, lapse - t.span)
+        guessed = 0.0
+        if t.true_up and (register or bill) and t.status == "ok" and t.live:
+            guess = said / covered * t.span if covered > 0 else 0.0
             off, size = abs(t.usage - guess), max(abs(t.usage), abs(guess))
             if off > size / 4 and off > floor * t.span / DAY:
                 began = now - t.span if start is None else start

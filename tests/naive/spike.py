@@ -40,10 +40,18 @@ def spikes(taken: Iterable[Taken], floor: float, excess: float = 1.8, back: floa
         remembered = [peaks.get(d, 0.0) for d in range(max(day - 21, first_day), day)]
         highest = max(remembered, default=0.0)
         third = max(sorted([single(x) for x in today], reverse=True)[2], 0.0) if len(today) > 2 else 0.0
-        line = max((1 + excess) * max(highest, third), floor * t.usual / DAY * 2)
+        unused = highest <= 1e-9 and max([single(x) for x in today], default=0.0) <= 1e-9
+        line = max((1 + excess) * max(highest, third), floor * t.usual / DAY * (25 if unused else 2))
         told = {"interval_usage": x, "highest_daily_peak": highest}
         at = t.reading.time
-        if is_open:
+        if is_open and t.back > 0:
+            is_open = False
+            lines.append(
+                Line("cleared", "spike", at, start, x, limit / (1 + excess), {**told, "line": limit})
+            )
+            usual = single(limit / (1 + excess))
+            today = [min(x, usual) for x in today]
+        elif is_open:
             if x > back * limit:
                 last = at
             elif at - last >= max(DAY, 3 * t.usual):
@@ -51,7 +59,7 @@ def spikes(taken: Iterable[Taken], floor: float, excess: float = 1.8, back: floa
                 lines.append(
                     Line("cleared", "spike", at, start, x, limit / (1 + excess), {**told, "line": limit})
                 )
-        elif t.live and len(remembered) >= 14 and x > line > 0:
+        elif t.live and not t.true_up and len(remembered) >= 14 and x > line > 0:
             is_open, start, last, limit = True, at, at, single(line)
             lines.append(Line("raised", "spike", at, at, x, limit / (1 + excess), {**told, "line": limit}))
         today.append(x)

@@ -6,7 +6,7 @@ from connectors.store import Store
 from connectors.store.money import point_from
 from streams.clock import Clock
 from streams.settings import ConfigError, Settings
-from streams.trade.credit import Limits
+from streams.trade.limits import Limits
 from streams.trade.money import MoneyConfig, MoneyDesk
 from streams.trade.notice_words import Signature
 from streams.trade.tariff import Tariffs

@@ -8,16 +8,16 @@ Verbs on the book of one transaction, as in ``lifecycle``: each writes a line of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal
-from types import MappingProxyType
 
 from msgspec.structs import replace
 
 from streams.trade.bill_days import local_day
 from streams.trade.book import Book, Refused
 from streams.trade.lifecycle import record
+from streams.trade.limits import MONEY, Limits, granted
 from streams.trade.rerated import differs, told_after, told_line
 from streams.trade.roles import Actor
 from streams.trade.settlement import Alternative, Credit, CreditState, Estimate, Rerating
@@ -26,36 +26,7 @@ from streams.trade.tickets import Ticket
 
 OWN = "own"
 _ZERO = Decimal(0)
-_MONEY = (CreditState.APPROVED, CreditState.BOOKED)
 _MOST = 50  # credits of a ticket: it travels with each of its events
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Up to which amount one person is enough, by currency. One that is not named always needs two."""
-
-    alone: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
-
-    def second_person(
-        self, amount: Decimal | None, currency: str, earlier: Iterable[Credit] = (), later: Decimal = _ZERO
-    ) -> bool:
-        """Tell whether somebody else has to approve a credit; what has no price always needs it.
-
-        earlier : credits of the ticket and of others at its service point: what is approved or booked counts with it,
-            whatever its sign, so that nobody divides a credit to stay below the limit; beside use without a price,
-            money of another currency, and a credit whose period is not known, nobody can add up
-        later   : what later bills move by the credit in the tiers; it counts with the amount, whatever its sign
-        """
-        if amount is None or currency not in self.alone:
-            return True
-        moved = abs(amount) + abs(later)
-        for one in earlier:
-            if one.state not in _MONEY:
-                continue
-            if one.amount is None or one.currency != currency or one.start_ns is None or one.end_ns is None:
-                return True
-            moved += abs(one.amount) + abs(one.later)
-        return moved > self.alone[currency]
 
 
 _NOBODY_ALONE = Limits()
@@ -118,7 +89,7 @@ def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: A
         # the quantity moves later bills, and no price ties the amount to it
         (wish.estimate is None and bool(wish.quantity))
         # somebody may have acted on what was approved
-        or (before is not None and before.state is CreditState.APPROVED)
+        or (before is not None and not before.settled and granted(before) is not None)
         or _beside(ticket, wish.period, book)
         or limits.second_person(wish.amount, wish.currency, (*earlier, *_elsewhere(book)), later)
     )
@@ -139,6 +110,7 @@ def propose(book: Book, ticket: Ticket, wish: Proposal, limits: Limits, actor: A
         end_ns=end_ns,
         estimate=wish.estimate,
         later=later,
+        granted=None if before is None or before.settled else granted(before),
     )
     changed = replace(ticket, credit=credit, earlier_credits=earlier)
     if not any(one.state is CreditState.BOOKED for one in earlier):
@@ -304,7 +276,7 @@ def _elsewhere(book: Book) -> list[Credit]:
 
 def _beside(ticket: Ticket, period: tuple[int, int] | None, book: Book) -> bool:
     """Refuse a credit for days that are credited on another ticket of the service point; True where nobody can tell."""
-    others = [(at, one) for at, one in book.credits_at if one.state in _MONEY]
+    others = [(at, one) for at, one in book.credits_at if one.state in MONEY]
     for at, one in others:
         if period is None or one.start_ns is None or one.end_ns is None:
             continue

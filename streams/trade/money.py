@@ -16,8 +16,9 @@ from streams.trade import credit, notices
 from streams.trade import rerated as done
 from streams.trade.bill_run import bill_days_of, lines, rerated
 from streams.trade.book import Book, Refused
-from streams.trade.credit import OWN, Limits, Proposal
+from streams.trade.credit import OWN, Proposal
 from streams.trade.decisions import BillLine, Choice, Draft, Place, SideBySide, Window
+from streams.trade.limits import Limits
 from streams.trade.money_words import MONEY
 from streams.trade.mutes import Mute
 from streams.trade.notice_words import Facts, Signature

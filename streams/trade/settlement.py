@@ -145,11 +145,19 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     end_ns: int | None = None
     estimate: Estimate | None = None  # the one that was chosen
     later: Decimal = Decimal(0)  # what later bills move by it in the tiers, new − old; of its currency
+    granted: Granted | None = None  # by the approved credit that it took the place of
 
     @property
     def settled(self) -> bool:
         """Whether nothing more becomes of it: another proposal is another credit."""
         return self.state in (CreditState.REFUSED, CreditState.BOOKED)
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """What one credit moves, later bills with it, without its sign; None: use without a price, or of no period."""
+
+    amount: Decimal | None
+    currency: str = ""
 
 
 class CreditSum(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from streams.messages import NS
 from streams.trade.book import Book
-from streams.trade.credit import Limits, Proposal
+from streams.trade.credit import Proposal
+from streams.trade.limits import Limits
 from streams.trade.roles import Actor, Role
 from streams.trade.settlement import CreditState, ReratedBill, Rerating
 from streams.trade.tickets import Ticket

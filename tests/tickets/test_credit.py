@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.trade.book import Refused
-from streams.trade.credit import Limits, Proposal, approve, booked, hold_bill, propose, refuse
+from streams.trade.credit import Proposal, approve, booked, hold_bill, propose, refuse
+from streams.trade.limits import Limits
 from streams.trade.roles import Actor, Role
 from streams.trade.settlement import CreditState
 from streams.trade.tickets import State, Ticket

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from streams.messages import NS
 from streams.trade.bill_run import advise
 from streams.trade.book import Book, Refused
-from streams.trade.credit import Limits, approve, booked, propose, refuse
+from streams.trade.credit import approve, booked, propose, refuse
 from streams.trade.decisions import Advice
+from streams.trade.limits import Limits
 from streams.trade.settlement import CreditState, CreditSum, Estimate, sums
 from streams.trade.tickets import Ticket
 from tests.tickets.credit_tools import (
@@ -173,6 +174,48 @@ def test_other_tickets_of_the_service_point_count() -> None:
     book.credits_at = [("FS-OTHER", other)]
     with pytest.raises(Refused, match="credited on FS-OTHER"):
         approve(book, ticket, 1, BOB, "", NOON)
+
+
+def test_what_was_approved_counts_though_it_was_replaced_and_that_withdrawn() -> None:
+    book, ticket = opened()
+    ticket = propose(book, ticket, changed(SMALL, amount=Decimal(400), period=APRIL), LIMITS, ANN, NOON)
+    assert state_of(ticket) is CreditState.APPROVED
+    for revision, amount in ((2, 1), (3, 2)):  # two in its place, of which the last is withdrawn
+        ticket = propose(
+            book, ticket, changed(SMALL, amount=Decimal(amount), period=APRIL), LIMITS, ANN, NOON
+        )
+        assert (state_of(ticket), ticket.credits[-1].revision) == (CreditState.PROPOSED, revision)
+    ticket = refuse(book, ticket, 3, ANN, "not so", NOON)
+    for more, state in (("100", "approved"), ("100.01", "proposed")):
+        wish = changed(SMALL, amount=Decimal(more), period=JUNE)
+        book.credits_at = []
+        assert state_of(propose(book, ticket, wish, LIMITS, ANN, NOON)) == state
+        other = elsewhere(book, ticket)
+        assert state_of(propose(book, other, wish, LIMITS, ANN, NOON)) == state
+    # what somebody else has approved in its place counts instead of it
+    book, ticket = opened()
+    ticket = propose(book, ticket, changed(SMALL, amount=Decimal(400), period=APRIL), LIMITS, ANN, NOON)
+    ticket = propose(book, ticket, changed(SMALL, amount=Decimal(10), period=APRIL), LIMITS, ANN, NOON)
+    ticket = booked(book, approve(book, ticket, 2, BOB, "", NOON), 2, "CIS-1", ANN, NOON)
+    assert (
+        state_of(propose(book, ticket, changed(SMALL, amount=Decimal(490), period=JUNE), LIMITS, ANN, NOON))
+        == "approved"
+    )
+    # of no period: nobody can add it up
+    book, ticket = opened()
+    ticket = propose(book, ticket, changed(SMALL, amount=Decimal(1)), LIMITS, ANN, NOON)
+    ticket = refuse(book, propose(book, ticket, SMALL, LIMITS, ANN, NOON), 2, ANN, "not so", NOON)
+    assert (
+        state_of(propose(book, ticket, changed(SMALL, amount=Decimal(1), period=JUNE), LIMITS, ANN, NOON))
+        == "proposed"
+    )
+
+
+def elsewhere(book: Book, ticket: Ticket) -> Ticket:
+    """Another ticket of its service point, whose book has its credits."""
+    (other,) = MemoryStore().take(golden())
+    book.credits_at = [("FS-OTHER", one) for one in ticket.credits]
+    return other
 
 
 def test_days_are_told_as_the_meters_calendar_shows_them() -> None:

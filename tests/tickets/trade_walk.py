@@ -17,10 +17,11 @@ from connectors.store.engine import reading
 from connectors.store.tables import flags_seen, outbox, ticket_history, tickets
 from connectors.store.tables_trade import audit, complaints, muted_flags, verdicts
 from streams.messages import FAMILY_OF, Flag
-from streams.trade.credit import Limits, Proposal, approve, booked, hold_bill, propose
+from streams.trade.credit import Proposal, approve, booked, hold_bill, propose
 from streams.trade.deliveries import Outcome
 from streams.trade.heed import heed
 from streams.trade.lifecycle import Refused
+from streams.trade.limits import Limits
 from streams.trade.linking import Linking
 from streams.trade.points import Point
 from streams.trade.remote import STATUSES, RemoteChange

@@ -56,9 +56,24 @@ TOLERANCE = 180 * NS  # a stamp may be this far beside its interval's end
 
 
 @kernel
+def _beside(time: int, local: int, step: int) -> bool:
+    """Whether a stamp is on neither grid: head ends cut days, and hours of zones such as +05:30, in UTC or locally."""
+    utc, own = time % step, local % step
+    return min(utc, step - utc, own, step - own) > TOLERANCE
+
+
+@kernel
+def _resized(gap: int, stated: int, step: int) -> bool:
+    """Whether an interval is of another length than the registry's; without its period a longer one is a hole."""
+    if stated > 0:
+        return abs(stated - step) > TOLERANCE
+    return gap < step - max(TOLERANCE, step // 4)
+
+
+@kernel
 def _update(
     pulse: Records, seen: NDArray[np.uint64], meters: Records,
-    slot: I64, time: I64, value: F64, kind: U8, quality: U8, marks: NDArray[np.uint16], limit: I64,
+    slot: I64, time: I64, local: I64, value: F64, kind: U8, quality: U8, marks: NDArray[np.uint16], limit: I64,
     serial: NDArray[np.uint64], stop: F64, begin: F64, code: U8, period: I64,
     usage: F64, span: I64, usual: I64, since: I64, missed: I64, back: F64, status: U8, live: U8, note: U8,
     confirm: int, long_gap: float, turn_near: float, turn_most: float, out: Records,
@@ -138,8 +153,10 @@ def _update(
         if before > 0 and 2 * hole > 3 * before:
             missed[i] = (hole + before // 2) // before - 1
             p.missing += missed[i]
-        if step > 2 * TOLERANCE and min(t % step, step - t % step) > TOLERANCE:
+        if step > 2 * TOLERANCE and _beside(t, local[i], step):
             p.off_grid += 1
+        if step > 0 and kind[i] == INTERVAL and _resized(gap, period[i], step):
+            p.off_size += 1
         guessed = p.guessed != 0
         if guessed and not guess and kind[i] != GAUGE:
             note[i] = TRUE_UP
@@ -239,6 +256,9 @@ class Intervals(Rule):
     value that is an error code as sent is bad, unless the reading before it explains it: a
     register within 20 times its last step, or an amount of that size.
 
+    Stamps more than 3 min beside the grid of the stated spacing, in UTC and where the meter is, and
+    intervals of another length than that spacing are counted.
+
     An interval covers the period stated with it; without one, the time since the meter's last reading,
     or after a hole the usual spacing.
 
@@ -312,8 +332,8 @@ class Intervals(Rule):
     def columns(self) -> tuple[Column, ...]:
         """The pulse of each meter, and which interval slots have been seen."""
         counters = (
-            "late", "bad", "ahead", "duplicates", "corrections", "negative", "missing", "off_grid", "rollovers",
-            "odd", "live", "open",
+            "late", "bad", "ahead", "duplicates", "corrections", "negative", "missing", "off_grid", "off_size",
+            "rollovers", "odd", "live", "open",
         )  # fmt: skip
         in_unit = ("value", "prev_value", "usage", "pend_value", "pend_first", "sure_value")
         return (
@@ -326,8 +346,8 @@ class Intervals(Rule):
         b = batch
         found: int = _update(
             state.of(self.name, "pulse"), state.of(self.name, "seen"), state.meters,
-            b.slot, b.time, b.value, b.kind, b.quality, b.marks, b.limit, b.serial, b.stop, b.start, b.code, b.period,
-            b.usage, b.span, b.usual, b.since, b.missed, b.back, b.status, b.live, b.note,
+            b.slot, b.time, b.local, b.value, b.kind, b.quality, b.marks, b.limit, b.serial, b.stop, b.start, b.code,
+            b.period, b.usage, b.span, b.usual, b.since, b.missed, b.back, b.status, b.live, b.note,
             self.confirm, self.long_gap, self.turn_near, self.turn_most, out,
         )  # fmt: skip
         return found

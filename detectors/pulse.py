@@ -42,6 +42,7 @@ PULSE = np.dtype(
         ("negative", np.uint32),
         ("missing", np.uint32),
         ("off_grid", np.uint32),
+        ("off_size", np.uint32),
         ("rollovers", np.uint16),
         ("odd", np.uint8),  # spacings in a row that were not the usual
         ("pend", np.uint8),  # readings in a row below the register's value

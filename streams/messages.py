@@ -169,7 +169,9 @@ class Counts(msgspec.Struct):
     duplicates   the same reading again
     corrections  the same time again, another value
     negative     amounts below zero of a meter that only counts in
-    off_grid     stamps more than 3 min beside the interval's end, where the registry states the interval
+    off_grid     stamps more than 3 min beside the interval's end, in UTC and in the meter's zone, where the registry
+                 states the interval
+    off_size     intervals of another length than the registry states
     rollovers    registers that passed their highest value
     bad          of bad quality, no number, or an error code
     ahead        stamped later than they arrived, by more than is tolerated
@@ -185,6 +187,7 @@ class Counts(msgspec.Struct):
     corrections: int = 0
     negative: int = 0
     off_grid: int = 0
+    off_size: int = 0
     rollovers: int = 0
     bad: int = 0
     ahead: int = 0

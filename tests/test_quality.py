@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from typer.testing import CliRunner
@@ -16,7 +18,7 @@ from streams.messages import Flag, Quality
 from streams.registry import Meter
 from streams.state.bank import Bank
 from streams.state.quality import by_area, by_meter, write_quality
-from tests.streams_of_readings import DAY, HOUR, MINUTE, Row, feed, instant, make_bank
+from tests.streams_of_readings import DAY, HOUR, MINUTE, NS, Row, feed, instant, make_bank
 
 START = instant("2024-03-01")
 
@@ -43,6 +45,11 @@ def counts(rows: Sequence[Row], kind: str = "interval", **more: Any) -> dict[str
     }
 
 
+def stating(row: Row, period: int) -> Row:
+    """The reading with the start of its period."""
+    return row.but(sparse={"period_start_ns": row.time - period})
+
+
 def test_each_finding_is_counted() -> None:
     good = hourly([1.0] * 6)
     assert counts(good) == {}
@@ -54,6 +61,48 @@ def test_each_finding_is_counted() -> None:
     assert counts([*good, good[5].but(time=START + 6 * HOUR + 2 * MINUTE)]) == {}
     assert counts([*good, good[5].but(time=START + 6 * HOUR + 4 * MINUTE)]) == {"off_grid": 1}
     assert counts([*good, good[5].but(time=START + DAY, received=START + 6 * HOUR)]) == {"ahead": 1}
+
+
+def test_intervals_of_another_size_are_counted() -> None:
+    quarters = [Row("m", START + i * HOUR // 4, 1.0) for i in range(9)]
+    assert counts(quarters) == {"off_grid": 6, "off_size": 8}
+    stated = [stating(Row("m", START + i * 2 * HOUR, 1.0), 2 * HOUR) for i in range(4)]
+    assert counts(stated)["off_size"] == 3
+    assert "off_size" not in counts([stating(row, HOUR) for row in hourly([1.0] * 6)])
+    # a reading a little early is beside its grid, one that is missing is missing; registers have no length
+    early = [*hourly([1.0] * 3), Row("m", START + 3 * HOUR - 10 * MINUTE, 1.0)]
+    assert counts(early) == {"off_grid": 1}
+    assert counts(hourly([1.0, 1.0, None, 1.0])) == {"missing": 1}
+    assert counts(quarters, kind="register") == {"off_grid": 6}
+
+
+@pytest.mark.parametrize(
+    ("zone", "spacing"),
+    [("Europe/Madrid", DAY), ("Asia/Shanghai", DAY), ("Asia/Kolkata", HOUR), ("Australia/Lord_Howe", DAY)],
+)
+def test_the_grid_is_that_of_utc_or_of_the_meters_zone(zone: str, spacing: int) -> None:
+    first = datetime(2024, 3, 20, tzinfo=ZoneInfo(zone))
+    step = timedelta(seconds=spacing // NS)
+    at_home = [round((first + i * step).timestamp()) * NS for i in range(20)]
+    in_utc = [instant("2024-03-20") + i * spacing for i in range(20)]
+    for times in (at_home, in_utc):
+        rows = [Row("m", time, 1.0) for time in times]
+        meter = Meter(meter_id="m", kind="interval", interval_s=spacing / NS, tz=zone)
+        bank = make_bank([meter])
+        feed(bank, rows)
+        assert [one.off_grid for one in by_meter(bank)] == [0]
+        bank = make_bank([meter])
+        feed(bank, [row.but(time=row.time + 10 * MINUTE) for row in rows])
+        assert [one.off_grid for one in by_meter(bank)] == [19]
+
+
+def test_an_amount_below_zero_is_counted_once() -> None:
+    bank = make_bank([Meter(meter_id="m", kind="interval", interval_s=3600, unit="m3")])
+    rows = hourly([1.0, 1.0, -0.001, 1.0])
+    assert "correction" not in feed(bank, rows).counts
+    assert [(one.negative, one.corrections) for one in by_meter(bank)] == [(1, 0)]
+    assert feed(bank, [rows[3].but(value=2.0)]).counts["correction"] == 1
+    assert [(one.negative, one.corrections) for one in by_meter(bank)] == [(1, 1)]
 
 
 def test_what_comes_late_is_missing_no_longer() -> None:

@@ -108,6 +108,7 @@ class CountsOut(BaseModel):
     corrections: int
     negative: int = Field(description="amounts below zero")
     off_grid: int = Field(description="stamps more than 3 min beside the interval's end")
+    off_size: int = Field(description="intervals of another length than the registry states")
     rollovers: int = Field(description="registers that passed their highest value")
     bad: int = Field(description="of bad quality, no number, or an error code")
     ahead: int = Field(description="stamped later than they arrived")

@@ -94,7 +94,9 @@ class Bank(Slots):
                 self.asked = [True] * len(self.detectors)
             self._run(batch, Origins(part), outcome)
             outcome.count("reads_without_place", self.reads.count(self.state.meters, batch))
-            codes = np.bincount(batch.status, minlength=AHEAD + 1)
+            # An amount below zero that amends earlier ones is a correction to detectors; it is counted as negative.
+            again = (batch.status != CORRECTION) | (batch.since == 0)
+            codes = np.bincount(batch.status[again], minlength=AHEAD + 1)
             for code, name in COUNTED.items():
                 outcome.count(name, int(codes[code]))
             first = last

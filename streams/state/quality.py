@@ -23,6 +23,7 @@ FIELDS = {
     "corrections": "corrections",
     "negative": "negative",
     "off_grid": "off_grid",
+    "off_size": "off_size",
     "rollovers": "rollovers",
     "bad": "bad",
     "ahead": "ahead",

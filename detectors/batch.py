@@ -37,7 +37,7 @@ LEVEL = 8  # an instantaneous value: no usage
 PART, CONSUMER, INFLOW, OUTFLOW, STORAGE = 0, 1, 2, 3, 4
 
 # What a meter measures, where a rule asks for it.
-VOLTAGE, PRESSURE, VOLUME, FLOW, ENERGY, POWER = 1, 2, 3, 4, 5, 6
+VOLTAGE, PRESSURE, VOLUME, FLOW, ENERGY, POWER, MONEY = 1, 2, 3, 4, 5, 6, 7
 
 # How surely a value is an error code that a device sends where it has no reading.
 WEAK, SURE = 1, 2
@@ -114,6 +114,7 @@ class Batch:
     code    WEAK or SURE where the value as sent is a known error code, else 0
     events  bits, VALVE_OPEN …
     period  length of the interval as stated with it, 0 = not stated [ns]
+    arrival when it came, 0 = not stated [ns]
 
     Validation fills in:
     usage   amount used since the meter's last reading, NaN = none [unit]
@@ -145,6 +146,7 @@ class Batch:
     code: U8
     events: U8
     period: I64
+    arrival: I64
     usage: F64
     span: I64
     usual: I64

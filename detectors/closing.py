@@ -11,11 +11,12 @@ from detectors.daybook import DAYS, FIGURES, LEVELS, MEAN, PEAK1, PEAK6, PEAK6A,
 from detectors.features import NAMES, RUNS, WINDOWS, compare, describe
 from detectors.heads import weigh
 from detectors.holding import HELD, hold, lasts
-from detectors.hours import Ring, day_of, least, local_day
+from detectors.hours import Ring, day_of, gave_back, least, local_day, of_now
 from detectors.kernel import kernel
 from detectors.turning import SPAN, Profile, learn, residual_of, run_of, scale_of, turn
 
 HEADS = 4
+STILL = 2  # this head and the next: rest, and use that is lost
 BEYOND = NAMES.index("day_over_most")
 FIFTHS = 5  # of a calm day
 NEAR = 1.0  # weight below the line from where on a day counts as near it
@@ -219,12 +220,16 @@ def close_days(
                 if beyond[i] > 0:
                     # No tree has seen the like: what is this far out is said.
                     told = max(told, lines[h] + beyond[i])
+            elif h >= STILL and meters[j].signed and gave_back(ring, s, j, days[i]):
+                # It counted: what it gave back is no rest, nor use that is lost.
+                told = min(told, lines[h] - margin - 1.0)
             lasting = (
                 h == HELD and s.open & (1 << h) and lasts(book, s, j, days[i], holds[j], figures, real, bits)
             )
             age = days[i] - (start[j, h] + meters[j].offset * NS + DAY // 2) // DAY
             held = lasting and age < most
-            verb = _decide(s, calm_days[j], h, told, lines[h], margin, calm, held, pulse[j].live == 1)
+            live = pulse[j].live == 1 and of_now(s, days[i], _mean(hours[i]))
+            verb = _decide(s, calm_days[j], h, told, lines[h], margin, calm, held, live)
             if verb == 0:
                 continue
             if verb == RAISE:

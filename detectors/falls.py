@@ -7,7 +7,7 @@ import numpy as np
 from detectors.base import CLEAR, RAISE, UPDATE
 from detectors.batch import CORRECTION, DAY, FIRST, OK, SUSPECT, Records, Row
 from detectors.kernel import kernel
-from detectors.pulse import BOOKED, FALL_OPEN, FELL, OTHER, UNCOUNTED
+from detectors.pulse import BOOKED, FALL_OPEN, FELL, OTHER, UNCOUNTED, fall
 from detectors.registers import MISREAD, ROLLBACK, SWAP, Answer
 
 
@@ -49,18 +49,23 @@ def interval(
             return n, CORRECTION, v, own, 0.0
         if whole >= 0:
             # It takes back what the one before had too much: that was misread.
-            if may:
-                nan = np.nan
+            told, nan = fall(p, t, may), np.nan
+            if told == 1:
                 n = _find(out, n, i, j, MISREAD, RAISE, t, p.time, 1.0, before, whole, nan, before, v, whole)
                 n = _find(out, n, i, j, MISREAD, CLEAR, t, p.time, 1.0, before, whole, nan, before, v, whole)
+            elif told == 2:
+                n = _find(out, n, i, j, ROLLBACK, RAISE, t, t, 1.0, v, 0.0, 0.0, before, v, float(p.falls))
             p.usage += v
             p.newest = OTHER
             return n, OK, whole, own + earlier, before
         p.good = 0
-        if may and not p.open & FALL_OPEN:
-            p.open |= FALL_OPEN
+        told = 0 if p.open & FALL_OPEN else fall(p, t, may)
+        if told:
             p.episode = t
-            n = _find(out, n, i, j, ROLLBACK, RAISE, t, t, 1.0, v, 0.0, 0.0, before, v, np.nan)
+            falls = float(p.falls) if told == 2 else np.nan
+            n = _find(out, n, i, j, ROLLBACK, RAISE, t, t, 1.0, v, 0.0, 0.0, before, v, falls)
+        if told == 1:
+            p.open |= FALL_OPEN
         p.newest = FELL
         return n, SUSPECT, np.nan, 0, 0.0
     if p.newest == FELL and 0 <= v + before <= -before:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.batch import NS, Records, Row
+from detectors.batch import ENERGY, MONEY, NS, STORAGE, VOLTAGE, VOLUME, Records, Row
 from detectors.kernel import kernel
 
 STALE = 3  # spacings without a sample: what was measured then says nothing of now
+GONE = 0.1  # of the voltage before: there is none, as in ``Interruptions``
 LEAST_SCORE, MOST_SCORE = 1.0, 10.0
 
 
@@ -35,6 +36,21 @@ def stale(since: int, usual: int) -> bool:
 def fresh(p: Row, watermark: int) -> bool:
     """Whether a meter's newest value (its pulse) still holds at the watermark, and may raise an alarm."""
     return bool(p.live == 1 and p.spacing > 0 and watermark <= p.time + STALE * p.spacing)
+
+
+@kernel
+def is_stock(m: Row) -> bool:
+    """Whether a gauge tells what is left of an amount, as a prepaid balance does: it rises by a payment, and rests.
+
+    A tank is told by its role.
+    """
+    return bool(m.quantity == ENERGY or m.quantity == MONEY or (m.quantity == VOLUME and m.role != STORAGE))
+
+
+@kernel
+def no_supply(m: Row, x: float, last: float) -> bool:
+    """Whether a voltage is gone, by what it was: an outage says nothing of how a point moves."""
+    return bool(m.quantity == VOLTAGE and abs(x) < GONE * abs(last))
 
 
 @kernel

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import DAY, F64, HOUR, I64, LEVEL, NS, U8, Batch, Records, Row
-from detectors.finding import stale, tell
+from detectors.finding import is_stock, no_supply, stale, tell
 from detectors.kernel import kernel
 
 FROZEN = np.dtype(
@@ -45,16 +45,18 @@ def _say(
 
 @kernel
 def _update(
-    rows: Records, slot: I64, time: I64, value: F64, usual: I64, since: I64, status: U8, live: U8,
+    rows: Records, meters: Records, slot: I64, time: I64, value: F64, usual: I64, since: I64, status: U8, live: U8,
     samples: float, times: float, share: float, warm: float, out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
-        if status[i] != LEVEL:
+        if status[i] != LEVEL or is_stock(meters[slot[i]]):
             continue
         j = slot[i]
         s = rows[j]
         x = np.float32(value[i])
+        if no_supply(meters[j], value[i], s.anchor):
+            continue
         if s.first == 0 or stale(since[i], usual[i]):
             if s.first == 0:
                 s.first = max(time[i] // NS, 1)
@@ -98,13 +100,14 @@ class Frozen(Rule):
     usual step, while its history moves [1]_. History decides what is many: the run must be ``times``
     as long as the longest that has ended by itself in the last weeks (a tank at rest by night, a pump
     that stands on Sundays). The start is told from the usual spacing. A hole of more than three
-    spacings breaks a run. It is over at the first move.
+    spacings breaks a run; a voltage that is gone is passed over. It is over at the first move.
 
     samples    least length of the run, 3 to 12. [-]
     times      how much longer than any before it. [-]
     share      resolution, as a share of the usual step. [-]
     warm_days  days of history (and 100 moves) before the first flag. [d]
-    Use        analogue points; one that stands still for good was never moving and says nothing.
+    Use        analogue points, but for what is left of an amount (as ``Rate``);
+               one that stands still for good was never moving and says nothing.
     Cost       a plant that stops for the first time is told, once for every doubling of the pause.
 
     .. [1] DETECTION §4.
@@ -143,7 +146,7 @@ class Frozen(Rule):
         if LEVEL not in b.status:
             return 0
         found: int = _update(
-            state.of(self.name, "frozen"), b.slot, b.time, b.value, b.usual, b.since, b.status, b.live,
+            state.of(self.name, "frozen"), state.meters, b.slot, b.time, b.value, b.usual, b.since, b.status, b.live,
             self.samples, self.times, self.share, self.warm_days * 86400, out,
         )  # fmt: skip
         return found

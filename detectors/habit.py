@@ -31,7 +31,7 @@ from detectors.daybook import DAYS, FIGURES, MEAN, MOST, UNKNOWN, Book
 from detectors.features import NAMES
 from detectors.heads import NONE, Heads, shares
 from detectors.holding import CELLS
-from detectors.hours import HOLE, HOURS, Ring, add, reach
+from detectors.hours import HOLE, HOURS, Ring, add, reach, remember
 from detectors.kernel import kernel
 from detectors.standing import unlearn
 from detectors.turning import turn
@@ -57,6 +57,8 @@ HABIT = np.dtype(
             "gross",
             np.float32,
         ),  # use of the newest hour if it is gross, until the next reading lets it stand [unit/h]
+        ("past_day", np.int32),  # newest day with use that was marked as history or retained [d since 1970]
+        ("past", np.float32),  # how much of it [unit]
         ("open", np.uint8),  # bit by head
     ],
     align=True,
@@ -119,6 +121,8 @@ def _update(
         if back[i] != 0.0:
             add(s, ring, j, end - since[i], usual[i], -back[i], s.day * 24 + 23)
         add(s, ring, j, end, span[i], usage[i], s.day * 24 + 23)
+        if live[i] == 0 and code == OK:
+            remember(s, hour // 24, usage[i] - back[i])
         new = code == OK and back[i] == 0.0 and not hole and span[i] <= FINE and live[i] and not s.open & 1
         if new and is_gross(book, s, j, rate, meters[j].floor, gross, scratch[24 : 24 + DAYS], real, bits):
             s.gross = rate
@@ -205,7 +209,7 @@ class Habit:
         And what an open leak is held against.
         """
         return (
-            Column("habit", HABIT, scales=("slow", "flat_last", "gross")),
+            Column("habit", HABIT, scales=("slow", "flat_last", "gross", "past")),
             Column("hours", np.dtype(np.float32), HOURS, fill=np.nan, scales=("",)),
             Column("profile", np.dtype(np.float32), 48, cold=True, scales=("",)),
             Column("book", np.dtype(np.uint16), DAYS * FIGURES, cold=True),

@@ -11,6 +11,9 @@ from detectors.kernel import kernel
 HOURS = 96  # hours remembered, a ring by local hour modulo 96; NaN = not known
 HOLE = 6 * HOUR  # amounts that cover more than this say nothing of single hours
 
+PAST = 0.5  # of the day's use
+CRUMB = 1e-4  # differences of large register reads leave so much below zero
+
 Ring = NDArray[np.float32]
 
 
@@ -41,6 +44,29 @@ def add(s: Row, ring: Ring, j: int, local: int, span: int, amount: float, after:
             ring[j, hour % HOURS] = share if cell != cell else cell + share
         end = start
         hour -= 1
+
+
+@kernel
+def remember(s: Row, day: int, amount: float) -> None:
+    """Some of a day's use was marked as history, or retained: it is taken in, and raises nothing."""
+    if day != s.past_day:
+        s.past_day, s.past = day, 0.0
+    s.past += amount
+
+
+@kernel
+def of_now(s: Row, day: int, mean: float) -> bool:
+    """Whether most of a day's use, of so much an hour, came as it was used."""
+    return bool(day != s.past_day or s.past < PAST * 24.0 * mean)
+
+
+@kernel
+def gave_back(ring: Ring, s: Row, j: int, day: int) -> bool:
+    """Whether a meter that counts both ways gave more than it took in any hour of a local day."""
+    for hour in range(day * 24, day * 24 + 24):
+        if s.hour - HOURS < hour <= s.hour and ring[j, hour % HOURS] < -CRUMB * (1.0 + s.slow):
+            return True
+    return False
 
 
 @kernel

@@ -45,11 +45,13 @@ from detectors.pulse import (
     OTHER,
     PULSE,
     SEEN,
+    TURNS_OPEN,
     forget,
     pace,
+    rests,
     see,
 )
-from detectors.registers import exchanged, find, read, swapped
+from detectors.registers import ROLLBACK, exchanged, find, read, swapped
 
 CLOCK = 3  # index of Intervals.kinds
 TOLERANCE = 180 * NS  # a stamp may be this far beside its interval's end
@@ -74,6 +76,7 @@ def _resized(gap: int, stated: int, step: int) -> bool:
 def _update(
     pulse: Records, seen: NDArray[np.uint64], meters: Records,
     slot: I64, time: I64, local: I64, value: F64, kind: U8, quality: U8, marks: NDArray[np.uint16], limit: I64,
+    arrival: I64,
     serial: NDArray[np.uint64], stop: F64, begin: F64, code: U8, period: I64,
     usage: F64, span: I64, usual: I64, since: I64, missed: I64, back: F64, status: U8, live: U8, note: U8,
     confirm: int, long_gap: float, turn_near: float, turn_most: float, out: Records,
@@ -101,10 +104,14 @@ def _update(
         if t > limit[i]:
             status[i] = AHEAD
             p.ahead += 1
-            if may and not p.open & CLOCK_OPEN:
+            came = arrival[i]
+            if may and not p.open & CLOCK_OPEN and came > p.heard:
+                # Its own time says nothing: it is known when it comes.
                 p.open |= CLOCK_OPEN
                 s = (t - limit[i]) / 1e9
-                n = find(out, n, i, j, CLOCK, RAISE, limit[i], limit[i], 1.0, s, 0.0, s, 0.0, 0.0)
+                n = find(out, n, i, j, CLOCK, RAISE, came, came, 1.0, s, 0.0, s, 0.0, 0.0)
+            if may:
+                p.heard = max(p.heard, came)
             continue
 
         if p.count > 0 and t <= p.time:
@@ -130,6 +137,10 @@ def _update(
         if p.open & CLOCK_OPEN and may:
             p.open -= CLOCK_OPEN
             n = find(out, n, i, j, CLOCK, CLEAR, t, t, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        if p.open & TURNS_OPEN and (signed or rests(p, t)):
+            p.open -= TURNS_OPEN
+            p.falls = 0
+            n = find(out, n, i, j, ROLLBACK, CLEAR, t, t, 1.0, v, p.value, p.value, v, 0.0)
         p.live = may
         live[i] = may
         if p.count == 0:
@@ -247,7 +258,10 @@ class Intervals(Rule):
     not counted; if the next makes up for it and is mostly that, it was a *misread*, otherwise
     ``confirm`` good amounts end it. Whatever is smaller, or takes from an amount that stands
     anyway, is a correction. Of a new serial number the first amount counts only where its period is
-    stated. A meter that counts out or both ways (``direction``) falls by right.
+    stated. A meter that counts out or both ways (``direction``) falls by right. One that nobody has
+    declared falls day by day: its third fall, each within a week (or three of its spacings) of the one before, is
+    a *rollback* that stays open, tells how many (``falls_of_late``), and stands for all that follow until there
+    is none for so long.
 
     Estimated readings count until there is an actual one. That counts from the actual one before
     them, over all the time between; ``back`` is what was estimated, ``note`` says TRUE_UP. An
@@ -267,8 +281,8 @@ class Intervals(Rule):
     slot has been seen, which is remembered for the last 256 slots where the registry states
     the spacing (beyond them it counts as seen); where it does not, only the reading that the
     newest was counted from is recognised. A late or corrected interval still has a ``usage``: what it adds to
-    its day. A stamp later than its arrival allows is *clock_drift*, once, until the meter is in
-    time again.
+    its day. A stamp later than its arrival allows is *clock_drift*, once, from that arrival until the meter
+    is in time again.
 
     confirm   readings in a row that make a lower count the new one, or end the rollback of amounts. [-]
     long_gap  a spacing beyond this multiple of the usual one is a gap. [-]
@@ -309,6 +323,7 @@ class Intervals(Rule):
                 "confirmed_by_reads",
                 "interval_before",
                 "interval_now",
+                "falls_of_late",
             ),
             "misread": (
                 "register_before",
@@ -346,8 +361,8 @@ class Intervals(Rule):
         b = batch
         found: int = _update(
             state.of(self.name, "pulse"), state.of(self.name, "seen"), state.meters,
-            b.slot, b.time, b.local, b.value, b.kind, b.quality, b.marks, b.limit, b.serial, b.stop, b.start, b.code,
-            b.period, b.usage, b.span, b.usual, b.since, b.missed, b.back, b.status, b.live, b.note,
+            b.slot, b.time, b.local, b.value, b.kind, b.quality, b.marks, b.limit, b.arrival, b.serial, b.stop, b.start,
+            b.code, b.period, b.usage, b.span, b.usual, b.since, b.missed, b.back, b.status, b.live, b.note,
             self.confirm, self.long_gap, self.turn_near, self.turn_most, out,
         )  # fmt: skip
         return found

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.batch import I64, Records, Row
+from detectors.batch import DAY, I64, NS, Records, Row
 from detectors.kernel import kernel
 
 SEEN = 4  # words of 64 bits: how many interval slots back a duplicate is recognised exactly
 KNOWN = 64 * SEEN
 
 # Bits of ``open``.
-ROLLBACK_OPEN, CLOCK_OPEN, FALL_OPEN = 1, 2, 4
+ROLLBACK_OPEN, CLOCK_OPEN, FALL_OPEN, TURNS_OPEN = 1, 2, 4, 8
+
+# So many falls, each so soon after the one before (or within three of its spacings), are told once: it keeps falling.
+TURNS, SOON = 3, 7 * DAY
 
 # What the newest reading is to an amount after it: one that was counted, one below zero and one of a new device
 # that were not.
@@ -33,6 +36,7 @@ PULSE = np.dtype(
         ("serial", np.uint64),
         ("sure_time", np.int64),  # of the newest actual read, 0 = none yet [ns]
         ("sure_value", np.float64),  # of a register: that read
+        ("heard", np.int64),  # arrival of the newest reading that was stamped ahead of it, 0 = none [ns]
         ("count", np.uint32),  # distinct readings taken in
         ("late", np.uint32),
         ("bad", np.uint32),
@@ -51,6 +55,8 @@ PULSE = np.dtype(
         ("newest", np.uint8),  # OTHER, BOOKED …: what that reading was
         ("good", np.uint8),  # good amounts in a row since one fell
         ("guessed", np.uint8),  # 1 = the newest reading is an estimate
+        ("falls", np.uint8),  # falls in a row, each soon after the one before, 255 = that many or more
+        ("fell", np.uint32),  # the newest of them [s since 1970]
     ],
     align=True,
 )
@@ -61,6 +67,27 @@ def heard_for(pulse: Records, slots: I64, time: int) -> NDArray[np.bool_]:
     mine = pulse[slots]
     long: NDArray[np.bool_] = mine["time"] - mine["first"] >= time
     return long
+
+
+@kernel
+def fall(p: Row, t: int, may: bool) -> int:
+    """Count a fall of what should only rise: 1 = to be told, 2 = told as one that goes on, 0 = not to be told."""
+    if not may:
+        return 0
+    p.falls = 1 if rests(p, t) else min(p.falls + 1, 255)
+    p.fell = t // NS
+    if p.open & TURNS_OPEN:
+        return 0
+    if p.falls < TURNS:
+        return 1
+    p.open |= TURNS_OPEN
+    return 2
+
+
+@kernel
+def rests(p: Row, t: int) -> bool:
+    """Whether its last fall lies too far back for another to go on from it."""
+    return bool(t - np.int64(p.fell) * NS > max(SOON, 3 * p.spacing))
 
 
 @kernel

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.base import CLEAR, RAISE, Column, Rule, State
 from detectors.batch import F64, HOUR, I64, LEVEL, NS, U8, Batch, Records
-from detectors.finding import stale, tell
+from detectors.finding import is_stock, no_supply, stale, tell
 from detectors.kernel import kernel
 
 RATE = np.dtype(
@@ -22,6 +22,7 @@ RATE = np.dtype(
         ("first", np.uint32),  # the first reading [s since 1970], 0 = none yet
         ("moves", np.uint16),  # changes seen, 65535 = that many or more
         ("open", np.uint8),  # 0, or 1 + calm readings in a row
+        ("gone", np.uint8),  # 1 = a voltage that is gone: ``last`` is what it was
     ],
     align=True,
 )
@@ -41,18 +42,22 @@ def _say(
 
 @kernel
 def _update(
-    rows: Records, slot: I64, time: I64, value: F64, usual: I64, since: I64, status: U8, live: U8,
+    rows: Records, meters: Records, slot: I64, time: I64, value: F64, usual: I64, since: I64, status: U8, live: U8,
     factor: float, up: float, down: float, least: int, warm: float, out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
-        if status[i] != LEVEL:
+        if status[i] != LEVEL or is_stock(meters[slot[i]]):
             continue
         s = rows[slot[i]]
         x = np.float32(value[i])
-        if s.first == 0 or since[i] <= 0 or stale(since[i], usual[i]):
+        if no_supply(meters[slot[i]], value[i], s.last):
+            s.gone = 1
+            continue
+        if s.first == 0 or since[i] <= 0 or s.gone or stale(since[i], usual[i]):
             if s.first == 0:
                 s.first = max(time[i] // NS, 1)
+            s.gone = 0
             s.last = x
             continue
         last = s.last
@@ -99,13 +104,15 @@ class Rate(Rule):
     a thousandth of that [2]_, so that a wild value moves it no more than any other, and nothing needs
     to be known of the unit. The first thousand changes begin it with the largest of them. Readings
     that do not change teach nothing, nor does anything while an episode is open; what comes after
-    more than three spacings is no change between neighbours. Over after three calm readings.
+    more than three spacings is no change between neighbours; a voltage that is gone, or comes back, is none
+    either. Over after three calm readings.
 
     factor    line above the quantile. [-]
     quantile  of the changes of clean history. [-]
     moves     changes to be seen before the first flag … [-]
     warm_days … and days of history. [d]
-    Use       analogue points. A point that steps (a pump's state, a tariff) has one size of step,
+    Use       analogue points, but for what is left of an amount (energy, money, a volume that is no tank's:
+              a prepaid balance). A point that steps (a pump's state, a tariff) has one size of step,
               which the quantile learns where it comes more than once in a thousand changes.
     Cost      about one change in 30,000 of a Laplace-distributed point is beyond the line.
 
@@ -147,7 +154,7 @@ class Rate(Rule):
         if LEVEL not in b.status:
             return 0
         found: int = _update(
-            state.of(self.name, "rate"), b.slot, b.time, b.value, b.usual, b.since, b.status, b.live,
+            state.of(self.name, "rate"), state.meters, b.slot, b.time, b.value, b.usual, b.since, b.status, b.live,
             self.factor, math.exp(GAIN * self.quantile), math.exp(-GAIN * (1 - self.quantile)),
             int(self.moves), self.warm_days * 86400, out,
         )  # fmt: skip

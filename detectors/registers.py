@@ -7,7 +7,7 @@ import numpy as np
 from detectors.base import CLEAR, RAISE, UPDATE
 from detectors.batch import FIRST, OK, SUSPECT, Records, Row
 from detectors.kernel import kernel
-from detectors.pulse import ROLLBACK_OPEN
+from detectors.pulse import ROLLBACK_OPEN, fall
 
 ROLLBACK, MISREAD, SWAP = 0, 1, 2  # indexes of Intervals.kinds
 
@@ -90,10 +90,14 @@ def read(
         return n, OK, amount, t - since, 0.0
     if p.pend == 0 and v >= p.prev_value and p.prev_time < p.time:
         # Still above the reading before the last: the last one was read too high.
-        if may:
-            high = p.value
+        high = p.value
+        told = fall(p, t, may)
+        if told == 1:
             n = find(out, n, i, j, MISREAD, RAISE, t, p.time, 1.0, high, v, p.prev_value, high, v)
             n = find(out, n, i, j, MISREAD, CLEAR, t, p.time, 1.0, high, v, p.prev_value, high, v)
+        elif told == 2:
+            n = find(out, n, i, j, ROLLBACK, RAISE, t, t, 1.0, v, high, high, v, 0.0)
+            out[n - 1].e5 = p.falls
         booked = p.value - p.prev_value
         p.usage += amount
         p.time, p.value = t, v
@@ -107,10 +111,14 @@ def _down(p: Row, i: int, j: int, t: int, v: float, may: bool, confirm: int, out
     if p.pend == 0:
         p.pend, p.pend_first = 1, v
         p.prev_time = p.time
-        if may:
-            p.open |= ROLLBACK_OPEN
-            p.episode = t
+        told = fall(p, t, may)
+        if told:
             n = find(out, n, i, j, ROLLBACK, RAISE, t, t, 1.0, v, p.value, p.value, v, 0.0)
+            p.episode = t
+        if told == 1:
+            p.open |= ROLLBACK_OPEN
+        elif told == 2:
+            out[n - 1].e5 = p.falls
     elif v >= p.pend_value:
         p.pend += 1
     else:

@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import BLOCK, CLEAR, RAISE, UPDATE, Column, Rule, State, named
-from detectors.batch import DAY, HOUR, I64, NS, U8, Batch, Records, Row
+from detectors.batch import AHEAD, DAY, HISTORICAL, HOUR, I64, NS, RETAINED, U8, Batch, Records, Row
 from detectors.kernel import kernel
 from detectors.pulse import heard_for
+from detectors.transformer import dark
 
 SILENCE = np.dtype(
     [
         ("start", np.int64),  # the last reading before the open episode [ns]
+        ("heard", np.int64),  # arrival of its newest reading that was stamped ahead of it [ns]
         ("quiet", np.float32),  # longest time without a word since the last reading, once it is notable [s]
         ("allow", np.float32),  # what the meter's own habit adds to the time that it may be silent [s]
         ("open", np.uint8),  # NONE …
@@ -27,12 +29,11 @@ SILENCE = np.dtype(
 
 GAP_KIND, SILENT_KIND, TOGETHER_KIND = 0, 1, 2  # indexes of Silence.kinds
 
-# States of a meter: nothing; its own flag; told by its concentrator's flag; holds that flag.
-NONE, GAP, SILENT, HELD, HOLDER = 0, 1, 2, 3, 4
+# States of a meter: nothing; its own flag; told by its concentrator's flag; holds that flag; told by the outage of
+# its transformer.
+NONE, GAP, SILENT, HELD, HOLDER, DARK = 0, 1, 2, 3, 4, 5
 
-RARE = (
-    20 * DAY
-)  # read less often than this, by no promise of the registry: a read that is missed is the round's
+RARE = 20 * DAY  # read less often, by no promise of the registry: a read that is missed is the round's
 MEMORY = 28 * DAY  # over which a habit is forgotten
 HOLE = 1.5  # a spacing beyond this multiple of the usual one is a hole
 
@@ -58,29 +59,41 @@ def _need(usual: int, often: int, least: int, most: int) -> int:
 
 
 @kernel
+def _last(p: Row, s: Row) -> Any:
+    """When a meter was heard last: its newest reading, or the arrival of one that was stamped ahead of it. [ns]"""
+    return max(p.time, s.heard)
+
+
+@kernel
 def _update(
-    silence: Records, meters: Records, slot: I64, time: I64, usual: I64, since: I64, status: U8, live: U8,
-    often: int, least: int, most: int, out: Records,
+    silence: Records, meters: Records, slot: I64, time: I64, arrival: I64, usual: I64, since: I64, status: U8,
+    live: U8, marks: NDArray[np.uint16], often: int, least: int, most: int, out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
         j = slot[i]
         s = silence[j]
-        gap, own = since[i], usual[i]
-        if gap <= 0 or own <= 0:
+        gap, own, t = since[i], usual[i], time[i]
+        ahead = status[i] == AHEAD
+        if ahead and own > 0 and marks[i] & (RETAINED | HISTORICAL) == 0:
+            # Its clock is wrong, but it speaks.
+            s.heard = max(s.heard, arrival[i])
+            t = max(s.heard, s.start)
+        elif gap <= 0 or own <= 0:
             if live[i]:
                 s.live = 1  # the first of all
             continue
-        t = time[i]
         need = _need(own, often, least, most)
+        gap = min(gap, max(t - s.heard, 1))
         lost = (gap - 1) // own * own
         if s.open != NONE:
-            if s.open != HELD:
+            if s.open != HELD and s.open != DARK:
                 kind = GAP_KIND if s.open == GAP else SILENT_KIND if s.open == SILENT else TOGETHER_KIND
                 n = _say(out, n, i, j, kind, CLEAR, t, s.start, own, lost / need, np.nan, np.nan)
             s.open = NONE
         elif (
-            s.live
+            not ahead
+            and s.live
             and live[i]
             and not _rare(own, meters[j].interval)
             and lost >= need + np.int64(s.allow * NS)
@@ -88,6 +101,8 @@ def _update(
             # The watermark is kept back: nobody could tell before it spoke again.
             n = _say(out, n, i, j, GAP_KIND, RAISE, t, t - gap, own, lost / need, np.nan, np.nan)
             n = _say(out, n, i, j, GAP_KIND, CLEAR, t, t - gap, own, lost / need, np.nan, np.nan)
+        if ahead:
+            continue
         s.allow -= s.allow * min(gap / MEMORY, 1.0)
         if gap <= HOLE * own:
             # Nothing is missing: what it had to say only came late.
@@ -117,7 +132,7 @@ def _usual(p: Row, s: Row, stated: int) -> int:
 
 @kernel
 def _advance(
-    silence: Records, pulse: Records, meters: Records, hot: NDArray[np.uint8], used: int, watermark: int,
+    silence: Records, pulse: Records, meters: Records, dark: U8, hot: NDArray[np.uint8], used: int, watermark: int,
     often: int, least: int, most: int, long: int, share: float, fewest: int, part: I64, out: Records,
 ) -> int:  # fmt: skip
     n = 0
@@ -131,17 +146,22 @@ def _advance(
         if s.open == HELD or s.open == HOLDER:
             grouped = True
             continue
+        if s.open == DARK and not dark[j]:
+            s.open = NONE
+            hot[j // BLOCK] = 1
         need = _need(own, often, least, most)
-        if watermark - 1 - p.time < need:
+        if watermark - 1 - _last(p, s) < need:
             continue  # so nearly always: no need to divide
-        lost = (watermark - 1 - p.time) // own * own
+        lost = (watermark - 1 - _last(p, s)) // own * own
         if lost < need:
             continue
         hot[j // BLOCK] = 1
-        s.quiet = (watermark - p.time) / NS
+        s.quiet = (watermark - _last(p, s)) / NS
         if s.open == GAP and lost >= max(long, 2 * need):
             s.open = SILENT
             n = _say(out, n, -1, j, SILENT_KIND, UPDATE, watermark, s.start, own, lost / need, np.nan, np.nan)
+        elif s.open == NONE and dark[j]:
+            s.open, s.start = DARK, _last(p, s)
         elif s.open == NONE and lost >= need + np.int64(s.allow * NS):
             due[j] = 1
             grouped = grouped or meters[j].concentrator != 0
@@ -152,13 +172,15 @@ def _advance(
     for j in range(used):
         if due[j]:
             s, p = silence[j], pulse[j]
-            s.open, s.start = GAP, p.time
+            s.open, s.start = GAP, _last(p, s)
             need = _need(p.spacing, often, least, most)
-            lost = (watermark - 1 - p.time) // p.spacing * p.spacing
+            lost = (watermark - 1 - _last(p, s)) // p.spacing * p.spacing
             kind = GAP_KIND
             if lost >= max(long, 2 * need):
                 s.open, kind = SILENT, SILENT_KIND
-            n = _say(out, n, -1, j, kind, RAISE, watermark, p.time, p.spacing, lost / need, np.nan, np.nan)
+            n = _say(
+                out, n, -1, j, kind, RAISE, watermark, _last(p, s), p.spacing, lost / need, np.nan, np.nan
+            )
     return n
 
 
@@ -176,7 +198,7 @@ def _together(
         if own == 0 or meters[j].concentrator == 0:
             continue
         # Those that are about to be due count as well: the first must not be flagged on its own.
-        lost = (watermark - 1 - p.time) // own * own
+        lost = (watermark - 1 - _last(p, s)) // own * own
         if s.open != NONE or due[j] or 2 * lost >= _need(own, often, least, most):
             quiet[count] = j
             count += 1
@@ -217,14 +239,14 @@ def _group(
         if silence[j].open == HOLDER:
             holder = j
         elif due[j] or silence[j].open == HELD:
-            newest = max(newest, pulse[j].time)
+            newest = max(newest, _last(pulse[j], silence[j]))
     if holder >= 0:
         newest = silence[holder].start
     if newest == 0:
         return n  # nothing has happened here
     silent, chosen = 0, holder
     for j in members:
-        last = pulse[j].time
+        last = _last(pulse[j], silence[j])
         if last < newest - window:
             living -= 1  # it has been silent for longer: no part of this
         elif last <= newest + window:
@@ -234,7 +256,7 @@ def _group(
                 chosen = j
     down = silent >= fewest and silent >= share * living
     for j in members:
-        s, last = silence[j], pulse[j].time
+        s, last = silence[j], _last(pulse[j], silence[j])
         if down and newest - window <= last <= newest + window:
             part[j] = chosen
             due[j] = 0
@@ -262,23 +284,12 @@ def _group(
         s = silence[chosen]
         verb = RAISE if s.open == NONE or s.open == HELD else UPDATE
         hot[chosen // BLOCK] = 1
-        s.open, s.start = HOLDER, pulse[chosen].time
+        s.open, s.start = HOLDER, _last(pulse[chosen], s)
         own = pulse[chosen].spacing
         score = silent / max(share * living, 1.0)
         n = _say(
-            out,
-            n,
-            -1,
-            chosen,
-            TOGETHER_KIND,
-            verb,
-            watermark,
-            s.start,
-            own,
-            score,
-            float(living),
-            float(silent),
-        )
+            out, n, -1, chosen, TOGETHER_KIND, verb, watermark, s.start, own, score, float(living), float(silent)
+        )  # fmt: skip
     return n
 
 
@@ -290,8 +301,8 @@ class Silence(Rule):
     would have brought between its newest one and the watermark, times the spacing [1]_. From
     ``hours`` on (meters read at least every ``often_hours``), or from ``intervals`` readings on
     (those read less often), it is a *gap*; after ``silent_days``, and twice that time, the same
-    episode is *silent*. Its next reading clears it. What is of bad quality, late or from a clock
-    far ahead is not heard as a word.
+    episode is *silent*. Its next reading clears it. What is of bad quality or late is not heard as a
+    word; what is stamped ahead of its arrival is, at that arrival.
 
     A meter whose readings all come, but in a bundle once a day, teaches ``allow``: a quarter more
     than its longest silence that left no hole. One whose spacing the registry does not state is
@@ -303,7 +314,8 @@ class Silence(Rule):
     Of a concentrator's meters in this partition that fell silent within ``hours`` of one
     another, at least ``fewest`` and a ``share`` of those that are not silent for longer make one
     *concentrator_silent*, on one of them, which names the others. Flags that they had are
-    cleared. When fewer are left, those get flags of their own.
+    cleared. When fewer are left, those get flags of their own. As long as an outage of its transformer is open
+    (``Transformer``), a meter that is not flagged yet is told by that.
 
     hours     missing time of a meter that is read often. [h]
     often_hours  read at least so often. [h]
@@ -354,8 +366,8 @@ class Silence(Rule):
         """Hear who speaks."""
         b = batch
         found: int = _update(
-            state.of(self.name, "silence"), state.meters, b.slot, b.time, b.usual, b.since, b.status, b.live,
-            *self._limits(), out,
+            state.of(self.name, "silence"), state.meters, b.slot, b.time, b.arrival, b.usual, b.since, b.status,
+            b.live, b.marks, *self._limits(), out,
         )  # fmt: skip
         return found
 
@@ -363,8 +375,8 @@ class Silence(Rule):
         """See who does not."""
         part = np.full(meters, -1, np.int64)
         found: int = _advance(
-            state.of(self.name, "silence"), state.of("intervals", "pulse"), state.meters, state.hot, meters,
-            watermark, *self._limits(), round(self.silent_days * DAY), self.share, self.fewest, part, out,
+            state.of(self.name, "silence"), state.of("intervals", "pulse"), state.meters, dark(state), state.hot,
+            meters, watermark, *self._limits(), round(self.silent_days * DAY), self.share, self.fewest, part, out,
         )  # fmt: skip
         state.notes[self.name] = part
         return found

@@ -17,6 +17,7 @@ STEP = np.dtype(
     [
         ("amount", np.float32),  # used since the last judgement [unit]
         ("hours", np.float32),  # time that it covers [h]
+        ("past", np.float32),  # what of it was marked as history, or retained [unit]
         ("base", np.float32),  # usual use a day, the geometric mean [unit/d]
         ("spread", np.float32),  # mean deviation from it [log10]
         ("off", np.float32),  # sum of the deviations of the days that are off [log10]
@@ -86,11 +87,12 @@ def _update(
         s = step[j]
         s.amount += usage[i] - back[i]
         s.hours += span[i] / HOUR
+        s.past += usage[i] if live[i] == 0 else 0.0
         if s.hours < 23.99:
             continue
         use, bill = s.amount / s.hours * 24.0, s.hours >= PERIOD
-        covered = s.hours
-        s.amount, s.hours = 0.0, 0.0
+        covered, now = s.hours, live[i] != 0 and 2.0 * s.past < s.amount
+        s.amount, s.hours, s.past = 0.0, 0.0, 0.0
         if not use > 0:
             continue  # no use says nothing of units
         off = np.log10(use / s.base) if s.known > 0 else 0.0
@@ -122,7 +124,7 @@ def _update(
             doubt = max(DOUBT, 2.0 * s.spread / np.sqrt(float(s.held)))
             allowed = most if FACTORS[abs(factor)] < HUGE else 3.0 * most
             need = need if factor > 0 else 2 * need
-            due = s.held >= need and exact <= min(doubt, allowed) and whole and live[i]
+            due = s.held >= need and exact <= min(doubt, allowed) and whole and now
             if due and _moved(step, meters, j, factor, enough) < share:
                 s.open, verb = 1, RAISE
             elif due or s.held > LONG * need:
@@ -220,7 +222,7 @@ class Steps(Rule):
     @property
     def columns(self) -> tuple[Column, ...]:
         """The usual use, and the days that are off."""
-        return (Column("step", STEP, scales=("amount", "base")),)
+        return (Column("step", STEP, scales=("amount", "past", "base")),)
 
     def update(self, state: State, batch: Batch, out: Records) -> int:
         """Judge each day, or each bill."""

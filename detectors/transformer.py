@@ -127,6 +127,16 @@ def _say(
     )  # fmt: skip
 
 
+def dark(state: State) -> NDArray[np.uint8]:
+    """1 for each meter whose transformer's outage is open, shape as ``state.meters``."""
+    told = np.zeros(len(state.meters), np.uint8)
+    group = state.arrays.get(("transformer", "group"))
+    if group is not None and group["open"].any():
+        codes = state.meters["transformer"]
+        told[np.isin(codes, codes[group["open"] > 0]) & (codes > 0)] = 1
+    return told
+
+
 @dataclass(frozen=True, slots=True)
 class Transformer(Rule):
     """Transformer outage: most meters of one transformer silent at once.

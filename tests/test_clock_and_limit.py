@@ -116,6 +116,26 @@ def test_a_lag_that_stays_is_taken_for_normal() -> None:
     assert [f.status for f in flags] == ["raised", "cleared"]
 
 
+def test_a_stamp_ahead_is_known_when_it_comes_and_over_no_earlier() -> None:
+    """Stamped two hours ahead; the next, of before, comes in the same minute; then one ahead of the same arrival."""
+    came = START + 10 * HOUR
+    rows = [
+        Row("m", START + hour * HOUR, 1.0, received=START + hour * HOUR + 20 * MINUTE) for hour in range(10)
+    ]
+    ahead = Row("m", came + 2 * HOUR, 1.0, received=came)
+    rows += [ahead, Row("m", came - MINUTE, 1.0, received=came), ahead.but(time=came + 3 * HOUR)]
+    flags = drift([*rows, Row("m", came + HOUR, 1.0, received=came + HOUR)])
+    assert [(f.kind, f.status, f.start, f.at) for f in flags] == [
+        ("clock_drift", "raised", "2024-01-01T10:00:00Z", "2024-01-01T10:00:00Z"),
+        ("clock_drift", "cleared", "2024-01-01T10:00:00Z", "2024-01-01T10:00:00Z"),
+    ]
+    # Cut at the arrival of any of them, the log gives what was known by then.
+    for count in range(len(rows) + 1):
+        known = drift(rows[:count])
+        assert known == flags[: len(known)]
+        assert all(instant(f.at) <= rows[count - 1].received for f in known)
+
+
 def flow(amounts: Sequence[float], minutes: int = 30, **more: Any) -> list[tuple[str, str, float]]:
     meter = Meter(meter_id="m", kind="interval", interval_s=minutes * 60, unit="m3", commodity="gas", **more)
     rows = [Row("m", START + i * minutes * MINUTE, amount) for i, amount in enumerate(amounts)]

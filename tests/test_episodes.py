@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,43 @@ def test_an_episode_has_one_id_and_the_kind_that_explains_most() -> None:
     assert last
     assert (last.id, last.status, last.kind) == (first.id, "cleared", "high_usage")
     assert episodes.open == {}
+
+
+def test_a_limit_names_what_a_rate_began() -> None:
+    episodes = Episodes()
+    kinds = []
+    for kind, verb, detector in (
+        ("rate", RAISE, "rate"), ("pressure_high", RAISE, "limits"), ("rate", RAISE, "rate"),
+        ("pressure_high", CLEAR, "limits"), ("rate", CLEAR, "rate"),
+    ):  # fmt: skip
+        flag = episodes.take(found(kind, verb, 5, detector), METER, "")
+        kinds.append(flag and (flag.status, flag.kind))
+    high = "pressure_high"
+    assert kinds == [("raised", "rate"), ("updated", high), ("updated", high), None, ("cleared", high)]
+
+
+@pytest.mark.parametrize(("first", "then", "name"), [
+    ("gap", "clock_drift", "clock_drift"), ("clock_drift", "gap", "clock_drift"),
+    ("clock_drift", "silent", "silent"), ("pressure_high", "frozen", "pressure_high"),
+    ("voltage_low", "outage", "outage"), ("transformer_outage", "outage", "transformer_outage"),
+])  # fmt: skip
+def test_the_kind_that_explains_more_names_the_episode(first: str, then: str, name: str) -> None:
+    episodes = Episodes()
+    episodes.take(found(first, RAISE, 5, "one"), METER, "")
+    flag = episodes.take(found(then, RAISE, 6, "two"), METER, "")
+    assert flag
+    assert flag.kind == name
+
+
+def test_no_event_of_an_episode_is_older_than_the_one_before() -> None:
+    """A watermark at 9 raises what a reading of 7, which comes later, ends."""
+    episodes = Episodes()
+    events = [
+        episodes.take(found("gap", verb, at), METER, "") for verb, at in ((RAISE, 9), (UPDATE, 8), (CLEAR, 7))
+    ]
+    assert [(f.status, instant(f.at) // NS) for f in events if f] == [
+        ("raised", 9), ("updated", 9), ("cleared", 9),
+    ]  # fmt: skip
 
 
 def test_families_and_registers_have_episodes_of_their_own() -> None:

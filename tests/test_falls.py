@@ -51,6 +51,32 @@ def pulse(bank: Bank) -> Any:
     return bank.state.of("intervals", "pulse")[0]
 
 
+def test_a_meter_that_counts_both_ways_undeclared_is_told_once() -> None:
+    """Panels on the roof: by day the meter gives back, by night it takes; nobody has stated the direction."""
+    day = [0.5] * 8 + [-1.5] * 8 + [0.5] * 8
+    for kind, values in (("interval", day * 20), ("register", list(1000 + np.cumsum(day * 20)))):
+        found = flags(values, meter(kind))
+        raised = [said for said in found if said[1] == "raised"]
+        assert len(raised) == 3, found
+        # The third stays open, and says how often it fell.
+        assert raised[-1][0] == found[-1][0] == "rollback"
+        assert found[-1] == raised[-1]
+        told = feed(make_bank([meter(kind)], [Intervals()]), rows(values)).flags[-1]
+        assert told.evidence["falls_of_late"] == 3
+        assert flags(values, meter(kind, direction="both")) == []
+        # A week without a fall ends it.
+        assert flags(values + [values[-1] + i for i in range(1, 200)], meter(kind))[-1][:2] == (
+            "rollback", "cleared",
+        )  # fmt: skip
+
+
+def test_falls_far_apart_are_told_each() -> None:
+    values = [1.0] * 1000
+    for hour in (100, 400, 700, 950):
+        values[hour] = -50.0
+    assert [said[1] for said in flags(values, meter())] == ["raised", "cleared"] * 4
+
+
 def test_an_amount_taken_back_by_the_next_was_misread() -> None:
     values = [2.0, 102.0, -97.0, 3.0]
     assert flags(values, meter()) == [("misread", "raised", 2), ("misread", "cleared", 2)]

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from detectors import Detector, Frozen, Intervals, Limits, Rate, Voltage
+from detectors import Detector, Frozen, Interruptions, Intervals, Limits, Rate, Voltage
 from streams.messages import Flag, Quality
 from streams.registry import Meter
 from streams.state.bank import Outcome
@@ -57,21 +58,31 @@ def test_voltages_are_those_of_the_obvious_loop(stream: Stream) -> None:
 
 
 @examples(30)
-@given(gauges(most=4500))
+@given(st.booleans().flatmap(lambda volts: gauges(voltage=volts, most=4500)))
 def test_rates_are_those_of_the_obvious_loop(stream: Stream) -> None:
+    volts = stream.meters[0].unit == "V"
     rule = Rate(moves=200, warm_days=0.2)
     flags = feed(make_bank(stream.meters, (Intervals(), rule)), stream.rows).flags
     parts = by_meter(stream, validated(stream)[0])
-    lines = [line for name, part in parts.items() for line in named(naive_points.rates(part, 200, 0.2), name)]
+    lines = [
+        line
+        for name, part in parts.items()
+        for line in named(naive_points.rates(part, 200, 0.2, volts=volts), name)
+    ]
     assert_agree(alone(flags, "rate"), lines)
 
 
 @examples(30)
-@given(gauges(most=3000))
+@given(st.booleans().flatmap(lambda volts: gauges(voltage=volts, most=3000)))
 def test_frozen_points_are_those_of_the_obvious_loop(stream: Stream) -> None:
+    volts = stream.meters[0].unit == "V"
     flags = feed(make_bank(stream.meters, (Intervals(), Frozen(warm_days=0.2))), stream.rows).flags
     parts = by_meter(stream, validated(stream)[0])
-    lines = [line for name, part in parts.items() for line in named(naive_points.frozen(part, 0.2), name)]
+    lines = [
+        line
+        for name, part in parts.items()
+        for line in named(naive_points.frozen(part, 0.2, volts=volts), name)
+    ]
     assert_agree(alone(flags, "frozen"), lines)
 
 
@@ -215,6 +226,38 @@ def test_a_point_that_rests_by_night_may_rest_by_night() -> None:
     assert [f.status for f in flags] == ["raised"]
     assert flags[0].evidence["samples"] >= 46  # twice the night
     assert flags[0].start == "2024-03-21T00:00:00Z"
+
+
+# -- what neither rate nor frozen is about --------------------------------------------------------------
+
+
+def test_an_outage_is_neither_a_rate_nor_a_frozen_point() -> None:
+    """Ten days of a voltage that moves by some volts, then ten minutes of none, and back at another one."""
+    rng = np.random.default_rng(5)
+    volts = np.round((220 + rng.normal(0, 2, 10 * 1440 + 200)) * 64) / 64
+    volts[10 * 1440 : 10 * 1440 + 60] = 0.0
+    volts[10 * 1440 + 60 :] -= 15
+    meter = Meter(meter_id="p", kind="gauge", commodity="electricity", unit="V", interval_s=60)
+    flags = flags_of(meter, samples("p", volts), Rate(), Frozen(), Interruptions())
+    assert [(f.status, f.kind) for f in flags] == [("raised", "outage"), ("cleared", "outage")]
+    # What moves as far without an outage is a rate.
+    volts[10 * 1440 : 10 * 1440 + 60] = 190.0
+    kinds = {f.kind for f in flags_of(meter, samples("p", volts), Rate(), Frozen(), Interruptions())}
+    assert kinds == {"rate", "frozen"} or kinds == {"rate"}
+
+
+@pytest.mark.parametrize(("unit", "role", "judged"), [
+    ("kW.h", "", False), ("CNY", "", False), ("元", "", False), ("m3", "", False),
+    ("m3", "storage", True), ("m", "", True),
+])  # fmt: skip
+def test_a_prepaid_balance_is_topped_up_and_rests_by_right(unit: str, role: str, judged: bool) -> None:
+    rng = np.random.default_rng(6)
+    left = 500 - np.cumsum(rng.uniform(0, 1, 60 * 24)) * 0.3
+    left[50 * 24 :] += 150
+    left[52 * 24 :] = left[52 * 24]
+    meter = Meter(meter_id="p", kind="gauge", unit=unit, interval_s=3600, balance_role=role)
+    flags = flags_of(meter, samples("p", left, HOUR), Rate(), Frozen())
+    assert {f.kind for f in flags} == ({"rate", "frozen"} if judged else set())
 
 
 # -- voltage -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors import Intervals, Silence
+from detectors import Intervals, Silence, Transformer
 from streams.messages import Flag, Mark
 from streams.registry import Meter
 from streams.state.bank import STEP, Bank, Outcome
@@ -96,6 +96,57 @@ def hourly(meter: str, hours: Sequence[int] | range, **more: Any) -> list[Row]:
 
 def known(*names: str, **more: Any) -> list[Meter]:
     return [Meter(meter_id=name, kind="interval", **{"interval_s": 3600.0, **more}) for name in names]
+
+
+def test_a_meter_whose_clock_is_ahead_is_not_silent() -> None:
+    """From 20:00 on its stamps are two hours ahead, for five days; then it is right, and then it says nothing."""
+    rows = [
+        Row(f"c{i}", START + h * HOUR, 1.0, received=START + h * HOUR) for h in range(300) for i in (0, 1)
+    ]
+    for hour in range(200):
+        ahead = 2 * HOUR if 20 <= hour < 140 else 0
+        rows.append(Row("m", START + hour * HOUR + ahead, 1.0, received=START + hour * HOUR))
+    rows.sort(key=lambda row: row.received)
+    bank = make_bank(known("c0", "c1", "m"), (Intervals(), Silence()))
+    flags = feed(bank, rows).flags
+    assert said(flags) == [
+        ("m", "clock_drift", "raised", 20), ("m", "clock_drift", "cleared", 140),
+        ("m", "gap", "raised", 206), ("m", "silent", "updated", 272),
+    ]  # fmt: skip
+
+
+def test_a_gap_ends_when_a_wrong_clock_speaks() -> None:
+    rows = [Row("c", START + h * HOUR, 1.0, received=START + h * HOUR) for h in range(60)]
+    rows += [Row("m", START + h * HOUR, 1.0, received=START + h * HOUR) for h in range(10)]
+    rows += [Row("m", START + (h + 5) * HOUR, 1.0, received=START + h * HOUR) for h in range(30, 60)]
+    rows.sort(key=lambda row: row.received)
+    flags = feed(make_bank(known("c", "m"), (Intervals(), Silence())), rows).flags
+    assert said(flags) == [("m", "gap", "raised", 16), ("m", "clock_drift", "updated", 30)]
+
+
+def test_what_comes_late_ends_a_gap_no_earlier_than_it_began() -> None:
+    rows = hourly("clock", range(60)) + hourly("m", range(20))
+    rows.sort(key=lambda row: row.time)
+    bank = make_bank(known("clock", "m"), (Intervals(), Silence()))
+    flags = feed(bank, [*rows, *hourly("m", range(20, 60))]).flags
+    assert said(flags) == [("m", "gap", "raised", 26), ("m", "gap", "cleared", 26)]
+
+
+def test_meters_of_a_dark_transformer_have_no_flags_of_their_own() -> None:
+    """Seven of ten are without supply for 30 hours; one of them stays silent after it."""
+    meters = [m for i in range(10) for m in known(f"t{i}", transformer="T")] + known("clock")
+    rows = hourly("clock", range(200))
+    for i in range(10):
+        out = range(100, 100) if i > 6 else range(100, 200) if i == 0 else range(100, 130)
+        rows += hourly(f"t{i}", [hour for hour in range(200) if hour not in out])
+    bank = make_bank(meters, (Intervals(), Silence(), Transformer()))
+    flags = feed(bank, sorted(rows, key=lambda row: (row.time, row.meter))).flags
+    assert [(f.kind, f.status) for f in flags if f.kind == "transformer_outage"] == [
+        ("transformer_outage", "raised"), ("transformer_outage", "cleared"),
+    ]  # fmt: skip
+    single = [(f.meter_id, f.kind, f.status) for f in flags if f.kind != "transformer_outage"]
+    assert single[0] == ("t0", "gap", "raised") or single[0] == ("t0", "silent", "raised")
+    assert {name for name, _, _ in single} == {"t0"}
 
 
 def test_a_meter_is_silent_when_six_hours_are_missing() -> None:

@@ -97,6 +97,7 @@ def reading(row: Row, meter: Meter) -> naive.Reading:
         bad=row.quality == Quality.BAD,
         may=not row.marks & (Mark.RETAINED | Mark.HISTORICAL),
         limit=row.received + AHEAD if row.received else None,
+        came=row.received,
         serial=row.sparse.get("serial", ""),
         guess=bool(row.marks & Mark.ESTIMATED),
         period=max(row.time - row.sparse.get("period_start_ns", row.time), 0),

@@ -33,7 +33,16 @@ class Outcome(StrEnum):
 _OUTCOMES: dict[str, Outcome] = {
     **dict.fromkeys(("meter_fault", "meter_stuck", "battery", "device_clock", "sensor_fault"), Outcome.METER),
     **dict.fromkeys(
-        ("misread", "true_up", "wrong_multiplier", "meter_swap", "device_reset", "rollover", "registry"),
+        (
+            "misread",
+            "true_up",
+            "wrong_multiplier",
+            "meter_swap",
+            "device_reset",
+            "rollover",
+            "registry",
+            "direction",
+        ),
         Outcome.MISREAD,
     ),
     **dict.fromkeys(("leak", "valve_passing"), Outcome.LEAK),
@@ -54,6 +63,7 @@ EXCLUDED: dict[str, tuple[str, str]] = {
     "wrong_multiplier": ("单位与倍率无误", "unit and multiplier are right"),
     "meter_swap": ("换表记录无误", "the records of swaps are right"),
     "device_reset": ("表计未曾重置", "the meter was not reset"),
+    "direction": ("计量方向登记无误", "the registry is right about the direction"),
     "interference": ("未发现人为破坏", "no interference was found"),
 }
 

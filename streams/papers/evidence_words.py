@@ -109,6 +109,7 @@ EVIDENCE: dict[str, tuple[str, str, str]] = {
     "register_read": ("疑似抄错表底", "Register as read", "{u}"),
     "register_after": ("随后表底", "Register after", "{u}"),
     "confirmed_by_reads": ("后续读数确认次数", "Reads that confirm it", ""),
+    "falls_of_late": ("近期连续倒走次数", "Falls of late", ""),
     "interval_before": ("前一时段用量", "Interval before", "{u}"),
     "interval_now": ("本时段用量", "This interval", "{u}"),
     "interval_read": ("疑似误读时段用量", "Interval as read", "{u}"),

@@ -12,6 +12,7 @@ from detectors.batch import (
     ENERGY,
     FLOW,
     INFLOW,
+    MONEY,
     OUTFLOW,
     PART,
     POWER,
@@ -31,6 +32,29 @@ KIND_CODES = {"register": int(Kind.REGISTER), "interval": int(Kind.INTERVAL), "g
 LIMITS = ("limit_hh", "limit_h", "limit_l", "limit_ll", "deadband")
 ROLES = {"": CONSUMER, "inflow": INFLOW, "outflow": OUTFLOW, "storage": STORAGE}
 CONTRACTS = {"vacant": VACANT, "terminated": TERMINATED}
+#: units of a prepaid balance
+CURRENCIES = frozenset(
+    (
+        "CNY",
+        "RMB",
+        "元",
+        "¥",
+        "HKD",
+        "TWD",
+        "JPY",
+        "KRW",
+        "INR",
+        "USD",
+        "$",
+        "EUR",
+        "€",
+        "GBP",
+        "£",
+        "CHF",
+        "AUD",
+        "CAD",
+    )
+)
 #: quantity → its code, and the unit in which the detectors that ask for it count
 QUANTITIES = {
     "voltage": (VOLTAGE, "V"),
@@ -145,5 +169,6 @@ def _measured(unit: str) -> dict[str, float]:
     try:
         code, base = QUANTITIES.get(quantity(unit), (0, ""))
     except ValueError:
-        code, base = 0, ""  # a gauge may be in a unit that nothing here converts
+        # a gauge may be in a unit that nothing here converts
+        code, base = MONEY if unit in CURRENCIES else 0, ""
     return {"quantity": code, "base": factor(unit, base) if base else 1.0}

@@ -11,8 +11,15 @@ import msgspec
 from streams.messages import FAMILY_OF, NS, Flag
 from streams.registry import Meter
 
-#: Of two kinds in one family, the one that explains more names the episode.
-RANK = ("spike", "high_usage", "bill_shock", "rollback", "misread", "unit_error", "meter_swap")
+#: Of two kinds in one family, the later one here explains more: it names the episode. A limit that is passed
+#: says more than how fast; a clock, more than the gap that it seems to leave, but not where nothing comes at all.
+RANK = (
+    *("spike", "high_usage", "bill_shock"),
+    *("rollback", "misread", "unit_error", "meter_swap"),
+    *("sentinel", "gap", "clock_drift", "silent", "concentrator_silent"),
+    *("frozen", "rate", "residual", "limit", "pressure_low", "pressure_high"),
+    *("voltage_low", "voltage_high", "outage", "repeated_outage", "transformer_outage"),
+)
 
 
 def iso(time_ns: int) -> str:
@@ -38,6 +45,7 @@ class Episode(msgspec.Struct, array_like=True):
     kind: str
     score: float
     active: list[str]  # detectors that hold it open
+    at_ns: int = 0  # of its newest event
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -121,6 +129,8 @@ class Episodes:
 
     def _flag(self, episode: Episode, status: str, found: Found, meter: Meter, register: str) -> Flag:
         evidence = {"detector": found.detector, **_instants(found.evidence)}
+        # What ends it may be a reading from before the watermark, or the arrival, that told of it.
+        episode.at_ns = max(episode.at_ns, found.at_ns)
         if found.kind != episode.kind:
             evidence["seen_as"] = found.kind
         if register:
@@ -131,7 +141,7 @@ class Episodes:
             kind=episode.kind,
             family=episode.family,
             status=status,
-            at=iso(found.at_ns),
+            at=iso(episode.at_ns),
             start=iso(episode.start_ns),
             end=iso(found.end_ns),
             score=round(episode.score, 4),

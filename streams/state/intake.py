@@ -110,6 +110,7 @@ def prepare(
             local[rows] += offsets(slots.zones[zone], time[rows])
     received = columns.received_ns
     limit = np.where(received > 0, received + ahead_ns, ALWAYS)[columns.source]
+    arrival = np.maximum(received, 0)[columns.source]
     serial = np.zeros(n, np.uint64)
     for row, name in columns.sparse.get("serial", {}).items():
         serial[row] = _code(str(name))
@@ -131,7 +132,7 @@ def prepare(
                 code[rows] = error_codes(columns.value[rows], listed)
     return Batch(
         slot, time, local, value, kind, quality, columns.marks, limit, serial, stop, start,
-        code=code, events=events, period=period,
+        code=code, events=events, period=period, arrival=arrival,
         usage=np.empty(n), span=np.empty(n, np.int64), usual=np.empty(n, np.int64),
         since=np.zeros(n, np.int64), missed=np.zeros(n, np.int64), back=np.zeros(n),
         status=np.zeros(n, np.uint8), live=np.zeros(n, np.uint8), note=np.zeros(n, np.uint8),

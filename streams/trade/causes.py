@@ -28,6 +28,7 @@ CAUSES: dict[str, tuple[str, str]] = {
     "meter_swap": ("换表未登记", "a meter swap that was not recorded"),
     "device_reset": ("表具重置", "the device was reset"),
     "rollover": ("表字回零", "the register rolled over"),
+    "direction": ("双向计量未登记（如光伏上网）", "it counts both ways, and the registry does not say so"),
     "communication": ("通信中断", "communication failure"),
     "battery": ("电池耗尽", "battery empty"),
     "power_loss": ("现场停电", "no power on site"),
@@ -198,6 +199,11 @@ _HIGH_POWER: _Ranked = (
     ("meter_fault", 0.2, "meter_test"),
     ("true_up", 0.2, "estimated_reads"),
 )
+_FALLS_DAILY: _Ranked = (
+    ("direction", 0.6, "device_record"),
+    ("meter_fault", 0.25, "meter_test"),
+    ("communication", 0.15, "network_state"),
+)
 _LEAK: _Ranked = (
     ("leak", 0.6, "leak_test"),
     ("appliance", 0.25, "shut_off"),
@@ -258,7 +264,9 @@ _BY_KIND: Mapping[str, _Ranked] = {
 
 def hypotheses(flag: Flag) -> tuple[Hypothesis, ...]:
     """The causes to be considered for a flag, in the order in which they are checked."""
-    if flag.kind in _BY_KIND:
+    if flag.kind == "rollback" and flag.evidence.get("falls_of_late"):
+        ranked = _FALLS_DAILY
+    elif flag.kind in _BY_KIND:
         ranked = _BY_KIND[flag.kind]
     elif flag.family == "usage_high" and flag.commodity == "electricity":
         ranked = _HIGH_POWER  # there is nothing to leak

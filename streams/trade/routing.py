@@ -27,7 +27,10 @@ DEPARTMENTS: dict[str, tuple[str, str]] = {
     "customer_service": ("客服部", "customer service"),
 }
 
-_PRESSURE_UNITS = ("Pa", "kPa", "MPa", "hPa", "bar", "mbar", "[psi]")
+_PRESSURE_UNITS = (
+    *("Pa", "kPa", "MPa", "hPa", "bar", "mbar", "[psi]"),
+    *("m[H2O]", "cm[H2O]", "mm[H2O]", "mm[Hg]"),
+)
 
 
 @dataclass(frozen=True, slots=True)

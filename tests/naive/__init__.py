@@ -41,6 +41,7 @@ class Reading:
     bad: bool = False
     may: bool = True  # may raise an alarm: not history, not retained
     limit: int | None = None  # later than this its stamp is not believed
+    came: int = 0  # when it arrived
     serial: str = ""
     stop: float | None = None
     start: float | None = None

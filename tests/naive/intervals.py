@@ -29,6 +29,9 @@ class Intervals:
         self.total = 0.0
         self.count = 0
         self.clock = False  # clock_drift is open
+        self.ahead: list[int] = []  # when readings that were ahead arrived
+        self.falls: list[int] = []  # when it fell, each soon after the one before
+        self.turns: int | None = None  # since when it is told that it keeps falling
         self.fell: int | None = None  # when the open rollback was raised
         self.sank: int | None = None  # the same, of an amount below zero
         self.owed = 0.0  # the amount below zero, where the newest reading is one
@@ -46,16 +49,24 @@ class Intervals:
             newest = self.newest is None or r.time > self.newest.time
             return Taken(r, "bad", usual=self.usual, sentinel=r.may and newest)
         if r.limit is not None and r.time > r.limit:
-            if r.may and not self.clock:
+            if r.may and not self.clock and r.came not in self.ahead:
                 self.clock = True
                 ahead = (r.time - r.limit) / NS
-                self._say("raised", "clock_drift", r.limit, r.limit, ahead, 0.0, seconds_ahead=ahead)
+                self._say("raised", "clock_drift", r.came, r.came, ahead, 0.0, seconds_ahead=ahead)
+            if r.may:
+                self.ahead.append(r.came)
             return Taken(r, "ahead", usual=self.usual)
         if self.newest is not None and r.time <= self.newest.time:
             return self._older(r, self.newest)
         if self.clock and r.may:
             self.clock = False
-            self._say("cleared", "clock_drift", r.time, None, 0.0, 0.0, seconds_ahead=0.0)
+            raised = next(line.at for line in reversed(self.lines) if line.kind == "clock_drift")
+            self._say("cleared", "clock_drift", max(r.time, raised), None, 0.0, 0.0, seconds_ahead=0.0)
+        if self.turns is not None and (self.signed or self._rests(r.time)):
+            value = self.past[-1][1]
+            told = {"register_before": value, "register_now": r.value, "confirmed_by_reads": 0.0}
+            self._say("cleared", "rollback", r.time, self.turns, r.value, value, **told)
+            self.turns, self.falls = None, []
         taken = self._first(r) if self.newest is None else self._next(r, self.newest)
         if r.kind != "interval":
             self.booked, self.owed = False, 0.0
@@ -69,6 +80,26 @@ class Intervals:
             self.seen.add(r.time // self.step)
         taken.live, taken.usual = r.may, self.usual
         return taken
+
+    def _rests(self, now: int) -> bool:
+        return now - self.falls[-1] // NS * NS > max(7 * DAY, 3 * self.usual) if self.falls else True
+
+    def _fall(self, r: Reading, **told: float) -> str:
+        """A fall: whether it is told as such, as one that goes on (and that is said), or not at all."""
+        if not r.may:
+            return ""
+        if self._rests(r.time):
+            self.falls = []
+        self.falls.append(r.time)
+        if self.turns is not None:
+            return ""
+        if len(self.falls) < 3:
+            return "told"
+        self.turns = r.time
+        expected = told.get("register_before", 0.0)
+        more = {**told, "confirmed_by_reads": 0.0, "falls_of_late": float(len(self.falls))}
+        self._say("raised", "rollback", r.time, r.time, r.value, expected, **more)
+        return "turns"
 
     def _first(self, r: Reading) -> Taken:
         self.usual = self.step
@@ -206,16 +237,18 @@ class Intervals:
                 self.total += r.value
                 return Taken(r, "correction", r.value, span)
             if both >= 0:
-                if r.may:
+                fall = {"interval_before": before, "interval_now": r.value}
+                if self._fall(r, **fall) == "told":
                     told = {"interval_read": before, "interval_after": r.value, "both_intervals": both}
                     for status in ("raised", "cleared"):
                         self._say(status, "misread", r.time, newest.time, before, both, **told)
                 self.total += r.value
                 return Taken(r, "ok", both, span + earlier, back=before)
             self.owed, self.good = -r.value, 0
-            if r.may and self.sank is None:
+            told = {"interval_before": before, "interval_now": r.value}
+            if self.sank is None and self._fall(r, **told) == "told":
                 self.sank = r.time
-                told = {"confirmed_by_reads": 0.0, "interval_before": before, "interval_now": r.value}
+                told["confirmed_by_reads"] = 0.0
                 self._say("raised", "rollback", r.time, r.time, r.value, 0.0, **told)
             return Taken(r, "suspect")
         both = r.value - owed
@@ -303,7 +336,8 @@ class Intervals:
             return self._up(r, r.value - value, time)
         if not self.low and len(self.past) > 1 and r.value >= self.past[-2][1]:
             before_time, before = self.past[-2]
-            if r.may:
+            fall = {"register_before": value, "register_now": r.value}
+            if self._fall(r, **fall) == "told":
                 told = {"register_before": before, "register_read": value, "register_after": r.value}
                 for status in ("raised", "cleared"):
                     self._say(status, "misread", r.time, time, value, r.value, **told)
@@ -326,7 +360,7 @@ class Intervals:
 
     def _down(self, r: Reading, value: float) -> Taken:
         told = {"register_before": value, "register_now": r.value}
-        if not self.low and r.may:
+        if not self.low and self._fall(r, **told) == "told":
             self.fell = r.time
             self._say("raised", "rollback", r.time, r.time, r.value, value, **told, confirmed_by_reads=0.0)
         if self.low and r.value < self.low[-1]:

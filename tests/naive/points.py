@@ -156,21 +156,29 @@ class Voltage(Point):
             self.say("raised", now, self.open, x)
 
 
-def rates(taken: list[Taken], moves: int, warm_days: float, factor: float = 1.5) -> list[Line]:
+def rates(
+    taken: list[Taken], moves: int, warm_days: float, factor: float = 1.5, volts: bool = False
+) -> list[Line]:
     """Changes beyond the 99.9 % quantile of those before, and half as much again."""
     lines: list[Line] = []
     up, down = math.exp(0.25 * 0.999), math.exp(-0.25 * (1 - 0.999))
     begun: int | None = None
     before = quantile = 0.0
     seen = calm = 0
-    is_open = False
+    is_open = gone = False
     for t in taken:
         if t.status != "level":
             continue
         at, x = t.reading.time, t.reading.value
+        if volts and abs(x) < abs(before) / 10:
+            gone = True  # no supply: nothing of how the point moves
+            continue
         last, before = before, x
+        was_gone, gone = gone, False
         if begun is None:
             begun = second(at)
+            continue
+        if was_gone:
             continue
         if t.since <= 0 or is_stale(t):
             continue
@@ -200,7 +208,9 @@ def _still(length: int, at: int, start: int, longest: float, step: float) -> dic
     return {"samples": float(length), "hours": hours, "usual_longest_run": longest, "usual_step": step}
 
 
-def frozen(taken: list[Taken], warm_days: float, samples: float = 6, times: float = 2) -> list[Line]:
+def frozen(
+    taken: list[Taken], warm_days: float, samples: float = 6, times: float = 2, volts: bool = False
+) -> list[Line]:
     """Runs without a move that are longer than any the point has had of itself."""
     lines: list[Line] = []
     begun: int | None = None
@@ -212,7 +222,8 @@ def frozen(taken: list[Taken], warm_days: float, samples: float = 6, times: floa
         if t.status != "level":
             continue
         at, x = t.reading.time, t.reading.value
-
+        if volts and run and abs(x) < abs(run[0]) / 10:
+            continue
         if begun is None:
             begun, run = second(at), [x]
             continue

@@ -24,6 +24,7 @@ class Heard:
     allow: float = 0.0
     state: str = ""  # "", gap, silent, held, holder
     start: int = 0
+    told: int = 0  # when its flag was last heard of
 
     def need(self) -> int:
         return 6 * HOUR if self.usual <= 2 * HOUR else 3 * self.usual
@@ -49,7 +50,9 @@ class Heard:
             "members_silent": silent,
         }
         told = {name: cell for name, cell in told.items() if cell == cell}
-        return Line(status, kind, at, self.start, NAN, NAN, told, self.meter)
+        # What ends it may be older than the watermark that raised it.
+        self.told = at if status == "raised" else max(at, self.told)
+        return Line(status, kind, self.told, self.start, NAN, NAN, told, self.meter)
 
     def hear(self, t: Taken) -> list[Line]:
         """A reading."""

@@ -27,7 +27,7 @@ def nearest(off: float, spread: float) -> float:
 def steps(taken: Iterable[Taken]) -> list[Line]:
     """Each day's use, or each bill's, against the days before."""
     lines: list[Line] = []
-    amount = hours = 0.0
+    amount = hours = past = 0.0
     base = spread = total = 0.0
     known = held = 0
     current = 0.0
@@ -37,10 +37,12 @@ def steps(taken: Iterable[Taken]) -> list[Line]:
         if t.status != "ok" or t.span <= 0:
             continue
         amount, hours = single(amount + t.usage - t.back), single(hours + t.span / HOUR)
+        past = single(past + (0.0 if t.live else t.usage))
         if hours < 23.99:
             continue
         use, bill, covered = amount / hours * 24, hours >= 480, hours
-        amount = hours = 0.0
+        fresh = t.live and past < amount / 2
+        amount = hours = past = 0.0
         if use <= 0:
             continue
         now, off = t.reading.time, math.log10(use / base) if known else 0.0
@@ -71,7 +73,7 @@ def steps(taken: Iterable[Taken]) -> list[Line]:
             # no more days without use between than days with
             whole = now / DAY - start // DAY <= 2 * held * covered / 24 + 1
             fits = exact <= min(max(0.05, 2 * spread / math.sqrt(held)), allowed)
-            if held >= need and fits and whole and t.live:
+            if held >= need and fits and whole and fresh:
                 is_open, status = True, "raised"
             elif held > 3 * need:
                 base, held, current = single(use), 0, 0.0

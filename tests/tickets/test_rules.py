@@ -90,6 +90,29 @@ def test_tickets_of_other_points_are_not_linked() -> None:
     assert [ticket.related for ticket in store.tickets.values()] == [(), ()]
 
 
+@pytest.mark.parametrize("unit", ["kPa", "mm[H2O]", "m3/h"])
+def test_a_limit_of_gas_pressure_is_safety_whatever_spoke_first(unit: str) -> None:
+    """What moved fast turns out to be beyond HH: the ticket takes the graver kind, class and priority."""
+    store = MemoryStore()
+    commodity = {"commodity": "gas", "unit": unit, "id": "p"}
+    store.take(flag("rate", **commodity))
+    if unit == "m3/h":  # a flow that changes fast is no danger yet
+        assert only(store).category is Category.SUPPLY_QUALITY
+    store.take(flag("pressure_high", "updated", at="2026-06-01T00:01:00Z", **commodity), now_ns=NOON + MINUTE)
+    ticket = only(store)
+    assert (ticket.kind, ticket.category, ticket.priority) == ("pressure_high", Category.SAFETY, "P2")
+    assert ticket.owner_department == "emergency_repair"
+    store.take(flag("pressure_high", "cleared", at="2026-06-01T00:09:00Z", **commodity), now_ns=NOON + HOUR)
+    assert only(store).category is Category.SAFETY
+
+
+def test_a_rollback_that_goes_on_asks_for_the_direction_first() -> None:
+    store = MemoryStore()
+    (ticket,) = store.take(flag("rollback", evidence={"falls_of_late": 3.0}))
+    assert ticket.hypotheses[0].cause == "direction"
+    assert ticket.hypotheses[0].next_check == "device_record"
+
+
 def test_safety_never_hides_in_a_ticket_of_billing() -> None:
     store = MemoryStore()
     store.take(flag("continuous_flow", id="water", commodity="water"))

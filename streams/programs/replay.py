@@ -7,16 +7,19 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from connectors.reading_files import FileChunk, FileOptions, read_files
 from connectors.registry_csv import read_registry
+from detectors.batch import DAY
 from streams.columns import NO_DIGEST, Columns
 from streams.messages import Flag, Reject
 from streams.programs import compose
@@ -24,6 +27,8 @@ from streams.programs.compiling import told as compiling_told
 from streams.registry import Meter, partition_of
 from streams.settings import Settings
 from streams.state.bank import NEVER, STEP, BankConfig, Outcome
+from streams.state.episodes import iso
+from streams.state.leaps import Known, Leaps
 from streams.state.partition import Partition
 from streams.state.quality import write_quality
 
@@ -44,6 +49,7 @@ class Replay:
         self._home = np.zeros(0, np.int64)
         self._areas: dict[str, str] = {}  # what the files said last
         self._newest = NEVER
+        self._leaps = Leaps(config.ahead_ns)
         self.counts: Counter[str] = Counter()
         self.rejects: list[Reject] = []
         rows: list[list[Meter]] = [[] for _ in self.partitions]
@@ -66,11 +72,47 @@ class Replay:
                     self.partitions[home_of].bank.register(
                         [Meter(meter_id=name, area=area, known=False)], Outcome()
                     )
-        if chunk.meters is not self._names:
-            self._names = chunk.meters
-            self._home = np.array([self._home_of(name) for name in chunk.meters], np.int64)
-        home = self._home[chunk.meter]
-        newest = np.maximum(np.maximum.accumulate(columns.time_ns), self._newest)
+        flags: list[Flag] = []
+        for part, before in self._leaps.parts(columns, self._known):
+            told = self._take(part)
+            if before != NEVER:
+                # What was kept aside is known since another row has borne it out.
+                told = [
+                    replace(flag, at=max(flag.at, iso(before), key=datetime.fromisoformat)) for flag in told
+                ]
+            flags += told
+        return sorted(flags, key=lambda flag: flag.at)
+
+    def aside(self) -> list[Reject]:
+        """Rows that nothing has borne out: what they say and why they are not believed."""
+        return [
+            Reject(
+                f"meter {one.meter_id}: expected a time near the others', got {iso(one.time_ns)}, "
+                f"{(one.time_ns - one.after_ns) // DAY} days after all readings before and followed by none of "
+                "another meter; correct its year, or state received_at",
+                repr(one.row.value.tolist()).encode(),
+            )
+            for one in self._leaps.aside
+        ]
+
+    def _known(self, meter_id: str) -> Known:
+        """What its bank knows of a meter."""
+        bank = self.partitions[self._home_of(meter_id)].bank
+        slot = bank.slots.get(meter_id)
+        spoken = sum(
+            int(np.count_nonzero(p.bank.state.of("intervals", "pulse")["count"])) for p in self.partitions
+        )
+        if slot is None:
+            return Known(0, 0, spoken == 0)
+        pulse = bank.state.of("intervals", "pulse")[slot]
+        return Known(int(pulse["count"]), int(pulse["spacing"]), spoken == 1 and pulse["count"] > 0)
+
+    def _take(self, columns: Columns) -> list[Flag]:
+        if columns.meters is not self._names:
+            self._names = columns.meters
+            self._home = np.array([self._home_of(name) for name in columns.meters], np.int64)
+        home = self._home[columns.meter]
+        newest = np.maximum(np.maximum.accumulate(self._leaps.believed(columns)), self._newest)
         steps = (newest - self._lateness - 1) // STEP
         before = (self._newest - self._lateness - 1) // STEP if self._newest != NEVER else steps[0]
         entered = np.flatnonzero(np.concatenate([[steps[0] != before], steps[1:] != steps[:-1]]))
@@ -81,7 +123,7 @@ class Replay:
             self._run(partition, columns, rows, newest, steps, entered, outcome)
         self.counts.update(outcome.counts)
         self.rejects += outcome.rejects
-        return sorted(outcome.flags, key=lambda flag: flag.at)
+        return outcome.flags
 
     @property
     def state_bytes(self) -> float:
@@ -191,7 +233,7 @@ def replay_files(
         with quality.open("w", encoding="utf-8", newline="") as table:
             write_quality(table, [partition.bank for partition in replay.partitions])
     seconds = time.perf_counter() - started
-    rejects += replay.rejects
+    rejects += replay.rejects + replay.aside()
     for reject in rejects[:20]:
         sys.stderr.write(f"not read: {reject.reason}\n")
     told = f"{total:,} readings, {written:,} flag events, {len(rejects):,} rows not read, {seconds:.2f} s"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import Intervals, Steps
-from streams.messages import Flag
+from streams.messages import Flag, Mark
 from streams.registry import Meter
 from tests.naive.steps import steps
 from tests.streams_of_readings import DAY, HOUR, Row, Stream, examples, feed, instant, make_bank
@@ -34,7 +34,13 @@ def jumps(draw: st.DrawFn) -> Stream:
             first = int(rng.integers(0, count))
             use[first : first + int(rng.integers(1, count))] *= rng.choice(FACTORS)
         use[rng.random(count) < 0.02] = 0.0
-        rows += [Row(name, START + (i + 1) * spacing, float(use[i])) for i in range(count)]
+        marks = np.zeros(count, np.int64)
+        for _ in range(int(rng.integers(0, 3))):
+            first = int(rng.integers(0, count))
+            marks[first : first + int(rng.integers(1, count))] = int(Mark.HISTORICAL)
+        rows += [
+            Row(name, START + (i + 1) * spacing, float(use[i]), marks=int(marks[i])) for i in range(count)
+        ]
     rows.sort(key=lambda row: (row.time, row.meter))
     return Stream(meters, rows)
 

@@ -10,13 +10,13 @@ from detectors.batch import DAY, I64, NS, U8, Records, Row
 from detectors.daybook import DAYS, FIGURES, LEVELS, MEAN, PEAK1, PEAK6, PEAK6A, Book, keep, levels
 from detectors.features import NAMES, RUNS, WINDOWS, compare, describe
 from detectors.heads import weigh
-from detectors.holding import HELD, hold, lasts
-from detectors.hours import Ring, day_of, gave_back, least, local_day, of_now
+from detectors.holding import HELD, STILL, hold, lasts
+from detectors.hours import Ring, gave_back, hours_of, least, local_day, of_now
 from detectors.kernel import kernel
+from detectors.suspects import Beside, lay_aside
 from detectors.turning import SPAN, Profile, learn, residual_of, run_of, scale_of, turn
 
 HEADS = 4
-STILL = 2  # this head and the next: rest, and use that is lost
 BEYOND = NAMES.index("day_over_most")
 FIFTHS = 5  # of a calm day
 NEAR = 1.0  # weight below the line from where on a day counts as near it
@@ -119,12 +119,15 @@ def shared(values: F4, order: NDArray[np.int64], key: NDArray[np.int64], wide: N
 def close_days(
     habit: Records, ring: Ring, profile: Profile, book: Book, start: I64, calm_days: U8, pulse: Records,
     meters: Records, hot: U8, cold: U8, used: int, watermark: int, lines: F8, gross: float, margin: float, calm: int,
-    crowd: float, holds: F4, most: int,
+    crowd: float, holds: F4, most: int, suspect: F8, beside: Beside,
     head: NDArray[np.int32], root: NDArray[np.int32], depth: NDArray[np.int32], node: Records, leaf: F4, rest: F8,
     base: F8, rate: F8,
     out: Records, noted: F4, trace: F4,
 ) -> tuple[int, F4]:  # fmt: skip
-    """Judge every meter whose local day is complete; findings to ``out``, their features to ``noted``."""
+    """Judge every meter whose local day is complete; findings to ``out``, their features to ``noted``.
+
+    suspect  (heads,) how near a line makes a suspect until the next close, 0 = none
+    """
     scratch, real = np.empty(128), np.zeros(1, np.float32)
     bits = real.view(np.uint32)
     due = due_days(habit, ring, profile, book, meters, hot, cold, used, watermark, scratch, real, bits)
@@ -140,9 +143,9 @@ def close_days(
         j = due[i]
         s = habit[j]
         days[i] = min(local_day(watermark, meters[j].offset), s.spoken) - 1
-        known[i] = day_of(ring, s, j, days[i], hours[i])
+        known[i] = hours_of(ring, s, j, days[i] * 24, hours[i])
         scale[i] = scale_of(s, book, j, days[i], figures, real, bits)
-        residual_of(s, ring, profile, j, days[i], scale[i], hours[i], one)
+        residual_of(s, ring, profile, j, days[i] * 24, scale[i], hours[i], one)
         for h in range(SPAN):
             residual[i, h] = one[h]
         wide[i] = (days[i] % 4096) * 256 + meters[j].cohort
@@ -177,6 +180,7 @@ def close_days(
     x = np.empty(trace.shape[1] - 2, np.float32)
     heads = head.size - 1
     weight, beyond = np.full((n, heads), -np.inf), np.full(n, -np.inf)
+    between = np.zeros(n, np.uint8)  # bits of what was raised since the close before
     for i in range(n):
         j = due[i]
         s = habit[j]
@@ -187,13 +191,15 @@ def close_days(
         if i < trace.shape[0]:
             trace[i, 0], trace[i, 1] = j, days[i]
             trace[i, 2:] = x
+        between[i] = s.near & s.open
+        s.near = s.looked = 0
         if known[i] < 12:
             continue
         if 24 * (_mean(hours[i]) - scale[i]) > meters[j].floor:
             beyond[i] = x[BEYOND] - np.log(gross)
         for h in range(heads):
             # An open flag's weight is told when it is cleared; else only what is near the line counts.
-            enough = -np.inf if s.open & (1 << h) else lines[h] - base[h] - (NEAR if h == 0 else 0.0)
+            enough = -np.inf if s.open & (1 << h) else lines[h] - base[h] - (NEAR if h == 0 else suspect[h])
             weight[i, h] = base[h] + weigh(x, head[h], head[h + 1], root, depth, node, leaf, rest, enough)
     near = lines[0] - NEAR if heads else np.inf
     chance = np.exp(rate[0, 0] - rate[0, 1] * near) / 1000.0 if heads else 0.0
@@ -220,7 +226,7 @@ def close_days(
                 if beyond[i] > 0:
                     # No tree has seen the like: what is this far out is said.
                     told = max(told, lines[h] + beyond[i])
-            elif h >= STILL and meters[j].signed and gave_back(ring, s, j, days[i]):
+            elif h >= STILL and meters[j].signed and gave_back(ring, s, j, days[i] * 24):
                 # It counted: what it gave back is no rest, nor use that is lost.
                 told = min(told, lines[h] - margin - 1.0)
             lasting = (
@@ -231,6 +237,12 @@ def close_days(
             live = pulse[j].live == 1 and of_now(s, days[i], _mean(hours[i]))
             verb = _decide(s, calm_days[j], h, told, lines[h], margin, calm, held, live)
             if verb == 0:
+                if h == HELD and between[i] & (1 << h) and told > lines[h]:
+                    # Of a whole day: as if it had been raised now.
+                    hold(book, s, j, days[i], holds[j], figures, real, bits)
+                if suspect[h] > 0 and not s.open & (1 << h) and told > lines[h] - suspect[h]:
+                    s.near = s.near | (1 << h)
+                    lay_aside(beside[j], area_logs[i], area_steps[i], usual[i], real, bits)
                 continue
             if verb == RAISE:
                 start[j, h] = days[i] * DAY - meters[j].offset * NS
@@ -272,7 +284,7 @@ def _row(
         log[w, k], step[w, k] = logs[i, c], steps[i, c]
         around[w, k], beside[w, k] = area_logs[i, c], area_steps[i, c]
     for d in range(3):
-        low[d] = least(ring, s, j, days[i], d + 1)
+        low[d] = least(ring, s, j, (days[i] + 1) * 24, d + 1)
     describe(
         x, book, s, j, days[i], scale[i], known[i], log, step, around, beside, runs[i], low, figures, ordered, real,
         bits,

@@ -34,6 +34,8 @@ from detectors.holding import CELLS
 from detectors.hours import HOLE, HOURS, Ring, add, reach, remember
 from detectors.kernel import kernel
 from detectors.standing import unlearn
+from detectors.suspects import CELLS as BESIDE
+from detectors.suspects import SHARES, look
 from detectors.turning import turn
 
 RESERVE = 1.9  # of the budget is spent: rates count days, and a day beside another is no flag of its own
@@ -60,6 +62,8 @@ HABIT = np.dtype(
         ("past_day", np.int32),  # newest day with use that was marked as history or retained [d since 1970]
         ("past", np.float32),  # how much of it [unit]
         ("open", np.uint8),  # bit by head
+        ("near", np.uint8),  # bit by head: came near its line when its newest day was closed
+        ("looked", np.uint8),  # marks of the day under way that have been looked at
     ],
     align=True,
 )
@@ -156,6 +160,9 @@ class Habit:
               the same day (``closing.crowd_of``). [ln]
     hold      an open leak is held against the levels before it, not against what the weeks since have
               learnt, until half of it is gone, or for so long; then what lasts is the habit. [d]
+    suspect   a meter that came so near the line of *leak* (of *low_usage*: within a fifth of it) when its day was
+              closed is weighed again at 8:00 and 16:00, over the 24 hours that end there, and raised if it is
+              above the line (``detectors.suspects``); 0 = nobody is. [ln]
     heads     the trees; without them nothing is raised (the programs give those of ``heads.json``)
 
     Not for     meters read daily or more rarely (HighLow), or gauges.
@@ -171,6 +178,7 @@ class Habit:
     calm: int = 2
     crowd: float = 1.0
     hold: int = 28
+    suspect: float = 2.0
     heads: Heads = field(default=NONE, repr=False)
 
     name = "habit"
@@ -185,10 +193,12 @@ class Habit:
             and 1 <= self.calm <= 30
             and self.crowd >= 0
             and 0 <= self.hold <= 366
+            and self.suspect >= 0
         ):
             raise ValueError(
-                "need budget > 0, gross > 1, margin >= 0, 1 <= calm <= 30, crowd >= 0 and 0 <= hold <= 366, "
-                f"got {self.budget}, {self.gross}, {self.margin}, {self.calm}, {self.crowd} and {self.hold}"
+                "need budget > 0, gross > 1, margin >= 0, 1 <= calm <= 30, crowd >= 0, 0 <= hold <= 366 and "
+                f"suspect >= 0, got {self.budget}, {self.gross}, {self.margin}, {self.calm}, {self.crowd}, "
+                f"{self.hold} and {self.suspect}"
             )
         if self.heads.features and self.heads.features != NAMES:
             raise ValueError(
@@ -206,7 +216,7 @@ class Habit:
     def columns(self) -> tuple[Column, ...]:
         """Habit, hours, profile of the day, book of days; of each head the open episode's start and days of calm.
 
-        And what an open leak is held against.
+        And what an open leak is held against, and what a suspect's neighbours did.
         """
         return (
             Column("habit", HABIT, scales=("slow", "flat_last", "gross", "past")),
@@ -215,6 +225,7 @@ class Habit:
             Column("book", np.dtype(np.uint16), DAYS * FIGURES, cold=True),
             Column("start", np.dtype(np.int64), HEADS, cold=True),
             Column("held", np.dtype(np.float32), CELLS, cold=True, fill=np.nan, scales=("",)),
+            Column("beside", np.dtype(np.uint16), BESIDE, cold=True),
             Column("calm", np.dtype(np.uint8), HEADS, cold=True),
         )
 
@@ -234,8 +245,11 @@ class Habit:
         return found
 
     def advance(self, state: State, meters: int, before: int, watermark: int, out: Records) -> int:
-        """Close the local days that have ended."""
-        return self.close(state, meters, watermark, out, np.empty((0, len(NAMES) + 2), np.float32))
+        """Close the local days that have ended; look at the suspects whose mark has passed."""
+        nothing = np.empty((0, len(NAMES) + 2), np.float32)
+        closed = self.close(state, meters, watermark, out, nothing)
+        found, _ = self.look(state, meters, watermark, out[closed:], nothing)
+        return closed + found
 
     def close(
         self, state: State, meters: int, watermark: int, out: Records, trace: NDArray[np.float32]
@@ -249,7 +263,7 @@ class Habit:
             state.of(self.name, "book"), state.of(self.name, "start"), state.of(self.name, "calm"),
             state.of("intervals", "pulse"), state.meters, state.hot, state.cold,
             meters, watermark, lines, self.gross, self.margin, self.calm, self.crowd,
-            state.of(self.name, "held"), self.hold,
+            state.of(self.name, "held"), self.hold, self._near, state.of(self.name, "beside"),
             h.first, h.root, h.depth, h.node, h.leaf, h.rest, h.base, h.rate,
             out, raised, trace,
         )  # fmt: skip
@@ -257,6 +271,35 @@ class Habit:
             (int(f["slot"]), int(f["kind"])): row for f, row in zip(out[:found], raised, strict=True)
         }
         return int(found)
+
+    def look(
+        self, state: State, meters: int, watermark: int, out: Records, trace: NDArray[np.float32]
+    ) -> tuple[int, int]:
+        """Weigh suspects again; what was looked at goes to ``trace`` (slot, hour, features …) while it has room.
+
+        After ``close`` at the same watermark, whose notes stay. Returns findings, and rows of ``trace``.
+        """
+        h = self.heads
+        if not h.names:
+            return 0, 0
+        found, raised, seen = look(
+            state.of(self.name, "habit"), state.of(self.name, "hours"), state.of(self.name, "profile"),
+            state.of(self.name, "book"), state.of(self.name, "start"), state.of(self.name, "calm"),
+            state.of("intervals", "pulse"), state.of(self.name, "held"), state.of(self.name, "beside"),
+            state.meters, state.hot, state.cold, meters, watermark, h.lines(RESERVE * self.budget),
+            np.zeros(1, HABIT),
+            h.first, h.root, h.depth, h.node, h.leaf, h.rest, h.base, h.rate,
+            out, np.empty((64, len(NAMES)), np.float32), trace,
+        )  # fmt: skip
+        state.notes[self.name] |= {
+            (int(f["slot"]), int(f["kind"])): row for f, row in zip(out[:found], raised, strict=True)
+        }
+        return int(found), int(seen)
+
+    @property
+    def _near(self) -> NDArray[np.float64]:
+        """(heads,) how near a line makes a suspect."""
+        return np.array([self.suspect * SHARES.get(name, 0.0) for name in self.kinds])
 
     def explain(self, state: State, finding: Any) -> dict[str, object]:
         """The last fortnight's daily use, and what moved the head most: feature, value, change of weight."""
@@ -316,6 +359,7 @@ class Habit:
             "calm": self.calm,
             "crowd": self.crowd,
             "hold": self.hold,
+            "suspect": self.suspect,
         }
 
 

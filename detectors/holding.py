@@ -11,6 +11,7 @@ from detectors.features import FEW, REFERENCE, window_means
 from detectors.kernel import kernel
 
 HELD = 1  # the head whose flags are held: a small leak is what the weeks before soon have too
+STILL = 2  # this head and the next: rest, and use that is lost
 BEFORE = 14  # newest days that are not asked what was usual before a flag: they may be the fault's own
 WEEK, MOST_OF_IT = 7, 4  # days that tell what is so now: offices rest at its end
 BACK = 0.5  # share of the rise that must be gone

@@ -61,20 +61,20 @@ def of_now(s: Row, day: int, mean: float) -> bool:
 
 
 @kernel
-def gave_back(ring: Ring, s: Row, j: int, day: int) -> bool:
-    """Whether a meter that counts both ways gave more than it took in any hour of a local day."""
-    for hour in range(day * 24, day * 24 + 24):
+def gave_back(ring: Ring, s: Row, j: int, begin: int) -> bool:
+    """Whether a meter that counts both ways gave more than it took in any of 24 local hours."""
+    for hour in range(begin, begin + 24):
         if s.hour - HOURS < hour <= s.hour and ring[j, hour % HOURS] < -CRUMB * (1.0 + s.slow):
             return True
     return False
 
 
 @kernel
-def day_of(ring: Ring, s: Row, j: int, day: int, out: NDArray[np.float64]) -> int:
-    """The 24 hours of a local day into ``out``; returns how many are known. [unit/h]"""
+def hours_of(ring: Ring, s: Row, j: int, begin: int, out: NDArray[np.float64]) -> int:
+    """The 24 local hours from ``begin`` on into ``out``; returns how many are known. [unit/h]"""
     known = 0
     for h in range(24):
-        hour = day * 24 + h
+        hour = begin + h
         cell = ring[j, hour % HOURS] if s.hour - HOURS < hour <= s.hour else np.float32(np.nan)
         # Differences of large register reads leave crumbs below zero.
         out[h] = max(cell, 0.0) if cell == cell else np.nan
@@ -83,10 +83,10 @@ def day_of(ring: Ring, s: Row, j: int, day: int, out: NDArray[np.float64]) -> in
 
 
 @kernel
-def least(ring: Ring, s: Row, j: int, day: int, days: int) -> float:
-    """Least hour of the days that end with ``day``, NaN where fewer than 70 % are known. [unit/h]"""
+def least(ring: Ring, s: Row, j: int, end: int, days: int) -> float:
+    """Least of so many times 24 hours before the hour ``end``, NaN where fewer than 70 % are known. [unit/h]"""
     low, known = np.inf, 0
-    for hour in range((day + 1 - days) * 24, (day + 1) * 24):
+    for hour in range(end - days * 24, end):
         if s.hour - HOURS < hour <= s.hour:
             cell = ring[j, hour % HOURS]
             if cell == cell:

@@ -42,6 +42,7 @@ def unlearn(
     if days < STILL:
         return False
     s.zero_run = s.flat_run = 0.0
+    s.near = 0
     if days > LONG:
         s.known, s.working, s.off = 0, 0, 0
         s.slow, s.zero_past, s.flat_last = 0.0, 0.0, 0.0

@@ -20,7 +20,7 @@ from detectors.daybook import (
     past,
 )
 from detectors.features import FEW, LEAD, REFERENCE, window_means
-from detectors.hours import HOURS, Ring, day_of
+from detectors.hours import HOURS, Ring, hours_of
 from detectors.kernel import kernel
 
 SLOW = 90.0  # days over which the slow mean forgets
@@ -67,11 +67,11 @@ def scale_of(
 
 @kernel
 def residual_of(
-    s: Row, ring: Ring, profile: Profile, j: int, day: int, scale: float, hours: F8, residual: F8
+    s: Row, ring: Ring, profile: Profile, j: int, begin: int, scale: float, hours: F8, residual: F8
 ) -> None:
-    """Each hour of a day, and the five before it, less what is usual at that time. (SPAN,) [scale]"""
+    """Each of 24 hours from ``begin`` on, and the five before, less what is usual at that time. (SPAN,) [scale]"""
     for h in range(SPAN):
-        hour = day * 24 + h - LEAD
+        hour = begin + h - LEAD
         own = hour // 24
         off = day_off(own)
         if h < LEAD:
@@ -84,10 +84,9 @@ def residual_of(
 
 
 @kernel
-def learn(s: Row, profile: Profile, j: int, day: int, scale: float, hours: F8, mean: float) -> None:
-    """Move the habit towards a day that has ended; runs of rest go on or end."""
-    for h in range(24):
-        x = hours[h]
+def count_rest(s: Row, hours: F8) -> None:
+    """Runs of hours at rest, and of the same number, go on or end."""
+    for x in hours:
         if x != x:
             continue
         if x <= 1e-9:
@@ -97,6 +96,12 @@ def learn(s: Row, profile: Profile, j: int, day: int, scale: float, hours: F8, m
             s.zero_run = 0
         s.flat_run = s.flat_run + 1 if np.float32(x) == s.flat_last else np.float32(0.0)
         s.flat_last = x
+
+
+@kernel
+def learn(s: Row, profile: Profile, j: int, day: int, scale: float, hours: F8, mean: float) -> None:
+    """Move the habit towards a day that has ended; runs of rest go on or end."""
+    count_rest(s, hours)
     s.zero_past *= FORGET
     if mean == mean:
         age = day - s.known
@@ -131,13 +136,14 @@ def turn(
     )
     if day - s.day > DAYS:
         blank(book, j, day - DAYS, day - 1)
-    day_of(ring, s, j, day, hours)
+    hours_of(ring, s, j, day * 24, hours)
     scale = scale_of(s, book, j, day, figures, real, bits)
-    residual_of(s, ring, profile, j, day, scale, hours, residual)
+    residual_of(s, ring, profile, j, day * 24, scale, hours, residual)
     levels(hours, ordered, figures)
     if figures[MEAN] == figures[MEAN]:
         figures[PEAK1], figures[PEAK6] = run_of(residual, 1), run_of(residual, 6)
         figures[PEAK6A] = figures[PEAK6]
     mean = figures[MEAN]
+    s.near = 0
     keep(book, j, day, figures[:FIGURES], real, bits)
     learn(s, profile, j, day, scale, hours, mean)

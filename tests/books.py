@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 from detectors.daybook import FIGURES, MOST
 
 
+def whole_numbers(packed: NDArray[Any]) -> NDArray[np.float32]:
+    """Half numbers as those that they stand for."""
+    return (packed.astype(np.uint32) << 16).view(np.float32)
+
+
 def book_of(packed: NDArray[Any]) -> NDArray[np.float32]:
     """Figures of each day: (…, DAYS * FIGURES) → (…, DAYS, FIGURES)."""
-    numbers: NDArray[np.float32] = (packed.astype(np.uint32) << 16).view(np.float32)
-    return numbers.reshape(*packed.shape[:-1], -1, FIGURES)
+    return whole_numbers(packed).reshape(*packed.shape[:-1], -1, FIGURES)
 
 
 def assert_book_scaled(one: NDArray[Any], other: NDArray[Any], factors: NDArray[np.float64]) -> None:

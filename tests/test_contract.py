@@ -24,7 +24,7 @@ from streams.state.dump import canonical
 from streams.state.intake import place, prepare
 from streams.state.sentinels import error_codes
 from tests.banks import dumped
-from tests.books import assert_book_scaled
+from tests.books import assert_book_scaled, whole_numbers
 from tests.scada_streams import with_plant
 from tests.streams_of_readings import (
     DAY,
@@ -349,6 +349,10 @@ def _assert_scaled(one: Bank, other: Bank, factors: NDArray[np.float64]) -> None
             )
             if (detector.name, column.name) == ("habit", "book"):
                 assert_book_scaled(a, b, factors)
+                continue
+            if (detector.name, column.name) == ("habit", "beside"):
+                # What neighbours did, as ratios: of half numbers.
+                np.testing.assert_allclose(whole_numbers(a), whole_numbers(b), rtol=5e-2, atol=5e-2)
                 continue
             for name in column.dtype.names or ("",):
                 x, y = (a[name], b[name]) if name else (a, b)

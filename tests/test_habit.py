@@ -15,7 +15,7 @@ from detectors.heads import weigh
 from streams.programs import compose
 from streams.registry import Meter
 from tests.books import book_of
-from tests.habit_tools import obvious, trees, watch
+from tests.habit_tools import mute, obvious, obvious_all, trees, watch, watch_all
 from tests.naive.habit import leaf
 from tests.streams_of_readings import (
     DAY,
@@ -73,6 +73,21 @@ def test_features_are_those_of_the_obvious_twin(stream: Stream) -> None:
         assert twins[day].keys() == set(NAMES)
         off = ~np.isclose(row, twin, rtol=2e-2, atol=2e-2, equal_nan=True)
         assert not off.any(), (day, [(NAMES[i], row[i], twin[i]) for i in np.flatnonzero(off)])
+
+
+@examples(3)
+@given(districts())
+def test_what_is_seen_at_a_mark_is_what_the_obvious_twin_sees(stream: Stream) -> None:
+    """Heads that weigh 0, so near to which everybody comes, every day."""
+    _, ours, flags = watch_all(stream, mute(), suspect=50.0)
+    _, twins = obvious_all(stream)
+    assert {f.kind for f in flags} <= {"spike"}  # gross hours and days, of which no head is asked
+    assert ours.keys() <= twins.keys()
+    assert len(ours) > max(800, 0.95 * len(twins))
+    for mark, row in ours.items():
+        twin = np.array([twins[mark][name] for name in NAMES])
+        off = ~np.isclose(row, twin, rtol=2e-2, atol=2e-2, equal_nan=True)
+        assert not off.any(), (mark, [(NAMES[i], row[i], twin[i]) for i in np.flatnonzero(off)])
 
 
 def test_the_hour_that_comes_twice_loses_nothing() -> None:

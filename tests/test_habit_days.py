@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,11 +14,11 @@ from detectors.base import CLEAR
 from detectors.closing import _decide
 from detectors.features import NAMES
 from detectors.habit import HABIT
-from detectors.heads import Heads, shares
+from detectors.heads import shares
 from streams.messages import Flag
 from streams.programs import compose
 from streams.registry import Meter
-from tests.habit_tools import trees, watch
+from tests.habit_tools import mute, trees, watch
 from tests.naive.habit import leaf
 from tests.streams_of_readings import (
     DAY,
@@ -205,12 +204,6 @@ def test_litres_say_the_same_as_cubic_metres() -> None:
     for one, other in zip(cubic, litres, strict=True):
         assert other.evidence["weight"] == pytest.approx(one.evidence["weight"], abs=0.05)
         assert other.observed == pytest.approx(1000 * (one.observed or 0), rel=1e-4, abs=1e-3)
-
-
-def mute() -> Heads:
-    """The heads that ship, without a tree: their weight is 0 on every day."""
-    heads = compose.heads()
-    return replace(heads, first=np.zeros_like(heads.first))
 
 
 def test_a_gross_day_is_raised_though_the_trees_say_nothing() -> None:

@@ -7,6 +7,7 @@ of rest, and how far a day is from its neighbours, may hang on the last digit.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ from tests.naive import DAY, HOUR, NAN, Taken, local
 RECENT = 96  # hours that can still be looked up, counted from the newest
 LEVELS = ("q10", "q25", "q50", "q75", "q90", "mean")
 EPS = 0.05
+MARKS = (8, 16)  # hours at which suspects are looked at
 Figures = dict[str, float]
 Node = Sequence[float]  # feature, cut, missing goes left, place of left, place of right, value
 
@@ -66,6 +68,10 @@ class Book:
     rests: list[tuple[int, int]] = field(default_factory=list)  # (day, length) of those that ended
     flat: int = 0
     last: float = 0.0
+    heard: int = 0  # time of the newest reading
+    shift: int = 0  # hours from midnight to where its days begin
+    marks: list[int] = field(default_factory=list)  # those of the day under way that are waited for
+    beside: tuple[list[float], list[float]] = ([], [])  # of the neighbours: residuals, changes
 
     def unlearn(self) -> None:
         """The old device is taken away: what it said while it stood still is not known."""
@@ -97,6 +103,7 @@ class Book:
         end = t.reading.local
         if fresh:
             self.spoken = max(self.spoken, end // DAY)
+            self.heard = max(self.heard, t.reading.time)
         if t.span <= 0 or math.isnan(t.usage):
             return
         if self.first is None:
@@ -134,7 +141,7 @@ class Book:
         return max(float(self.hours[hour]), 0.0) if here else NAN
 
     def of_day(self, day: int) -> list[float]:
-        return [self.hour(day * 24 + h) for h in range(24)]
+        return [self.hour(day * 24 + self.shift + h) for h in range(24)]
 
     def past(self, figure: str, day: int, count: int) -> list[float]:
         """Of the days that end with this one, newest first."""
@@ -151,9 +158,13 @@ class Book:
     def residuals(self, day: int, scale: float) -> list[float]:
         """Hours less what is usual then, from five hours before the day on."""
         out = []
-        for hour in range(day * 24 - 5, day * 24 + 24):
+        begin = day * 24 + self.shift
+        first = (
+            NAN if self.first is None else self.first - (self.shift != 0)
+        )  # days are told as the next ones
+        for hour in range(begin - 5, begin + 24):
             off = weekend(hour // 24)
-            if self.learnt[off] == 0 or self.first is None or hour // 24 < self.first:
+            if self.learnt[off] == 0 or not hour // 24 >= first:
                 out.append(NAN)
             else:
                 out.append((self.hour(hour) - self.usual[off][hour % 24]) / scale)
@@ -172,14 +183,8 @@ class Book:
         if not math.isnan(figures["mean"]):
             figures |= {"run1": run(own, 1), "run6": run(own, 6), "run6_area": run(apart, 6)}
         self.days[day] = {name: half_number(x) for name, x in figures.items()}
-        for x in known(hours):
-            if x <= 1e-9:
-                self.rest += 1
-            else:
-                self.rests.append((day, self.rest))
-                self.rest = 0
-            self.flat = self.flat + 1 if x == self.last else 0
-            self.last = x
+        self.marks = []
+        self.go_on(day, hours)
         if not math.isnan(figures["mean"]) and self.first is not None:
             self.slow += (figures["mean"] - self.slow) / min(day - self.first + 1, 90)
             off = weekend(day)
@@ -193,11 +198,37 @@ class Book:
                     self.usual[off][h] += pace * move
         self.day = day
 
+    def go_on(self, day: int, hours: Sequence[float]) -> None:
+        """Runs of rest, and of the same number, through these hours of a day."""
+        for x in known(hours):
+            if x <= 1e-9:
+                self.rest += 1
+            else:
+                self.rests.append((day, self.rest))
+                self.rest = 0
+            self.flat = self.flat + 1 if x == self.last else 0
+            self.last = x
+
+    def at(self, mark: int) -> Book:
+        """Another book, of days that end at this hour: the last three by the hour, the others a day further back."""
+        assert self.first is not None
+        day = self.day + 1
+        b = copy.copy(self)
+        b.shift, b.first, b.rests = mark - 24 - day * 24, self.first + 1, list(self.rests)
+        b.days = {d + 1: told for d, told in self.days.items() if d >= self.first}
+        b.go_on(day, [self.hour(hour) for hour in range(day * 24, mark)])
+        for d in (day - 2, day - 1):
+            runs = {name: self.past(name, d, 1)[0] for name in ("run1", "run6", "run6_area")}
+            told = {name: half_number(x) for name, x in figures_of(b.of_day(d)).items()}
+            b.days[d] = told | runs
+        return b
+
     def longest_rest(self) -> float:
         return max((length * 0.99 ** (self.day - ended + 1) for ended, length in self.rests), default=0.0)
 
     def least(self, day: int, days: int) -> float:
-        told = known(self.hour(h) for h in range((day + 1 - days) * 24, (day + 1) * 24))
+        end = (day + 1) * 24 + self.shift
+        told = known(self.hour(h) for h in range(end - days * 24, end))
         return min(told) if len(told) >= 0.7 * 24 * days else NAN
 
 
@@ -237,35 +268,66 @@ def close(books: Sequence[Book], watermark: int) -> dict[tuple[str, int], Figure
             due.append((b, day))
     scales = [b.scale(day) for b, day in due]
     own = [b.residuals(day, scale) for (b, day), scale in zip(due, scales, strict=True)]
-    apart = less_neighbours(due, own)
+    around = neighbours(due, own)
+    apart = [less(mine, rest) for mine, rest in zip(own, around, strict=True)]
     for (b, day), scale, mine, rest in zip(due, scales, own, apart, strict=True):
         b.write(day, scale, mine, rest)
     changes = [compare(b, day, scale) for (b, day), scale in zip(due, scales, strict=True)]
-    away = less_neighbours(due, changes)
+    moves = neighbours(due, changes)
+    for i, (b, _) in enumerate(due):
+        b.beside, b.marks = (around[i], moves[i]), list(MARKS)
     return {
-        (b.name, day): describe(b, day, scales[i], own[i], apart[i], changes[i], away[i])
+        (b.name, day): describe(b, day, scales[i], own[i], apart[i], changes[i], less(changes[i], moves[i]))
         for i, (b, day) in enumerate(due)
     }
 
 
-def less_neighbours(due: Sequence[tuple[Book, int]], rows: Sequence[list[float]]) -> list[list[float]]:
-    """Less the median of the area, of the class where the area is small; as it is where both are."""
+def look(books: Sequence[Book], watermark: int) -> dict[tuple[str, int], Figures]:
+    """Features of the 24 hours before each mark that the watermark has passed, by meter and hour."""
+    seen = {}
+    for b in books:
+        until = local(b.zone, min(watermark - 1, b.heard))
+        while b.marks and ((b.day + 1) * 24 + b.marks[0]) * HOUR <= until:
+            day = b.day + 1
+            mark = day * 24 + b.marks.pop(0)
+            there = b.at(mark)
+            scale = there.scale(day)
+            own = there.residuals(day, scale)
+            usual = {h % 24: half_number(x) for h, x in enumerate(b.beside[0][5:])}
+            apart = [x - usual[(mark + h - 5) % 24] for h, x in enumerate(own)]
+            figures = figures_of(there.of_day(day))
+            if math.isnan(figures["mean"]):
+                continue
+            figures |= {"run1": run(own, 1), "run6": run(own, 6), "run6_area": run(apart, 6)}
+            there.days[day] = {name: half_number(x) for name, x in figures.items()}
+            changes = compare(there, day, scale)
+            away = less(changes, [half_number(x) for x in b.beside[1]])
+            seen[b.name, mark] = describe(there, day, scale, own, apart, changes, away)
+    return seen
+
+
+def less(row: Sequence[float], middles: Sequence[float]) -> list[float]:
+    return [x - middle for x, middle in zip(row, middles, strict=True)]
+
+
+def neighbours(due: Sequence[tuple[Book, int]], rows: Sequence[list[float]]) -> list[list[float]]:
+    """The median of the area, of the class where the area is small; 0 where both are."""
     groups: dict[object, list[list[float]]] = defaultdict(list)
     for (b, day), row in zip(due, rows, strict=True):
         groups[day, b.cohort].append(row)
         groups[day, b.cohort, b.area].append(row)
     out = []
     for (b, day), row in zip(due, rows, strict=True):
-        less = []
-        for c, x in enumerate(row):
+        middles: list[float] = []
+        for c in range(len(row)):
             middle = 0.0
             for group in (groups[day, b.cohort, b.area], groups[day, b.cohort]):
                 told = known(other[c] for other in group)
                 if len(told) > 8:  # eight, and itself
                     middle = float(np.median(told))
                     break
-            less.append(x - middle)
-        out.append(less)
+            middles.append(middle)
+        out.append(middles)
     return out
 
 

@@ -60,6 +60,7 @@ def test_a_limit_names_what_a_rate_began() -> None:
 @pytest.mark.parametrize(("first", "then", "name"), [
     ("gap", "clock_drift", "clock_drift"), ("clock_drift", "gap", "clock_drift"),
     ("clock_drift", "silent", "silent"), ("pressure_high", "frozen", "pressure_high"),
+    ("frozen", "rate", "frozen"), ("pressure_high", "pressure_low", "pressure_low"), ("limit", "rate", "limit"),
     ("voltage_low", "outage", "outage"), ("transformer_outage", "outage", "transformer_outage"),
 ])  # fmt: skip
 def test_the_kind_that_explains_more_names_the_episode(first: str, then: str, name: str) -> None:

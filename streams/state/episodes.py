@@ -11,15 +11,17 @@ import msgspec
 from streams.messages import FAMILY_OF, NS, Flag
 from streams.registry import Meter
 
-#: Of two kinds in one family, the later one here explains more: it names the episode. A limit that is passed
-#: says more than how fast; a clock, more than the gap that it seems to leave, but not where nothing comes at all.
+#: Of two kinds in one family, the later here explains more: it names the episode; of those on one line, the newer.
+#: A limit that is passed says more than how fast; a clock, more than the gap that it seems to leave, but not where
+#: nothing comes at all; a point that stood still, more than the jump with which it goes on.
 RANK = (
-    *("spike", "high_usage", "bill_shock"),
-    *("rollback", "misread", "unit_error", "meter_swap"),
-    *("sentinel", "gap", "clock_drift", "silent", "concentrator_silent"),
-    *("frozen", "rate", "residual", "limit", "pressure_low", "pressure_high"),
-    *("voltage_low", "voltage_high", "outage", "repeated_outage", "transformer_outage"),
+    *(("spike",), ("high_usage",), ("bill_shock",)),
+    *(("rollback",), ("misread",), ("unit_error",), ("meter_swap",)),
+    *(("sentinel",), ("gap",), ("clock_drift",), ("silent",), ("concentrator_silent",)),
+    *(("rate",), ("frozen",), ("residual",), ("limit",), ("pressure_low", "pressure_high")),
+    *(("voltage_low", "voltage_high"), ("outage",), ("repeated_outage",), ("transformer_outage",)),
 )
+_PLACE = {kind: place for place, line in enumerate(RANK, 1) for kind in line}
 
 
 def iso(time_ns: int) -> str:
@@ -110,7 +112,7 @@ class Episodes:
             return self._flag(episode, "raised", found, meter, register)
         if found.detector not in episode.active:
             episode.active.append(found.detector)
-        if found.verb == 2 or _rank(found.kind) > _rank(episode.kind):
+        if found.verb == 2 or _rank(found.kind) >= max(_rank(episode.kind), 1):
             episode.kind = found.kind
         episode.score = max(episode.score, found.score)
         return self._flag(episode, "updated", found, meter, register)
@@ -157,7 +159,7 @@ class Episodes:
 
 
 def _rank(kind: str) -> int:
-    return RANK.index(kind) if kind in RANK else 0
+    return _PLACE.get(kind, 0)
 
 
 def _number(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Silence: a meter that no longer speaks, and a concentrator whose meters fell silent together."""
+"""Silence: a meter that no longer speaks, and a concentrator or an area whose meters fell silent together."""
 
 from __future__ import annotations
 
@@ -10,58 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import BLOCK, CLEAR, RAISE, UPDATE, Column, Rule, State, named
-from detectors.batch import AHEAD, DAY, HISTORICAL, HOUR, I64, NS, RETAINED, U8, Batch, Records, Row
+from detectors.batch import AHEAD, DAY, HISTORICAL, HOUR, I64, NS, RETAINED, U8, Batch, Records
 from detectors.kernel import kernel
 from detectors.pulse import heard_for
-from detectors.transformer import dark
-
-SILENCE = np.dtype(
-    [
-        ("start", np.int64),  # the last reading before the open episode [ns]
-        ("heard", np.int64),  # arrival of its newest reading that was stamped ahead of it [ns]
-        ("quiet", np.float32),  # longest time without a word since the last reading, once it is notable [s]
-        ("allow", np.float32),  # what the meter's own habit adds to the time that it may be silent [s]
-        ("open", np.uint8),  # NONE …
-        ("live", np.uint8),  # 1 = its newest reading was a live one
-    ],
-    align=True,
+from detectors.together import (
+    DARK,
+    GAP,
+    GAP_KIND,
+    HELD,
+    HOLDER,
+    HOLE,
+    MEMORY,
+    NONE,
+    SILENCE,
+    SILENT,
+    SILENT_KIND,
+    TOGETHER_KIND,
+    heard_last,
+    needed,
+    rare,
+    say,
+    together,
+    together_kind,
+    usual_of,
 )
-
-GAP_KIND, SILENT_KIND, TOGETHER_KIND = 0, 1, 2  # indexes of Silence.kinds
-
-# States of a meter: nothing; its own flag; told by its concentrator's flag; holds that flag; told by the outage of
-# its transformer.
-NONE, GAP, SILENT, HELD, HOLDER, DARK = 0, 1, 2, 3, 4, 5
-
-RARE = 20 * DAY  # read less often, by no promise of the registry: a read that is missed is the round's
-MEMORY = 28 * DAY  # over which a habit is forgotten
-HOLE = 1.5  # a spacing beyond this multiple of the usual one is a hole
-
-
-@kernel
-def _say(
-    out: Records, n: int, row: int, slot: int, kind: int, verb: int, at: int, start: int, usual: int,
-    score: float, members: float, silent: float,
-) -> int:  # fmt: skip
-    f = out[n]
-    f.slot, f.row, f.kind, f.verb = slot, row, kind, verb
-    f.at, f.start, f.end = at, start, at
-    f.score, f.observed, f.expected = score, np.nan, np.nan
-    f.e0, f.e1, f.e2 = (at - start) / HOUR, usual / HOUR, float(max((at - start - 1) // usual, 0))
-    f.e3, f.e4, f.e5 = members, silent, np.nan
-    return n + 1
-
-
-@kernel
-def _need(usual: int, often: int, least: int, most: int) -> int:
-    """Time that must be missing, before habits. [ns]"""
-    return least if usual <= often else most * usual
-
-
-@kernel
-def _last(p: Row, s: Row) -> Any:
-    """When a meter was heard last: its newest reading, or the arrival of one that was stamped ahead of it. [ns]"""
-    return max(p.time, s.heard)
+from detectors.transformer import dark
 
 
 @kernel
@@ -83,24 +56,26 @@ def _update(
             if live[i]:
                 s.live = 1  # the first of all
             continue
-        need = _need(own, often, least, most)
+        need = needed(own, often, least, most)
         gap = min(gap, max(t - s.heard, 1))
         lost = (gap - 1) // own * own
         if s.open != NONE:
             if s.open != HELD and s.open != DARK:
-                kind = GAP_KIND if s.open == GAP else SILENT_KIND if s.open == SILENT else TOGETHER_KIND
-                n = _say(out, n, i, j, kind, CLEAR, t, s.start, own, lost / need, np.nan, np.nan)
+                kind = together_kind(meters[j])
+                if s.open != HOLDER:
+                    kind = GAP_KIND if s.open == GAP else SILENT_KIND
+                n = say(out, n, i, j, kind, CLEAR, t, s.start, own, lost / need, np.nan, np.nan)
             s.open = NONE
         elif (
             not ahead
             and s.live
             and live[i]
-            and not _rare(own, meters[j].interval)
+            and not rare(own, meters[j].interval)
             and lost >= need + np.int64(s.allow * NS)
         ):
             # The watermark is kept back: nobody could tell before it spoke again.
-            n = _say(out, n, i, j, GAP_KIND, RAISE, t, t - gap, own, lost / need, np.nan, np.nan)
-            n = _say(out, n, i, j, GAP_KIND, CLEAR, t, t - gap, own, lost / need, np.nan, np.nan)
+            n = say(out, n, i, j, GAP_KIND, RAISE, t, t - gap, own, lost / need, np.nan, np.nan)
+            n = say(out, n, i, j, GAP_KIND, CLEAR, t, t - gap, own, lost / need, np.nan, np.nan)
         if ahead:
             continue
         s.allow -= s.allow * min(gap / MEMORY, 1.0)
@@ -115,22 +90,6 @@ def _update(
 
 
 @kernel
-def _rare(spacing: int, stated: int) -> bool:
-    return stated == 0 and spacing >= RARE
-
-
-@kernel
-def _usual(p: Row, s: Row, stated: int) -> int:
-    """Spacing of a meter that can fall silent; 0: it has no spacing yet, or speaks of the past only."""
-    if p.count == 0 or p.spacing <= 0 or s.live == 0 or (stated == 0 and p.count < 3):
-        return 0
-    if _rare(p.spacing, stated):
-        return 0
-    spacing: int = p.spacing
-    return spacing
-
-
-@kernel
 def _advance(
     silence: Records, pulse: Records, meters: Records, dark: U8, hot: NDArray[np.uint8], used: int, watermark: int,
     often: int, least: int, most: int, long: int, share: float, fewest: int, part: I64, out: Records,
@@ -140,7 +99,7 @@ def _advance(
     grouped = False
     for j in range(used):
         s, p = silence[j], pulse[j]
-        own = _usual(p, s, meters[j].interval)
+        own = usual_of(p, s, meters[j].interval)
         if own == 0 or s.open == SILENT:
             continue
         if s.open == HELD or s.open == HOLDER:
@@ -149,147 +108,49 @@ def _advance(
         if s.open == DARK and not dark[j]:
             s.open = NONE
             hot[j // BLOCK] = 1
-        need = _need(own, often, least, most)
-        if watermark - 1 - _last(p, s) < need:
+        need = needed(own, often, least, most)
+        if watermark - 1 - heard_last(p, s) < need:
             continue  # so nearly always: no need to divide
-        lost = (watermark - 1 - _last(p, s)) // own * own
+        lost = (watermark - 1 - heard_last(p, s)) // own * own
         if lost < need:
             continue
         hot[j // BLOCK] = 1
-        s.quiet = (watermark - _last(p, s)) / NS
+        s.quiet = (watermark - heard_last(p, s)) / NS
         if s.open == GAP and lost >= max(long, 2 * need):
             s.open = SILENT
-            n = _say(out, n, -1, j, SILENT_KIND, UPDATE, watermark, s.start, own, lost / need, np.nan, np.nan)
+            n = say(out, n, -1, j, SILENT_KIND, UPDATE, watermark, s.start, own, lost / need, np.nan, np.nan)
         elif s.open == NONE and dark[j]:
-            s.open, s.start = DARK, _last(p, s)
+            s.open, s.start = DARK, heard_last(p, s)
         elif s.open == NONE and lost >= need + np.int64(s.allow * NS):
             due[j] = 1
-            grouped = grouped or meters[j].concentrator != 0
+            grouped = True
     if grouped:
-        n = _together(
+        n = together(
             silence, pulse, meters, hot, used, watermark, often, least, most, share, fewest, due, part, out, n
         )
     for j in range(used):
         if due[j]:
             s, p = silence[j], pulse[j]
-            s.open, s.start = GAP, _last(p, s)
-            need = _need(p.spacing, often, least, most)
-            lost = (watermark - 1 - _last(p, s)) // p.spacing * p.spacing
+            s.open, s.start = GAP, heard_last(p, s)
+            need = needed(p.spacing, often, least, most)
+            lost = (watermark - 1 - heard_last(p, s)) // p.spacing * p.spacing
             kind = GAP_KIND
             if lost >= max(long, 2 * need):
                 s.open, kind = SILENT, SILENT_KIND
-            n = _say(
-                out, n, -1, j, kind, RAISE, watermark, _last(p, s), p.spacing, lost / need, np.nan, np.nan
+            n = say(
+                out,
+                n,
+                -1,
+                j,
+                kind,
+                RAISE,
+                watermark,
+                heard_last(p, s),
+                p.spacing,
+                lost / need,
+                np.nan,
+                np.nan,
             )
-    return n
-
-
-@kernel
-def _together(
-    silence: Records, pulse: Records, meters: Records, hot: NDArray[np.uint8], used: int, watermark: int,
-    often: int, least: int, most: int, share: float, fewest: int, due: U8, part: I64, out: Records, n: int,
-) -> int:  # fmt: skip
-    """Meters of one concentrator that fell silent within the same time: one flag for all of them."""
-    quiet = np.empty(used, np.int64)
-    count = 0
-    for j in range(used):
-        s, p = silence[j], pulse[j]
-        own = _usual(p, s, meters[j].interval)
-        if own == 0 or meters[j].concentrator == 0:
-            continue
-        # Those that are about to be due count as well: the first must not be flagged on its own.
-        lost = (watermark - 1 - _last(p, s)) // own * own
-        if s.open != NONE or due[j] or 2 * lost >= _need(own, often, least, most):
-            quiet[count] = j
-            count += 1
-    key = np.empty(count, np.int64)
-    for i in range(count):
-        key[i] = meters[quiet[i]].concentrator
-    order = np.argsort(key, kind="mergesort")
-    key = key[order]
-    living = np.zeros(count + 1, np.int64)
-    for j in range(used):
-        who = meters[j].concentrator
-        if who != 0 and _usual(pulse[j], silence[j], meters[j].interval) != 0:
-            place = np.searchsorted(key, who)
-            if place < count and key[place] == who:
-                living[place] += 1
-    first = 0
-    while first < count:
-        last = first
-        while last < count and key[last] == key[first]:
-            last += 1
-        members = quiet[order[first:last]]
-        n = _group(
-            silence, pulse, meters, hot, watermark, least, share, fewest, members, living[first], due, part,
-            out, n,
-        )  # fmt: skip
-        first = last
-    return n
-
-
-@kernel
-def _group(
-    silence: Records, pulse: Records, meters: Records, hot: NDArray[np.uint8], watermark: int, window: int,
-    share: float, fewest: int, members: I64, living: int, due: U8, part: I64, out: Records, n: int,
-) -> int:  # fmt: skip
-    """One concentrator: ``members`` are its quiet meters, ``living`` counts all that ever speak."""
-    holder, newest = -1, np.int64(0)
-    for j in members:
-        if silence[j].open == HOLDER:
-            holder = j
-        elif due[j] or silence[j].open == HELD:
-            newest = max(newest, _last(pulse[j], silence[j]))
-    if holder >= 0:
-        newest = silence[holder].start
-    if newest == 0:
-        return n  # nothing has happened here
-    silent, chosen = 0, holder
-    for j in members:
-        last = _last(pulse[j], silence[j])
-        if last < newest - window:
-            living -= 1  # it has been silent for longer: no part of this
-        elif last <= newest + window:
-            silent += 1
-            fresh = holder < 0 and (due[j] or silence[j].open == HELD)
-            if fresh and (chosen < 0 or meters[j].rank < meters[chosen].rank):
-                chosen = j
-    down = silent >= fewest and silent >= share * living
-    for j in members:
-        s, last = silence[j], _last(pulse[j], silence[j])
-        if down and newest - window <= last <= newest + window:
-            part[j] = chosen
-            due[j] = 0
-            if j != chosen and s.open != HELD:
-                if s.open == GAP or s.open == SILENT:
-                    kind = GAP_KIND if s.open == GAP else SILENT_KIND
-                    n = _say(
-                        out, n, -1, j, kind, CLEAR, watermark, s.start, pulse[j].spacing, 0.0, float(living),
-                        float(silent),
-                    )  # fmt: skip
-                hot[j // BLOCK] = 1
-                s.open, s.start = HELD, last
-        elif s.open == HELD:
-            hot[j // BLOCK] = 1
-            s.open = NONE
-            due[j] = 1
-    if holder >= 0 and not down:
-        # The others are back: it is silent on its own.
-        s = silence[holder]
-        hot[holder // BLOCK] = 1
-        s.open = GAP
-        own = pulse[holder].spacing
-        n = _say(out, n, -1, holder, GAP_KIND, UPDATE, watermark, s.start, own, 1.0, np.nan, np.nan)
-    elif down and holder < 0:
-        s = silence[chosen]
-        verb = RAISE if s.open == NONE or s.open == HELD else UPDATE
-        hot[chosen // BLOCK] = 1
-        s.open, s.start = HOLDER, _last(pulse[chosen], s)
-        own = pulse[chosen].spacing
-        score = silent / max(share * living, 1.0)
-        n = _say(
-            out, n, -1, chosen, TOGETHER_KIND, verb, watermark, s.start, own, score, float(living), float(silent)
-        )  # fmt: skip
     return n
 
 
@@ -314,15 +175,17 @@ class Silence(Rule):
     Of a concentrator's meters in this partition that fell silent within ``hours`` of one
     another, at least ``fewest`` and a ``share`` of those that are not silent for longer make one
     *concentrator_silent*, on one of them, which names the others. Flags that they had are
-    cleared. When fewer are left, those get flags of their own. As long as an outage of its transformer is open
-    (``Transformer``), a meter that is not flagged yet is told by that.
+    cleared. When fewer are left, those get flags of their own. The meters of an area whose
+    concentrator nobody states are judged so as well: *area_silent*. A feed that stops is that
+    of each of its areas, at the first word after it or by the clock of a running worker. As long as an
+    outage of its transformer is open (``Transformer``), a meter that is not flagged yet is told by that.
 
     hours     missing time of a meter that is read often. [h]
     often_hours  read at least so often. [h]
     intervals missing readings of one that is read less often. [-]
     silent_days  from gap to silent. [d]
-    share     of a concentrator's meters. [-]
-    fewest    of a concentrator's meters. [-]
+    share     of a concentrator's or an area's meters. [-]
+    fewest    of a concentrator's or an area's meters. [-]
     Use       not for meters that speak only when something changes.
     Cost      0.06 false flags per 1,000 meter-days on four sets of real meters (91,000 meter-days,
               ``forestall replay``), none on the packaged demo meters. Not counted: 145 flags per
@@ -340,7 +203,7 @@ class Silence(Rule):
 
     name = "silence"
     version = 1
-    kinds = ("gap", "silent", "concentrator_silent")
+    kinds = ("gap", "silent", "concentrator_silent", "area_silent")
 
     def __post_init__(self) -> None:
         if not (self.hours > 0 and self.often_hours > 0 and self.silent_days > 0):
@@ -352,7 +215,8 @@ class Silence(Rule):
     def evidence(self) -> Mapping[str, tuple[str, ...]]:
         """How long, and how many."""
         names = ("hours_silent", "usual_hours", "missing_readings", "concentrator_members", "members_silent")
-        return dict.fromkeys(self.kinds, names)
+        told = dict.fromkeys(self.kinds, names)
+        return told | {"area_silent": (*names[:3], "area_members", "members_silent")}
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -386,11 +250,14 @@ class Silence(Rule):
         kind = self.kinds[finding["kind"]]
         told = named(self.evidence, kind, finding)
         told["last_reading_ns"] = int(finding["start"])
-        if kind == "concentrator_silent" and finding["verb"] != CLEAR:
+        if finding["kind"] >= TOGETHER_KIND and finding["verb"] != CLEAR:
             part = state.notes[self.name]
             told["members_slots"] = np.flatnonzero(part == finding["slot"]).tolist()
         elif finding["verb"] == CLEAR and finding["e3"] == finding["e3"]:
             told["reason"] = "part of concentrator_silent"
+            if state.meters["concentrator"][finding["slot"]] == 0:
+                told["reason"] = "part of area_silent"
+                told["area_members"] = told.pop("concentrator_members")
         return told
 
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -229,7 +229,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "estimated_run",
         "true_up",
     ),
-    "data": ("gap", "silent", "sentinel", "clock_drift", "concentrator_silent"),
+    "data": ("gap", "silent", "sentinel", "clock_drift", "concentrator_silent", "area_silent"),
     "tamper": ("tamper", "use_on_closed_valve"),
     "scada": ("limit", "rate", "frozen", "pressure_low", "pressure_high", "residual"),
     "supply": ("outage", "repeated_outage", "voltage_low", "voltage_high", "transformer_outage"),

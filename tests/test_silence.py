@@ -23,7 +23,9 @@ START = instant("2024-01-01")
 
 def twin(stream: Stream) -> list[Any]:
     taken, _ = validated(stream)
-    heard = {m.meter_id: Heard(m.meter_id, m.concentrator, bool(m.interval_s)) for m in stream.meters}
+    heard = {
+        m.meter_id: Heard(m.meter_id, m.concentrator, m.home_area, bool(m.interval_s)) for m in stream.meters
+    }
     lines = []
     newest = None
     for row, one in zip(stream.rows, taken, strict=True):
@@ -51,16 +53,17 @@ def test_silence_is_that_of_the_obvious_loop(stream: Stream) -> None:
 
 @st.composite
 def concentrators(draw: st.DrawFn) -> Stream:
-    """Two concentrators and some meters of their own; all of one, some of one, or single ones fall silent."""
+    """Two concentrators, an area without one, and meters of their own; all, some or single ones fall silent."""
     rng = np.random.default_rng(draw(st.integers(0, 100_000)))
     meters, rows = [], []
-    sizes = {"A": draw(st.integers(4, 9)), "B": 6, "": 2}
+    sizes = {"A": draw(st.integers(4, 9)), "B": 6, "area": draw(st.integers(4, 9)), "": 2}
     hours = 24 * 8
     for name, count in sizes.items():
         cuts = [(int(rng.integers(20, hours - 30)), int(rng.integers(3, 40))) for _ in range(2)]
         for number in range(count):
             meter = f"{name or 'own'}{number}"
-            meters.append(Meter(meter_id=meter, kind="interval", interval_s=3600, concentrator=name))
+            place: dict[str, Any] = {"area": "north"} if name == "area" else {"concentrator": name}
+            meters.append(Meter(meter_id=meter, kind="interval", interval_s=3600, **place))
             own = np.ones(hours, np.bool_)
             for first, length in cuts:
                 if rng.random() < 0.8:
@@ -216,13 +219,13 @@ def test_history_falls_silent_unheard() -> None:
     assert play(known("clock", "m"), rows) == []
 
 
-def house(count: int, dead: int = 0) -> tuple[list[Meter], list[Row]]:
+def house(count: int, dead: int = 0, **place: Any) -> tuple[list[Meter], list[Row]]:
     """A concentrator with so many meters, silent from hour 50 to 80; some of them since hour 5."""
     names = [f"m{i}" for i in range(count)]
     rows = hourly("clock", range(120))
     for i, name in enumerate(names):
         rows += hourly(name, range(5) if i < dead else [*range(50), *range(80, 120)])
-    return [*known("clock"), *known(*names, concentrator="C")], rows
+    return [*known("clock"), *known(*names, **(place or {"concentrator": "C"}))], rows
 
 
 def test_a_concentrator_is_one_flag() -> None:
@@ -244,6 +247,56 @@ def test_who_was_silent_before_is_no_part_of_it() -> None:
 def test_four_meters_are_no_concentrator() -> None:
     meters, rows = house(4)
     assert sorted(f.kind for f in play(meters, rows) if f.status == "raised") == ["gap"] * 4
+
+
+def test_an_area_without_concentrators_is_one_flag() -> None:
+    meters, rows = house(20, area="north")
+    flags = play(meters, rows)
+    assert [(f.kind, f.status, (instant(f.at) - START) // HOUR) for f in flags] == [
+        ("area_silent", "raised", 56), ("area_silent", "cleared", 80),
+    ]  # fmt: skip
+    assert (flags[0].area, flags[0].evidence["area_members"], len(flags[0].evidence["members"])) == (
+        "north",
+        20,
+        20,
+    )
+    # half of them are single meters; so are four, and meters of no stated area
+    for count, area in ((20, "north"), (4, "north"), (20, "")):
+        meters, rows = house(count, area=area)
+        still = {f"m{i}" for i in range(count // 2)} if count == 20 and area else set()
+        rows += [row for name in still for row in hourly(name, range(50, 80))]
+        found = play(meters, rows)
+        assert [f.kind for f in found if f.status == "raised"] == ["gap"] * (count - len(still))
+
+
+def test_meters_of_a_concentrator_are_not_their_area() -> None:
+    """One concentrator of two in an area, and no others: the area as a whole has not failed."""
+    meters, rows = house(8, area="north", concentrator="C")
+    other = [f"o{i}" for i in range(8)]
+    rows += [row for name in other for row in hourly(name, range(120))]
+    flags = play([*meters, *known(*other, area="north", concentrator="D")], rows)
+    assert [f.kind for f in flags if f.status == "raised"] == ["concentrator_silent"]
+
+
+def test_when_everything_stops_each_area_is_one_flag_at_the_first_word_after_it() -> None:
+    names = {area: [f"{area}{i}" for i in range(8)] for area in ("north", "south")}
+    meters = [meter for area, own in names.items() for meter in known(*own, area=area)]
+    rows = [
+        row for own in names.values() for name in own for row in hourly(name, [*range(50), *range(80, 120)])
+    ]
+    flags = play(meters, rows)
+    assert sorted((f.area, f.kind, f.status, (instant(f.at) - START) // HOUR) for f in flags) == [
+        (area, "area_silent", status, 80) for area in names for status in ("cleared", "raised")
+    ]
+    # a running worker is told by its clock
+    bank = make_bank(meters, (Intervals(), Silence()))
+    feed(bank, sorted((row for row in rows if row.time < START + 50 * HOUR), key=lambda row: row.time))
+    outcome = Outcome()
+    for hour in range(50, 60):
+        bank.tick(START + hour * HOUR, outcome)
+    assert sorted((f.area, f.kind, f.status, (instant(f.at) - START) // HOUR) for f in outcome.flags) == [
+        (area, "area_silent", "raised", 56) for area in names
+    ]
 
 
 def test_a_member_flagged_before_becomes_part_of_it() -> None:

@@ -231,7 +231,9 @@ def _credits(connection: Connection, ticket_id: str, points: Iterable[str]) -> l
 def _take_parts(connection: Connection, book: Book, family: str, whole: str) -> None:
     """The open tickets of a family whose meters hang on what failed as a whole."""
     scope, _, name = whole.partition("/")
-    hangs = tickets.c.details["place"][scope].as_string() == name
+    hangs = (
+        tickets.c.area == name if scope == "area" else tickets.c.details["place"][scope].as_string() == name
+    )
     _take(connection, book, tickets.c.open & (tickets.c.family == family) & hangs)
 
 

@@ -129,6 +129,7 @@ EVIDENCE: dict[str, tuple[str, str, str]] = {
     "usual_hours": ("平时间隔", "Usual spacing", "h"),
     "missing_readings": ("缺失读数", "Missing readings", ""),
     "last_reading": ("最后读数时间", "Last reading", "time"),
+    "area_members": ("片区表数", "Meters of the area", ""),
     "concentrator_members": ("集中器下表数", "Meters of the concentrator", ""),
     "members_silent": ("同时无数据表数", "Meters silent together", ""),
     "sum_of_intervals": ("分时用量合计", "Sum of the intervals", "{u}"),

@@ -13,7 +13,7 @@ from streams.trade.states import RESOLVED
 from streams.trade.tickets import Purpose, Ticket, Verdict
 
 #: kinds without a read to bill by
-_UNREAD = frozenset({"silent", "gap", "concentrator_silent", "sentinel", "estimated_run"})
+_UNREAD = frozenset({"silent", "gap", "concentrator_silent", "area_silent", "sentinel", "estimated_run"})
 #: kinds whose read is itself in doubt
 _DOUBTFUL = frozenset({"misread", "rollback", "rollover", "meter_swap", "unit_error", "sum_mismatch"})
 

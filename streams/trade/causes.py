@@ -248,6 +248,7 @@ _BY_KIND: Mapping[str, _Ranked] = {
     "true_up": (("true_up", 0.9, "estimated_reads"), ("real_use", 0.1, "ask_customer")),
     "sentinel": (("meter_fault", 0.7, "inspect_meter"), ("communication", 0.3, "network_state")),
     "clock_drift": (("device_clock", 0.8, "network_state"), ("battery", 0.2, "replace_battery")),
+    "area_silent": (("power_loss", 0.3, "inspect_line"), ("communication", 0.7, "network_state")),
     "concentrator_silent": (("power_loss", 0.5, "inspect_line"), ("communication", 0.5, "network_state")),
     "use_on_closed_valve": (("valve_passing", 0.5, "inspect_meter"), ("bypass", 0.5, "inspect_meter")),
     "frozen": (("sensor_fault", 0.8, "test_sensor"), ("process", 0.2, "control_room")),

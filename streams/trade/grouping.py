@@ -1,4 +1,4 @@
-"""What fails as a whole is one ticket: a concentrator, a transformer, a line, a district."""
+"""What fails as a whole is one ticket: a concentrator, a transformer, a line, a district or another area."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from streams.messages import Flag
 _WHOLE: Mapping[str, str] = MappingProxyType(
     {
         "concentrator_silent": "concentrator",
+        "area_silent": "area",
         "transformer_outage": "transformer",
         "repeated_outage": "line",
         "balance": "area",
@@ -22,8 +23,8 @@ _WHOLE: Mapping[str, str] = MappingProxyType(
 #: kind of a single meter's flag → the wholes whose open ticket it belongs to
 _PART: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "gap": ("concentrator", "transformer"),
-        "silent": ("concentrator", "transformer"),
+        "gap": ("concentrator", "transformer", "area"),
+        "silent": ("concentrator", "transformer", "area"),
         "outage": ("transformer", "line"),
         "voltage_low": ("transformer",),
     }
@@ -42,13 +43,21 @@ def whole_of(flag: Flag) -> str:
 
 def wholes_around(flag: Flag) -> tuple[str, ...]:
     """What a single meter's flag may be a part of."""
-    named = (_named(flag, scope) for scope in _PART.get(flag.kind, ()))
+    scopes = _PART.get(flag.kind, ())
+    if flag.place.get("concentrator"):
+        scopes = tuple(scope for scope in scopes if scope != "area")
+    named = (_named(flag, scope) for scope in scopes)
     return tuple(name for name in named if name)
 
 
-def hangs_on(place: Mapping[str, Any], whole: str) -> bool:
-    """Whether a meter whose registry row states this place hangs on what failed as a whole."""
+def hangs_on(place: Mapping[str, Any], area: str, whole: str) -> bool:
+    """Whether a meter of this area, whose registry row states this place, hangs on what failed as a whole.
+
+    A meter falls silent with its concentrator; with its area where none is stated.
+    """
     scope, _, name = whole.partition("/")
+    if scope == "area":
+        return bool(name) and area == name and not place.get("concentrator")
     return bool(name) and place.get(scope) == name
 
 

@@ -14,6 +14,7 @@ from streams.trade.tickets import Episode, Ticket, Verdict
 #: detector of a kind, for flags whose evidence does not name it: of several the one that is asked first
 DETECTOR_OF: Mapping[str, str] = MappingProxyType(
     {
+        "area_silent": "silence",
         "balance": "balance",
         "bill_shock": "bill_shock",
         "clock_drift": "intervals",

@@ -156,7 +156,7 @@ class Rules:
                 and other.id != ticket.id
                 and other.family == ticket.family
                 and other.drill == ticket.drill
-                and (other.meter_id in members or hangs_on(other.place, whole))
+                and (other.meter_id in members or hangs_on(other.place, other.area, whole))
                 and whole in wholes_around(replace(flag, kind=other.kind))
             ):
                 ticket = merge(book, other, book.tickets[ticket.id], ACTOR, now_ns, note=whole)

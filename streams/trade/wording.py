@@ -50,6 +50,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "sentinel": ("错误码读数", "error code in place of a reading"),
     "clock_drift": ("时钟偏差", "clock wrong"),
     "concentrator_silent": ("集中器失联", "concentrator silent"),
+    "area_silent": ("片区表具集中失联", "meters of an area silent together"),
     "tamper": ("疑似破坏表具", "tamper alarm"),
     "use_on_closed_valve": ("关阀仍有用量", "use past a closed valve"),
     "limit": ("越限", "limit passed"),

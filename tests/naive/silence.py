@@ -15,6 +15,7 @@ class Heard:
 
     meter: str
     concentrator: str
+    area: str
     stated: bool
     count: int = 0
     last: int = 0
@@ -41,12 +42,16 @@ class Heard:
     def rare(self) -> bool:
         return not self.stated and self.usual >= 20 * DAY
 
+    def whole(self) -> tuple[str, str]:
+        """What it falls silent with."""
+        return ("concentrator", self.concentrator) if self.concentrator else ("area", self.area)
+
     def line(self, status: str, kind: str, at: int, members: float = NAN, silent: float = NAN) -> Line:
         told = {
             "hours_silent": (at - self.start) / HOUR,
             "usual_hours": self.usual / HOUR,
             "missing_readings": float(max((at - self.start - 1) // self.usual, 0)),
-            "concentrator_members": members,
+            "concentrator_members" if self.concentrator else "area_members": members,
             "members_silent": silent,
         }
         told = {name: cell for name, cell in told.items() if cell == cell}
@@ -66,7 +71,7 @@ class Heard:
         self.usual = t.usual
         if t.since and t.usual:
             if self.state and self.state != "held":
-                kind = "concentrator_silent" if self.state == "holder" else self.state
+                kind = f"{self.whole()[0]}_silent" if self.state == "holder" else self.state
                 lines.append(self.line("cleared", kind, now))
             elif not self.state and self.live and t.live and not self.rare() and self.due(now):
                 self.start = self.last
@@ -97,8 +102,8 @@ def look_around(meters: Sequence[Heard], now: int) -> list[Line]:
             lines.append(m.line("updated", "silent", now))
         elif not m.state and m.due(now):
             due.append(m)
-    for name in sorted({m.concentrator for m in meters} - {""}):
-        lines += _together([m for m in meters if m.concentrator == name and m.watched()], due, now)
+    for whole in sorted({m.whole() for m in meters}):
+        lines += _together([m for m in meters if m.whole() == whole and m.watched()], due, now)
     for m in due:
         m.state = "silent" if m.lost(now) >= max(3 * DAY, 2 * m.need()) else "gap"
         m.start = m.last
@@ -144,5 +149,5 @@ def _together(group: list[Heard], due: list[Heard], now: int) -> list[Line]:
         if not open_:
             chosen.start = chosen.last
         chosen.state = "holder"
-        lines.append(chosen.line("updated" if open_ else "raised", "concentrator_silent", now, *told))
+        lines.append(chosen.line("updated" if open_ else "raised", f"{chosen.whole()[0]}_silent", now, *told))
     return lines

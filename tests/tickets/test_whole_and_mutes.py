@@ -30,15 +30,8 @@ WANG = Actor("wang", Role.OPERATOR)
 
 
 def silent(n: int, **fields: Any) -> Flag:
-    return flag(
-        "silent",
-        id=f"s{n}",
-        meter_id=f"m{n}",
-        service_point_id=f"p{n}",
-        place={"concentrator": "C12"},
-        score=1.2,
-        **fields,
-    )
+    given: dict[str, Any] = {"place": {"concentrator": "C12"}, "score": 1.2}
+    return flag("silent", id=f"s{n}", meter_id=f"m{n}", service_point_id=f"p{n}", **(given | fields))
 
 
 def concentrator(**fields: Any) -> Flag:
@@ -76,6 +69,28 @@ def test_a_silent_concentrator_with_500_meters_is_one_ticket(store: Store) -> No
     # the end of a merged one is a line of the whole's history
     (told,) = take(store, silent(1, status="cleared", at="2026-06-01T01:00:00Z"))
     assert told.id == whole.id
+
+
+def test_a_silent_area_is_one_ticket_with_its_meters_but_those_of_a_concentrator(store: Store) -> None:
+    (own,) = take(store, silent(27, area="north"))  # hangs on a concentrator: falls silent with that
+    singles = take(store, *(silent(n, area="north", place={}) for n in (1, 2, 90)))
+    (elsewhere,) = take(store, silent(24, area="south", place={}))
+    assert len({t.id for t in singles}) == 3
+    evidence = {"members": [f"m{n}" for n in range(20)], "members_silent": 80}
+    given: dict[str, Any] = {"id": "a", "family": "data", "meter_id": "m0", "area": "north", "place": {}}
+    take(store, flag("area_silent", evidence=evidence, **given))
+    (whole,) = (t for t in store.tickets("open") if t.group)
+    assert (whole.group, whole.service_point_id, whole.meter_count, whole.priority) == (
+        "area/north", "area/north", 80, "P2",
+    )  # fmt: skip
+    # merged: those that it lists, and one that it does not
+    assert {merged.merged_into for t in singles if (merged := store.ticket(t.id))} == {whole.id}
+    assert {t.id for t in store.tickets("open")} == {whole.id, own.id, elsewhere.id}
+    # those that come later join it
+    (again,) = take(store, silent(91, area="north", place={}))
+    assert again.id == whole.id
+    (apart,) = take(store, silent(8, area="north", place={"concentrator": "C13"}))
+    assert apart.id != whole.id
 
 
 def test_outages_of_a_line_are_one_ticket_from_the_second_on(store: Store) -> None:

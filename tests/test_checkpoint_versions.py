@@ -73,7 +73,7 @@ class OtherRing(HighLow):
 class OtherMeaning(Spike):
     """Spike of the next version."""
 
-    version = 2
+    version = Spike.version + 1
 
 
 @dataclass(frozen=True, slots=True)

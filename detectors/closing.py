@@ -9,6 +9,7 @@ from detectors.base import BLOCK, CLEAR, RAISE
 from detectors.batch import DAY, I64, NS, U8, Records, Row
 from detectors.daybook import DAYS, FIGURES, LEVELS, MEAN, PEAK1, PEAK6, PEAK6A, Book, keep, levels
 from detectors.features import NAMES, RUNS, WINDOWS, compare, describe
+from detectors.gross_fall import fall_of
 from detectors.heads import weigh
 from detectors.holding import HELD, STILL, hold, lasts
 from detectors.hours import Ring, gave_back, hours_of, least, local_day, of_now
@@ -17,6 +18,7 @@ from detectors.suspects import Beside, lay_aside
 from detectors.turning import SPAN, Profile, learn, residual_of, run_of, scale_of, turn
 
 HEADS = 4
+LOW = 3  # head
 BEYOND = NAMES.index("day_over_most")
 FIFTHS = 5  # of a calm day
 NEAR = 1.0  # weight below the line from where on a day counts as near it
@@ -179,7 +181,7 @@ def close_days(
 
     x = np.empty(trace.shape[1] - 2, np.float32)
     heads = head.size - 1
-    weight, beyond = np.full((n, heads), -np.inf), np.full(n, -np.inf)
+    weight, beyond = np.full((n, heads), -np.inf), np.full((n, HEADS), -np.inf)
     between = np.zeros(n, np.uint8)  # bits of what was raised since the close before
     for i in range(n):
         j = due[i]
@@ -196,7 +198,10 @@ def close_days(
         if known[i] < 12:
             continue
         if 24 * (_mean(hours[i]) - scale[i]) > meters[j].floor:
-            beyond[i] = x[BEYOND] - np.log(gross)
+            beyond[i, 0] = x[BEYOND] - np.log(gross)
+        beyond[i, LOW] = fall_of(
+            book, s, j, days[i], area_logs[i, 2 * LEVELS - 1], meters[j].floor, figures, real, bits
+        )
         for h in range(heads):
             # An open flag's weight is told when it is cleared; else only what is near the line counts.
             enough = -np.inf if s.open & (1 << h) else lines[h] - base[h] - (NEAR if h == 0 else suspect[h])
@@ -220,13 +225,12 @@ def close_days(
         s = habit[j]
         for h in range(heads):
             told = weight[i, h]
-            if h == 0:
-                if not s.open & 1:
-                    told -= off[i]
-                if beyond[i] > 0:
-                    # No tree has seen the like: what is this far out is said.
-                    told = max(told, lines[h] + beyond[i])
-            elif h >= STILL and meters[j].signed and gave_back(ring, s, j, days[i] * 24):
+            if h == 0 and not s.open & 1:
+                told -= off[i]
+            if beyond[i, h] > 0:
+                # No tree has seen the like: what is this far out is said.
+                told = max(told, lines[h] + beyond[i, h])
+            if h >= STILL and meters[j].signed and gave_back(ring, s, j, days[i] * 24):
                 # It counted: what it gave back is no rest, nor use that is lost.
                 told = min(told, lines[h] - margin - 1.0)
             lasting = (

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import CLEAR, RAISE, Column, Rule, State
-from detectors.batch import DAY, F64, HOUR, I64, OK, U8, Batch, Records
+from detectors.batch import DAY, F64, HOUR, I64, OK, U8, Batch, Records, Row
 from detectors.kernel import kernel
 from detectors.pulse import heard_for
 
@@ -20,11 +20,11 @@ STEP = np.dtype(
         ("past", np.float32),  # what of it was marked as history, or retained [unit]
         ("base", np.float32),  # usual use a day, the geometric mean [unit/d]
         ("spread", np.float32),  # mean deviation from it [log10]
-        ("off", np.float32),  # sum of the deviations of the days that are off [log10]
+        ("off", np.float32),  # sum of the deviations of the days that are off; of the one that waits [log10]
         ("last", np.float32),  # deviation of the newest day [log10]
         ("since", np.int32),  # the day on which they began, since 1970
         ("known", np.uint8),  # days that made the base, up to 255
-        ("held", np.uint8),  # days in a row that are off by one factor
+        ("held", np.uint8),  # days in a row that are off by one factor; without a factor 1: the newest waits
         ("factor", np.int8),  # place of that factor in FACTORS, below zero: divided by it; 0: none
         ("open", np.uint8),
     ],
@@ -40,6 +40,8 @@ PEERS = 8  # others of the area and class that a look at them needs
 MOVED = 0.2  # deviation from which on another meter has moved too [log10]
 LONG = 3  # so many times what a flag needs, without one: it is no factor
 CALM = 0.3  # so near to the base it is itself again [log10]
+FAR = 0.13  # a day off by more may be one within which the unit has changed [log10]
+WARY = 2.0 / 3.0  # of `steady`: what a meter may deviate by for such a day to be taken for one
 
 
 @kernel
@@ -52,6 +54,24 @@ def _nearest(off: float, spread: float, steady: float) -> int:
         if spread <= (steady if FACTORS[k] < HUGE else 3.0 * steady) and away <= least:
             best, least = k, away
     return best if off > 0 else -best
+
+
+@kernel
+def _learn(s: Row, off: float) -> None:
+    """Move the usual use towards a day."""
+    s.spread += (min(abs(off), 1.0) - s.spread) / 16.0
+    s.base = s.base * 10.0 ** (off / 8.0)
+    s.known += s.known < 255
+
+
+@kernel
+def _mixed(off: float, factor: int) -> bool:
+    """Whether a day so far off may have been partly of the old unit and partly of the new one.
+
+    Upwards by 100 and more: heating that comes on over two days looks like a factor of 10 or 35 that comes within
+    one, and a home that is left in the afternoon like any that divides.
+    """
+    return bool(factor > 0 and FACTORS[factor] > HUGE and 0.0 < off < np.log10(FACTORS[factor]) + DOUBT)
 
 
 @kernel
@@ -104,6 +124,17 @@ def _update(
             s.known += 1
             continue
         factor = _nearest(off, s.spread, steady)
+        if (
+            s.open == 0
+            and s.factor == 0
+            and s.held > 0
+            and not _mixed(s.off, _nearest(off, s.spread, WARY * steady))
+        ):
+            # The day before was a day like others: what it says of the usual use was only put off.
+            _learn(s, s.off)
+            s.held = 0
+            off = np.log10(use / s.base)
+            factor = _nearest(off, s.spread, steady)
         verb = 0
         told = s.factor
         s.last = off
@@ -113,8 +144,11 @@ def _update(
                 verb = CLEAR
         elif factor != 0:
             if factor != s.factor or s.held == 0:
+                if s.factor != 0 or s.held == 0:
+                    s.since = (time[i] - np.int64(covered * HOUR)) // DAY
                 s.held, s.off, s.factor = 0, 0.0, factor
-                s.since = (time[i] - np.int64(covered * HOUR)) // DAY
+            elif s.held == 1 and factor > 0 and FACTORS[factor] > HUGE and abs(off - s.off) > FAR:
+                s.held, s.off = 0, 0.0  # the first day was partly of the old unit
             s.held += 1
             s.off += off
             # Days without use between are passed over; where they are the most, it is no unit that comes and goes.
@@ -151,9 +185,11 @@ def _update(
                 s.base = use
             s.open, s.held, s.factor = 0, 0, 0
         elif s.open == 0 and s.factor == 0:
-            s.spread += (min(abs(off), 1.0) - s.spread) / 16.0
-            s.base = s.base * 10.0 ** (off / 8.0)
-            s.known += s.known < 255
+            if abs(off) > FAR:
+                s.held, s.off = 1, off
+                s.since = (time[i] - np.int64(covered * HOUR)) // DAY
+            else:
+                _learn(s, off)
     return n
 
 
@@ -166,8 +202,9 @@ class Steps(Rule):
     three times the usual deviation the day is off by that factor; ``days`` in a row, or ``reads``
     of a meter read every 20 days or less, whose mean is as near as chance allows, and within
     ``most``, are a *unit_error*. A meter whose days deviate by more than ``steady`` is not judged:
-    its own ups and downs could be any factor. For factors of 100 and more both are three times as
-    wide. Days without use say nothing. It is raised and cleared
+    its own ups and downs could be any factor. For factors of 100 and more both are three times as wide. A day off
+    by more than ``FAR`` is learnt a day later, and not at all where the next is off by such a factor in the same way
+    and by more: the unit changed within it. Days without use say nothing. It is raised and cleared
     at once, and not again until the use is itself again, or after ``forget`` days, when the new
     level is taken for normal.
 
@@ -198,7 +235,7 @@ class Steps(Rule):
     share: float = 0.25
 
     name = "steps"
-    version = 1
+    version = 2
     kinds = ("unit_error",)
 
     def __post_init__(self) -> None:

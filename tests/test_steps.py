@@ -86,6 +86,31 @@ def test_what_is_not_a_factor_or_does_not_stay_is_none() -> None:
     assert daily([8.0, 80.0, 2.0, 30.0] * 5 + [80.0] * 10) == []
 
 
+@pytest.mark.parametrize("factor", [100.0, 1000.0])
+@pytest.mark.parametrize("hour", range(0, 24, 3))
+def test_a_unit_that_changes_within_a_day_is_told_with_its_factor(factor: float, hour: int) -> None:
+    """By the hour, steady; found as many whole days after the day of the change as when that begins at midnight."""
+    meter = Meter(meter_id="m", kind="interval", interval_s=3600, unit="m3")
+    use = np.tile([0.2] * 7 + [0.5] * 17, 40) * (1 + 0.1 * np.sin(np.arange(960)))
+    use[20 * 24 + hour :] *= factor
+    rows = [Row("m", START + i * HOUR, x) for i, x in enumerate(use.tolist())]  # the first counts nothing
+    flags = feed(make_bank([meter], (Intervals(), Steps())), rows).flags
+    told = [f for f in flags if f.status == "raised"]
+    assert [f.evidence["factor"] for f in told] == [pytest.approx(factor, rel=1e-6)]
+    whole = (instant(told[0].at) - START - 20 * DAY) / DAY
+    assert whole <= 4 + (hour > 0) + 0.1
+    assert told[0].start in ("2024-01-21T00:00:00Z", "2024-01-20T00:00:00Z")
+
+
+def test_a_day_far_off_is_learnt_a_day_later() -> None:
+    """Twice the use for good: the usual use follows, and ten times that is told."""
+    usual = [8.0, 8.2, 7.9, 8.1] * 5
+    flags = daily(usual + [16.2] * 30 + [162.0] * 5)
+    assert [(f.evidence["use_a_day_before"], (instant(f.at) - START) // DAY) for f in flags[:1]] == [
+        (pytest.approx(16.2, rel=0.02), 54)
+    ]
+
+
 def of_an_area(jumps: Sequence[float]) -> list[str]:
     """Meters of one area that are told of, after 20 days of use and 12 days of so many times that."""
     rng = np.random.default_rng(3)

@@ -10,18 +10,23 @@ from tests.naive import DAY, HOUR, Line, Taken, single
 FACTORS = (10.0, 35.3147, 100.0, 1000.0)
 
 
-def nearest(off: float, spread: float) -> float:
+def nearest(off: float, spread: float, steady: float = 0.13) -> float:
     """The factor that explains a deviation; 0 where none does."""
     slack = min(max(0.05, 3 * spread), 0.4)
     fits = [
         (abs(abs(off) - math.log10(f)), -f)
         for f in FACTORS
-        if spread <= (single(0.13) if f < 99 else 0.39) and abs(abs(off) - math.log10(f)) <= slack
+        if spread <= (steady if f < 99 else 3 * steady) and abs(abs(off) - math.log10(f)) <= slack
     ]
     if not fits:
         return 0.0
     factor = -min(fits)[1]
     return factor if off > 0 else 1 / factor
+
+
+def mixed(off: float, factor: float) -> bool:
+    """A day that is off in the way of a large factor upwards, and by no more."""
+    return factor > 99 and 0 < off < math.log10(factor) + 0.05
 
 
 def steps(taken: Iterable[Taken]) -> list[Line]:
@@ -33,6 +38,7 @@ def steps(taken: Iterable[Taken]) -> list[Line]:
     current = 0.0
     start = 0
     is_open = False
+    put_off: float | None = None  # the day before's deviation, not learnt yet
     for t in taken:
         if t.status != "ok" or t.span <= 0:
             continue
@@ -54,6 +60,9 @@ def steps(taken: Iterable[Taken]) -> list[Line]:
             continue
         told = current
         status = ""
+        if put_off is not None and not mixed(put_off, nearest(off, spread, 0.13 * 2 / 3)):
+            spread, base = learn(spread, base, put_off)
+            put_off, off = None, math.log10(use / base)
         factor = nearest(off, spread)
         if is_open:
             held += 1
@@ -62,7 +71,11 @@ def steps(taken: Iterable[Taken]) -> list[Line]:
         elif factor:
             if factor != current or not held:
                 held, total, current = 0, 0.0, factor
-                start = min((now - int(covered * HOUR)) // DAY * DAY, now)
+                if put_off is None:
+                    start = min((now - int(covered * HOUR)) // DAY * DAY, now)
+            elif held == 1 and factor > 99 and abs(off - total) > 0.13:
+                held, total = 0, 0.0  # the day of the change
+            put_off = None
             held += 1
             total = single(total + off)
             told = factor
@@ -88,7 +101,14 @@ def steps(taken: Iterable[Taken]) -> list[Line]:
                 base = single(use)
             is_open, held, current = False, 0, 0.0
         elif not is_open and not current:
-            spread = single(spread + (min(abs(off), 1.0) - spread) / 16)
-            base = single(base * 10 ** (off / 8))
+            if abs(off) > 0.13:
+                put_off, start = single(off), (now - int(covered * HOUR)) // DAY * DAY
+            else:
+                spread, base = learn(spread, base, off)
             known += 1
     return lines
+
+
+def learn(spread: float, base: float, off: float) -> tuple[float, float]:
+    """The usual deviation and use, after one more day."""
+    return single(spread + (min(abs(off), 1.0) - spread) / 16), single(base * 10 ** (off / 8))

@@ -256,8 +256,11 @@ class Balance(Rule):
     wait_h      after local midnight, for meters that are read a little later. [h]
     warm_days   that teach before the first flag. [d]
     memory_days of the usual value. [d]
+    Shapes      a batch's columns (n,); state ``book`` (meters,), ``district`` (meters,).
+    Not for     areas whose meters are read less than once a day or in several commodities.
     Use         areas whose meters are read at least once a day, all in one commodity.
-    Cost        none on areas without an inflow.
+    Cost        none in 600 days of one district in a synthetic clean run (``python -m benchmarks.scada_clean``);
+                none on areas without an inflow. Electricity's line loss is not in that run.
 
     .. [1] DETECTION §4; the water balance of the International Water Association.
     """

@@ -219,6 +219,9 @@ class BillShock(Rule):
     least_periods  known among the last six before it is judged. [-]
     confirm  days in a row, those without a read not counted: the first may be a misread. [d]
     peers  an area with no more meters than this is not used. [-]
+    Shapes  a batch's columns (n,); state ``running`` (meters,), ``periods`` (meters, 13).
+    Not for meters without a ``bill_day``, or read less than daily; faults, which ``Habit`` and ``HighLow`` tell
+            sooner.
     Use    real use that will shock, told before the bill; a fault is told sooner by ``Habit`` and ``HighLow``.
     Cost   0.06 to 0.94 flags per 1,000 meter-days that no fault put in explains, on four sets of real
            meters and the packaged demo meters, each given a bill day; of all flags 81 to 100 % were

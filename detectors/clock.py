@@ -102,6 +102,8 @@ class Clock(Rule):
     minutes  of lag more than on the best day. [min]
     days     in a row. [-]
     most     days in a row after which the lag is taken for normal. [-]
+    Shapes   a batch's columns (n,); state ``lag`` (meters,).
+    Not for  files without times of arrival; a clock that was behind from its first day.
     Use      needs the time of arrival; files without it say nothing. A clock that was behind from
              the first day on is not seen.
     Cost     no flag on four sets of real meters and on the packaged demo meters, whose files state

@@ -248,6 +248,9 @@ class ContinuousFlow(Rule):
     memory_days  over which rest and mean flow are weighted. [d]
     past_days    over which the own runs are weighted. [d]
     warm_days    of watching before the first flag. [d]
+    Shapes  a batch's columns (n,); state ``flow`` (meters,), ``runs`` (meters, 5).
+    Not for meters whose flow rightly never stops (fire mains, cooling, masters of blocks of flats): a class of
+            their own.
     Use     only intervals of up to 2 h; a day's total cannot show it.
     Cost    the table of docs/adr/0011.
 

@@ -114,6 +114,8 @@ class Estimates(Rule):
     days     since an actual read, for meters read daily. [d]
     periods  the same in usual spacings, for others. [-]
     share    difference of a true-up worth a person's time. [-]
+    Shapes   a batch's columns (n,); state ``run`` (meters,).
+    Not for  senders that do not mark their estimates.
     Use      needs the mark *estimated* from the sender. A bill after estimated ones is held against the
              use a day that they came to; of interval meters read more often the read after estimates is
              marked (``Batch.note``) but not compared, since each interval stands for itself.

@@ -106,9 +106,12 @@ class Frozen(Rule):
     times      how much longer than any before it. [-]
     share      resolution, as a share of the usual step. [-]
     warm_days  days of history (and 100 moves) before the first flag. [d]
+    Shapes     a batch's columns (n,); state ``frozen`` (meters,).
+    Not for    valves, tariffs and other points that rest for most of their time; what is left of an amount.
     Use        analogue points, but for what is left of an amount (as ``Rate``);
                one that stands still for good was never moving and says nothing.
-    Cost       a plant that stops for the first time is told, once for every doubling of the pause.
+    Cost       none in 6,000 days of one point in a synthetic clean run (``python -m benchmarks.scada_clean``); a
+               plant that stops for the first time is told, once for every doubling of the pause.
 
     .. [1] DETECTION §4.
     """

@@ -165,6 +165,9 @@ class Habit:
               above the line (``detectors.suspects``); 0 = nobody is. [ln]
     heads     the trees; without them nothing is raised (the programs give those of ``heads.json``)
 
+    Shapes      a batch's columns (n,); state ``habit`` (meters,), ``hours`` (meters, 96), ``profile`` (meters,
+                48), ``book`` (meters, 528), ``start`` (meters, 4), ``held`` (meters, 7), ``beside`` (meters, 72),
+                ``calm`` (meters, 4).
     Not for     meters read daily or more rarely (HighLow), or gauges.
     Cost        the table of docs/adr/0010.
 

@@ -131,6 +131,7 @@ class HighLow(Rule):
     peers      an area with no more meters than this is not used. [-]
     most_periods, most_days  after so long the new level is taken for normal. [-]
     budget     false flags per 1,000 periods, on either side, of meters that are read rarely. [-]
+    Shapes     a batch's columns (n,); state ``level`` (meters,), ``periods`` (meters, 13), ``daily`` (meters, 42).
     Not for    rarely read meters whose use has no level: standpipes, building sites.
     Cost       2.0 false high and 2.3 false low flags per 1,000 bills of 2,433 water meters (docs/adr/0012).
 

@@ -232,8 +232,11 @@ class Interruptions(Rule):
     minutes   shorter ones are no interruption. [min]
     merge_min outages of a line that begin within this time of each other are one. [min]
     days      over which a line's outages are counted. [d]
+    Shapes    a batch's columns (n,); state ``out`` (meters,), ``told`` (meters,).
+    Not for   lines whose areas lie in several partitions: they are counted in each.
     Use       lines within one partition: a line whose areas are kept apart is counted in each.
-    Cost      no flag on points that measure no voltage and send no such events.
+    Cost      none in 3,600 days of one voltage in a synthetic clean run (``python -m benchmarks.scada_clean``);
+              none on points that measure no voltage and send no such events.
 
     .. [1] DETECTION §4, from the utility's own rule for frequent outages.
     """

@@ -288,6 +288,8 @@ class Intervals(Rule):
     long_gap  a spacing beyond this multiple of the usual one is a gap. [-]
     turn_near, turn_most  a rollover starts above this share of the register's capacity and
               uses at most this share of it. [-]
+    Shapes    a batch's columns (n,); state ``pulse`` (meters,), ``seen`` (meters, 4).
+    Not for   gauges: a level may fall by right, and has no order but time.
     Cost      no false flag per 1,000 meter-days on four sets of real meters with faults put in
               (91,000 meter-days) and on the packaged demo meters (``forestall replay``).
 

@@ -164,7 +164,11 @@ class Limits(Rule):
     deadband_share  deadband of a point whose registry row states none, as a share of the span
                     between its limits, or of the limit if there is one side only. [-]
     delay_s         the same for the delay. [s]
-    Cost            a point without limits gives no flag; with limits, what the limits are worth.
+    Shapes          a batch's columns (n,); state ``limit`` (meters,).
+    Not for         points without limits in the registry; totals and registers, which only grow.
+    Cost            a point without limits gives no flag; none in 2,400 days of one pressure whose limits lie twice
+                    its usual wave away, in a synthetic clean run (``python -m benchmarks.scada_clean``); else what
+                    the limits are worth.
 
     .. [1] DETECTION §4; the alarm states of ANSI/ISA-18.2 and IEC 62682.
     """

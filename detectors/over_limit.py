@@ -74,6 +74,8 @@ class OverLimit(Rule):
     minutes  amounts are put together up to this time. [min]
     back     share of the limit below which the flow is calm. [-]
     calm_hours  for so long. [h]
+    Shapes   a batch's columns (n,); state ``over`` (meters,).
+    Not for  meters whose intervals are long against their peaks: a day's mean hides an hour.
     Use      only meters with ``q_max``, whose intervals are short against the peaks that matter: a
              day's mean hides an hour. For gas it is a matter of safety.
     Cost     no flag on four sets of real meters and on the packaged demo meters, which state no

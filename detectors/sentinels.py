@@ -53,6 +53,8 @@ class Sentinels(Rule):
     What is no number at all is only counted.
 
     again  good readings in a row that end it. [-]
+    Shapes  a batch's columns (n,); state ``left`` (meters,).
+    Not for values that are plausible reads of the meter (65535, −1), unless they are listed.
     Use    65535 and −1 are plausible readings: list them where they are none.
     Cost   no false flag on four sets of real meters (91,000 meter-days) and on the packaged demo
            meters (``forestall replay``).

@@ -149,6 +149,8 @@ class ShutOff(Rule):
     ``days``; the first ``days`` with less, an open valve or a contract end it.
 
     days  over which the use is added up. [d]
+    Shapes  a batch's columns (n,); state ``shut`` (meters,), ``line`` (meters, 2).
+    Not for gauges; registers beside a meter's main one, which the registry's columns do not mean.
     Use   registers beside a meter's main one are not judged by the registry, nor gauges.
     Cost  no flag on four sets of real meters and on the packaged demo meters, which have neither
           valves nor ended contracts (``forestall replay``).

@@ -186,6 +186,8 @@ class Silence(Rule):
     silent_days  from gap to silent. [d]
     share     of a concentrator's or an area's meters. [-]
     fewest    of a concentrator's or an area's meters. [-]
+    Shapes    a batch's columns (n,); state ``silence`` (meters,).
+    Not for   meters that speak only when something changes and state an ``interval_s``.
     Use       not for meters that speak only when something changes.
     Cost      0.06 false flags per 1,000 meter-days on four sets of real meters (91,000 meter-days,
               ``forestall replay``), none on the packaged demo meters. Not counted: 145 flags per

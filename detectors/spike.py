@@ -144,7 +144,8 @@ class Spike(Rule):
     excess      how far above the line of comparison, 1.8 = 180 %. [-]
     back        an episode goes on while intervals exceed this share of the line. [-]
     calm_hours  it is over after this long below. [h]
-    Use         not for levels that stay: its line follows them within a day (use HighLow).
+    Shapes      a batch's columns (n,); state ``spike`` (meters,), ``peaks`` (meters, 21).
+    Not for     levels that stay: its line follows them within a day (``HighLow``).
     Cost        measured by ``make bench`` on the packaged demo meters, in its table.
 
     .. [1] DETECTION §2, spike check row.

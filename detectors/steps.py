@@ -216,6 +216,8 @@ class Steps(Rule):
     forget  days or reads. [-]
     share   of the area's others of its class (eight at least) that have moved the same way by something else,
             from which on it is the season that moves them all. [-]
+    Shapes  a batch's columns (n,); state ``step`` (meters,).
+    Not for proof: a tenant may use ten times what the last one did; unsteady meters.
     Use     not as proof: a tenant may use ten times what the last one did. The factor is a
             hypothesis, to be checked against the registry's unit and multiplier.
     Cost    no false flag on four sets of real meters (91,000 meter-days, ``forestall replay``), 0.09 per

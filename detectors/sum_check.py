@@ -171,6 +171,8 @@ class SumCheck(Rule):
     share  of the amount that rounding may make. [-]
     hours  between two comparisons. [h]
     clear  comparisons. [-]
+    Shapes  a batch's columns (n,); state ``side`` (meters,).
+    Not for meters with several tariffs or an export register: none of theirs is compared.
     Use    one register and one interval channel that measure the same: of a meter with more (tariffs,
            export) none is compared.
     Cost   no flag on four sets of real meters and on the packaged demo meters, which have one

@@ -72,6 +72,8 @@ class Tampering(Rule):
 
     hold_hours  without the alarm before its end is believed. [h]
     calm_days   the same where the device says nothing of it. [d]
+    Shapes      a batch's columns (n,); state ``open`` (meters,), ``contact`` (meters,).
+    Not for     payloads that carry no such attribute.
     Use         only where the payload carries such an attribute (``streams/state/events.py`` has the words).
     Cost        no flag on four sets of real meters and on the packaged demo meters, which have no
                 attributes (``forestall replay``).

@@ -157,7 +157,10 @@ class Transformer(Rule):
     quiet_min  least silence. [min]
     dead_days  a meter silent for longer is no longer counted. [d]
     warm_looks at the watermark before the first flag; a look is an hour. [-]
-    Cost       none on meters whose registry row names no transformer.
+    Shapes     a batch's columns (n,); state ``group`` (meters,).
+    Not for    meters that are read once a day in one go: their silence is the round's.
+    Cost       none in 12,000 days of one meter, 20 to a transformer, in a synthetic clean run (``python -m
+               benchmarks.scada_clean``); none on meters whose registry row names no transformer.
 
     .. [1] DETECTION §4.
     """

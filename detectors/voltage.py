@@ -136,7 +136,11 @@ class Voltage(Rule):
     dead      below this share there is no voltage, rather than a low one. [-]
     hours     that it must last. [h]
     deadband  by which it must return, as a share of the nominal voltage. [-]
-    Cost      no flag on points that measure no voltage.
+    Shapes    a batch's columns (n,); state ``volt`` (meters,).
+    Not for   direct current, three-phase voltages between lines, or networks of another nominal voltage unless
+              stated.
+    Cost      none in 3,600 days of one voltage in a synthetic clean run (``python -m benchmarks.scada_clean``);
+              none on points that measure no voltage.
 
     .. [1] DETECTION §4; GB/T 12325 (deviation of supply voltage, 220 V single phase).
     """

@@ -63,7 +63,8 @@ def test_it_says_what_it_is_what_it_costs_and_where_it_comes_from(make: type[Any
     assert text.partition("\n")[0].endswith(".")
     assert "[1]_" in text
     assert ".. [1] " in text
-    assert any(line.startswith("Cost ") for line in text.splitlines())
+    for label in ("Shapes ", "Not for ", "Cost "):
+        assert any(line.startswith(label) for line in text.splitlines()), label
     for field in fields(make):
         assert field.name in text, field.name
 

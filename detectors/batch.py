@@ -37,7 +37,7 @@ LEVEL = 8  # an instantaneous value: no usage
 PART, CONSUMER, INFLOW, OUTFLOW, STORAGE = 0, 1, 2, 3, 4
 
 # What a meter measures, where a rule asks for it.
-VOLTAGE, PRESSURE, VOLUME, FLOW, ENERGY, POWER, MONEY = 1, 2, 3, 4, 5, 6, 7
+VOLTAGE, PRESSURE, VOLUME, FLOW, ENERGY, POWER, MONEY, TEMPERATURE = 1, 2, 3, 4, 5, 6, 7, 8
 
 # How surely a value is an error code that a device sends where it has no reading.
 WEAK, SURE = 1, 2
@@ -73,7 +73,8 @@ METER = np.dtype(
         ("role", np.uint8),  # CONSUMER … in the balance of its district
         ("quantity", np.uint8),  # VOLTAGE … where a rule asks for it
         ("commodity", np.uint8),  # code of the commodity, 0 = not stated
-        ("base", np.float32),  # size of the unit in V, m3, m3/h, kW.h or kW, by its quantity, else 1
+        ("base", np.float32),  # size of the unit in V, m3, m3/h, kW.h, kW or K, by its quantity, else 1
+        ("zero", np.float32),  # what zero of the unit is in that one: 273.15 of °C, else 0
         ("start", np.float32),  # start flow of a gas meter [unit/h], 0 = it is none
         ("limit_hh", np.float32),  # limits of a gauge [unit], NaN = none
         ("limit_h", np.float32),

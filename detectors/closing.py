@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import BLOCK, CLEAR, RAISE
-from detectors.batch import DAY, I64, NS, U8, Records, Row
+from detectors.batch import DAY, I64, NS, TEMPERATURE, U8, Records, Row
+from detectors.cohort import PEERS, held_against, parts_of
+from detectors.course import SPELLS, course_of
 from detectors.daybook import DAYS, FIGURES, LEVELS, MEAN, PEAK1, PEAK6, PEAK6A, Book, keep, levels
 from detectors.features import NAMES, RUNS, WINDOWS, compare, describe
 from detectors.gross_fall import fall_of
@@ -16,13 +18,13 @@ from detectors.hours import Ring, gave_back, hours_of, least, local_day, of_now
 from detectors.kernel import kernel
 from detectors.suspects import Beside, lay_aside
 from detectors.turning import SPAN, Profile, learn, residual_of, run_of, scale_of, turn
+from detectors.warmth import answer, close_weather, degrees_of
 
 HEADS = 4
 LOW = 3  # head
 BEYOND = NAMES.index("day_over_most")
 FIFTHS = 5  # of a calm day
 NEAR = 1.0  # weight below the line from where on a day counts as near it
-PEERS = 8  # neighbours that a comparison needs, itself apart
 CHANGES = len(WINDOWS) * LEVELS
 
 F4 = NDArray[np.float32]
@@ -33,13 +35,17 @@ F8 = NDArray[np.float64]
 def due_days(
     habit: Records, ring: Ring, profile: Profile, book: Book, meters: Records, hot: U8, cold: U8, used: int,
     watermark: int, scratch: F8, real: F4, bits: NDArray[np.uint32],
-) -> NDArray[np.int64]:  # fmt: skip
-    """Meters with a day to be judged; the days before it are written down."""
+) -> tuple[I64, I64]:  # fmt: skip
+    """Meters with a day to be judged; the days before it are written down. Then the thermometers."""
     due = np.empty(used, np.int64)
-    count = 0
+    count, last = 0, used
     for j in range(used):
         s = habit[j]
         if s.known == 0:
+            continue
+        if meters[j].quantity == TEMPERATURE:
+            last -= 1
+            due[last] = j
             continue
         day = min(local_day(watermark, meters[j].offset), s.spoken) - 1
         if day <= s.day:
@@ -52,69 +58,7 @@ def due_days(
             turn(s, ring, profile, book, j, d, scratch, real, bits)
         due[count] = j
         count += 1
-    return due[:count]
-
-
-@kernel
-def median_of(values: F8, n: int) -> float:
-    """Median of the first n numbers, 0 where there are too few; sorts them."""
-    if n <= PEERS:
-        return 0.0
-    part = values[:n]
-    part.sort()
-    return float(0.5 * (part[(n - 1) // 2] + part[n // 2]))
-
-
-@kernel
-def _gather(values: F4, order: NDArray[np.int64], c: int, start: int, stop: int, column: F8) -> int:
-    """The known numbers of a column, of the rows start … stop − 1 in order, into ``column``; how many they are."""
-    count = 0
-    for i in range(start, stop):
-        x = values[order[i], c]
-        if x == x:
-            column[count] = x
-            count += 1
-    return count
-
-
-@kernel
-def shared(values: F4, order: NDArray[np.int64], key: NDArray[np.int64], wide: NDArray[np.int64]) -> F4:
-    """For each row the median of its group, column by column; of its class where the group is small.
-
-    values  (n, columns), NaN = not known
-    key     (n,) code of the group; ``order`` sorts by it
-    wide    (n,) code of the class; groups of one class stand together in ``order``
-    """
-    n, columns = values.shape
-    out = np.zeros((n, columns), np.float32)
-    column = np.empty(n)
-    start = 0
-    while start < n:
-        stop = start
-        while stop < n and wide[order[stop]] == wide[order[start]]:
-            stop += 1
-        for c in range(columns):
-            general, asked = 0.0, False
-            first = start
-            while first < stop:
-                last = first
-                while last < stop and key[order[last]] == key[order[first]]:
-                    last += 1
-                count = _gather(values, order, c, first, last, column)
-                if count > PEERS:
-                    middle = median_of(column, count)
-                else:
-                    if not asked:
-                        general, asked = (
-                            median_of(column, _gather(values, order, c, start, stop, column)),
-                            True,
-                        )
-                    middle = general
-                for i in range(first, last):
-                    out[order[i], c] = middle
-                first = last
-        start = stop
-    return out
+    return due[:count], due[last:]
 
 
 @kernel
@@ -132,15 +76,22 @@ def close_days(
     """
     scratch, real = np.empty(128), np.zeros(1, np.float32)
     bits = real.view(np.uint32)
-    due = due_days(habit, ring, profile, book, meters, hot, cold, used, watermark, scratch, real, bits)
+    due, gauges = due_days(
+        habit, ring, profile, book, meters, hot, cold, used, watermark, scratch, real, bits
+    )
     n = due.size
     if n == 0:
         return 0, noted[:0]
-    figures, ordered = np.empty(DAYS), np.empty(DAYS)
+    close_weather(habit, ring, book, meters, gauges, hot, cold, BLOCK, watermark, real, bits)
+    figures, ordered, degrees = np.empty(DAYS), np.empty(DAYS), np.empty(DAYS)
+    # What the weather has made of each meter, where its area has a thermometer.
+    weather_logs = np.zeros((n, CHANGES), np.float32)
+    weather_steps, weather = np.zeros((n, CHANGES), np.float32), np.zeros((n, SPAN), np.float32)
     hours, residual = np.empty((n, 24)), np.empty((n, SPAN), np.float32)
     book_line, one = np.empty(FIGURES), np.empty(SPAN)
     scale, days, known = np.empty(n), np.empty(n, np.int64), np.empty(n)
     key, wide = np.empty(n, np.int64), np.empty(n, np.int64)
+    course = np.empty((n, len(SPELLS)), np.float32)
     for i in range(n):
         j = due[i]
         s = habit[j]
@@ -148,12 +99,26 @@ def close_days(
         known[i] = hours_of(ring, s, j, days[i] * 24, hours[i])
         scale[i] = scale_of(s, book, j, days[i], figures, real, bits)
         residual_of(s, ring, profile, j, days[i] * 24, scale[i], hours[i], one)
+        if gauges.size and degrees_of(
+            habit, book, meters, gauges, meters[j].area, days[i], degrees, figures, real, bits
+        ):
+            weather[i] = answer(
+                book, s, j, days[i], degrees, scale[i], figures, real, bits, weather_logs[i], weather_steps[i]
+            )
         for h in range(SPAN):
-            residual[i, h] = one[h]
+            residual[i, h] = one[h] - weather[i, h]
+        course_of(book, s, j, days[i], _mean(hours[i]), scale[i], figures, real, bits, course[i])
         wide[i] = (days[i] % 4096) * 256 + meters[j].cohort
         key[i] = wide[i] * (1 << 32) + meters[j].area
     order = np.argsort(key, kind="mergesort")
-    usual = shared(residual, order, key, wide)
+    part = parts_of(course, order, key, PEERS)
+    if part.any():
+        for i in range(n):
+            key[i] = 4 * key[i] + part[i]
+        order = np.argsort(key, kind="mergesort")
+    usual = held_against(residual, order, key, wide, part)
+    residual += weather
+    usual += weather
 
     logs, steps = np.empty((n, CHANGES), np.float32), np.empty((n, CHANGES), np.float32)
     log, step = np.empty((len(WINDOWS), LEVELS)), np.empty((len(WINDOWS), LEVELS))
@@ -177,7 +142,8 @@ def close_days(
         compare(book, s, j, days[i], scale[i], log, step, figures, real, bits)
         for c in range(CHANGES):
             logs[i, c], steps[i, c] = log[c // LEVELS, c % LEVELS], step[c // LEVELS, c % LEVELS]
-    area_logs, area_steps = shared(logs, order, key, wide), shared(steps, order, key, wide)
+    area_logs = weather_logs + held_against(logs - weather_logs, order, key, wide, part)
+    area_steps = weather_steps + held_against(steps - weather_steps, order, key, wide, part)
 
     x = np.empty(trace.shape[1] - 2, np.float32)
     heads = head.size - 1
@@ -198,7 +164,8 @@ def close_days(
         if known[i] < 12:
             continue
         if 24 * (_mean(hours[i]) - scale[i]) > meters[j].floor:
-            beyond[i, 0] = x[BEYOND] - np.log(gross)
+            # The area's own rise is no meter's.
+            beyond[i, 0] = x[BEYOND] - np.log(gross) - max(area_logs[i, LEVELS - 1], 0.0)
         beyond[i, LOW] = fall_of(
             book, s, j, days[i], area_logs[i, 2 * LEVELS - 1], meters[j].floor, figures, real, bits
         )

@@ -19,9 +19,11 @@ from detectors.batch import (
     HOUR,
     I64,
     LATE,
+    LEVEL,
     OK,
     SUSPECT,
     SWAPPED,
+    TEMPERATURE,
     U8,
     Batch,
     Records,
@@ -37,6 +39,7 @@ from detectors.standing import unlearn
 from detectors.suspects import CELLS as BESIDE
 from detectors.suspects import SHARES, look
 from detectors.turning import turn
+from detectors.warmth import WHOLE, feel
 
 RESERVE = 1.9  # of the budget is spent: rates count days, and a day beside another is no flag of its own
 
@@ -72,7 +75,7 @@ HABIT = np.dtype(
 @kernel
 def _update(
     habit: Records, ring: Ring, profile: NDArray[np.float32], book: Book,
-    slot: I64, local: I64, usage: F64, span: I64, usual: I64, since: I64, back: F64, status: U8,
+    slot: I64, local: I64, value: F64, usage: F64, span: I64, usual: I64, since: I64, back: F64, status: U8,
     time: I64, live: U8, note: U8, meters: Records, start: NDArray[np.int64], calm: U8, cold: U8,
     gross: float, line: float, rate_a: float, rate_b: float,
     scratch: F64, real: NDArray[np.float32], bits: NDArray[np.uint32], out: Records,
@@ -80,6 +83,11 @@ def _update(
     n = 0
     for i in range(slot.size):
         code = status[i]
+        if code == LEVEL and meters[slot[i]].quantity == TEMPERATURE:
+            j = slot[i]
+            if usual[i] <= WHOLE:
+                feel(habit[j], ring, meters[j], j, local[i], value[i], span[i])
+            continue
         if code not in (OK, FIRST, SUSPECT, LATE, CORRECTION):
             continue
         j = slot[i]
@@ -240,7 +248,7 @@ class Habit:
         line, (a, slope) = (h.lines(RESERVE * self.budget)[0], h.rate[0]) if able else (np.inf, (0.0, 0.0))
         found: int = _update(
             state.of(self.name, "habit"), state.of(self.name, "hours"), state.of(self.name, "profile"),
-            state.of(self.name, "book"), b.slot, b.local, b.usage, b.span, b.usual, b.since, b.back, b.status,
+            state.of(self.name, "book"), b.slot, b.local, b.value, b.usage, b.span, b.usual, b.since, b.back, b.status,
             b.time, b.live, b.note, state.meters, state.of(self.name, "start"), state.of(self.name, "calm"), state.cold,
             self.gross if able else np.inf, line, a, slope,
             np.empty(128), real, real.view(np.uint32), out,

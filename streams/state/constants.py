@@ -19,6 +19,7 @@ from detectors.batch import (
     PRESSURE,
     SHUT,
     STORAGE,
+    TEMPERATURE,
     TERMINATED,
     VACANT,
     VOLTAGE,
@@ -26,7 +27,7 @@ from detectors.batch import (
 )
 from streams.messages import NS, Kind
 from streams.registry import COMMODITIES, Meter
-from streams.units import factor, quantity
+from streams.units import convert, factor, quantity
 
 KIND_CODES = {"register": int(Kind.REGISTER), "interval": int(Kind.INTERVAL), "gauge": int(Kind.GAUGE)}
 LIMITS = ("limit_hh", "limit_h", "limit_l", "limit_ll", "deadband")
@@ -63,6 +64,7 @@ QUANTITIES = {
     "volume flow": (FLOW, "m3/h"),
     "energy": (ENERGY, "kW.h"),
     "power": (POWER, "kW"),
+    "temperature": (TEMPERATURE, "K"),
 }
 
 
@@ -171,4 +173,5 @@ def _measured(unit: str) -> dict[str, float]:
     except ValueError:
         # a gauge may be in a unit that nothing here converts
         code, base = MONEY if unit in CURRENCIES else 0, ""
-    return {"quantity": code, "base": factor(unit, base) if base else 1.0}
+    zero = convert(0.0, unit, base) if base else 0.0
+    return {"quantity": code, "base": convert(1.0, unit, base) - zero if base else 1.0, "zero": zero}

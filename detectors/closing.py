@@ -10,7 +10,7 @@ from detectors.batch import DAY, I64, NS, TEMPERATURE, U8, Records, Row
 from detectors.cohort import PEERS, held_against, parts_of
 from detectors.course import SPELLS, course_of
 from detectors.daybook import DAYS, FIGURES, LEVELS, MEAN, PEAK1, PEAK6, PEAK6A, Book, keep, levels
-from detectors.features import NAMES, RUNS, WINDOWS, compare, describe
+from detectors.features import NAMES, RUNS, SHAPED, SHAPES, WINDOWS, compare, describe, shape_of
 from detectors.gross_fall import fall_of
 from detectors.heads import weigh
 from detectors.holding import HELD, STILL, hold, lasts
@@ -122,6 +122,7 @@ def close_days(
 
     logs, steps = np.empty((n, CHANGES), np.float32), np.empty((n, CHANGES), np.float32)
     log, step = np.empty((len(WINDOWS), LEVELS)), np.empty((len(WINDOWS), LEVELS))
+    shapes, shape = np.empty((n, len(SHAPED) * SHAPES), np.float32), np.empty((len(SHAPED), SHAPES))
     runs = np.empty((n, 8))
     for i in range(n):
         j = due[i]
@@ -142,6 +143,10 @@ def close_days(
         compare(book, s, j, days[i], scale[i], log, step, figures, real, bits)
         for c in range(CHANGES):
             logs[i, c], steps[i, c] = log[c // LEVELS, c % LEVELS], step[c // LEVELS, c % LEVELS]
+        shape_of(book, s, j, days[i], scale[i], shape, figures, real, bits)
+        for c in range(len(SHAPED) * SHAPES):
+            shapes[i, c] = shape[c // SHAPES, c % SHAPES]
+    area_shapes = held_against(shapes, order, key, wide, part)
     area_logs = weather_logs + held_against(logs - weather_logs, order, key, wide, part)
     area_steps = weather_steps + held_against(steps - weather_steps, order, key, wide, part)
 
@@ -153,8 +158,8 @@ def close_days(
         j = due[i]
         s = habit[j]
         _row(
-            x, i, j, s, ring, book, days, scale, known, logs, steps, area_logs, area_steps, runs, figures, ordered,
-            real, bits,
+            x, i, j, s, ring, book, days, scale, known, logs, steps, area_logs, area_steps, shapes, area_shapes, runs,
+            figures, ordered, real, bits,
         )  # fmt: skip
         if i < trace.shape[0]:
             trace[i, 0], trace[i, 1] = j, days[i]
@@ -213,7 +218,7 @@ def close_days(
                     hold(book, s, j, days[i], holds[j], figures, real, bits)
                 if suspect[h] > 0 and not s.open & (1 << h) and told > lines[h] - suspect[h]:
                     s.near = s.near | (1 << h)
-                    lay_aside(beside[j], area_logs[i], area_steps[i], usual[i], real, bits)
+                    lay_aside(beside[j], area_logs[i], area_steps[i], usual[i], area_shapes[i], real, bits)
                 continue
             if verb == RAISE:
                 start[j, h] = days[i] * DAY - meters[j].offset * NS
@@ -224,8 +229,8 @@ def close_days(
                 longer[:found] = noted
                 noted = longer
             _row(
-                noted[found], i, j, s, ring, book, days, scale, known, logs, steps, area_logs, area_steps, runs,
-                figures, ordered, real, bits,
+                noted[found], i, j, s, ring, book, days, scale, known, logs, steps, area_logs, area_steps, shapes,
+                area_shapes, runs, figures, ordered, real, bits,
             )  # fmt: skip
             mean = _mean(hours[i])
             f = out[found]
@@ -243,22 +248,26 @@ def close_days(
 @kernel
 def _row(
     x: F4, i: int, j: int, s: Row, ring: Ring, book: Book, days: NDArray[np.int64], scale: F8, known: F8,
-    logs: F4, steps: F4, area_logs: F4, area_steps: F4, runs: F8, figures: F8, ordered: F8, real: F4,
-    bits: NDArray[np.uint32],
+    logs: F4, steps: F4, area_logs: F4, area_steps: F4, shapes: F4, area_shapes: F4, runs: F8, figures: F8,
+    ordered: F8, real: F4, bits: NDArray[np.uint32],
 ) -> None:  # fmt: skip
     """The features of day i, into ``x``."""
     log, step = np.empty((len(WINDOWS), LEVELS)), np.empty((len(WINDOWS), LEVELS))
     around, beside = np.empty((len(WINDOWS), LEVELS)), np.empty((len(WINDOWS), LEVELS))
+    shape, general = np.empty((len(SHAPED), SHAPES)), np.empty((len(SHAPED), SHAPES))
     low = np.empty(3)
     for c in range(CHANGES):
         w, k = c // LEVELS, c % LEVELS
         log[w, k], step[w, k] = logs[i, c], steps[i, c]
         around[w, k], beside[w, k] = area_logs[i, c], area_steps[i, c]
+    for c in range(len(SHAPED) * SHAPES):
+        w, k = c // SHAPES, c % SHAPES
+        shape[w, k], general[w, k] = shapes[i, c], area_shapes[i, c]
     for d in range(3):
         low[d] = least(ring, s, j, (days[i] + 1) * 24, d + 1)
     describe(
-        x, book, s, j, days[i], scale[i], known[i], log, step, around, beside, runs[i], low, figures, ordered, real,
-        bits,
+        x, book, s, j, days[i], scale[i], known[i], log, step, around, beside, shape, general, runs[i], low, figures,
+        ordered, real, bits,
     )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from detectors.batch import Row
 from detectors.kernel import kernel
 
 DAYS = 44  # days remembered, a ring by local day modulo 44
-Q10, Q25, Q50, Q75, Q90, MEAN, LEAST, MOST, PEAK1, PEAK6, PEAK6A, ZEROS = range(12)
-FIGURES = 12
+Q10, Q25, Q50, Q75, Q90, MEAN, LEAST, MOST, BUSY, RMS, PEAK1, PEAK6, PEAK6A, ZEROS = range(14)
+FIGURES = 14
+AMOUNTS = RMS + 1  # the first of them, which are in the meter's unit
 LEVELS = 6  # the first of them: quantiles and mean, which rise and fall together when all of the use does
 UNKNOWN = np.uint16(0x7FC0)  # NaN
 
@@ -61,14 +62,18 @@ def put_in_order(numbers: NDArray[np.float64], n: int) -> None:
 
 @kernel
 def levels(hours: NDArray[np.float64], ordered: NDArray[np.float64], out: NDArray[np.float64]) -> int:
-    """Quantiles, mean, least, most and share of zeros of a day's known hours; how many those are."""
-    n, total, zeros = 0, 0.0, 0
+    """Quantiles, mean, least, most and share of zeros of a day's known hours; how many those are.
+
+    And the upper quartile of the hours with use (NaN where there are none), and the root of their mean square.
+    """
+    n, total, squares, zeros = 0, 0.0, 0.0, 0
     for h in range(24):
         x = hours[h]
         if x == x:
             ordered[n] = x
             n += 1
             total += x
+            squares += x * x
             zeros += x <= 1e-9
     if n < 12:
         for k in range(FIGURES):
@@ -82,6 +87,8 @@ def levels(hours: NDArray[np.float64], ordered: NDArray[np.float64], out: NDArra
     )
     out[Q75], out[Q90], out[MEAN] = quantile(ordered, n, 0.75), quantile(ordered, n, 0.9), total / n
     out[LEAST], out[MOST], out[ZEROS] = ordered[0], ordered[n - 1], zeros / n
+    out[BUSY] = quantile(ordered[zeros:n], n - zeros, 0.75) if n > zeros else np.nan
+    out[RMS] = np.sqrt(squares / n)
     return n
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.batch import Row
 from detectors.daybook import (
+    BUSY,
     DAYS,
     LEAST,
     LEVELS,
@@ -19,6 +20,7 @@ from detectors.daybook import (
     PEAK1,
     PEAK6,
     PEAK6A,
+    RMS,
     ZEROS,
     Book,
     past,
@@ -29,14 +31,19 @@ from detectors.kernel import kernel
 WINDOWS = (1, 3, 7, 14)  # recent days that are held against the 28 days before them
 REFERENCE = 28
 FEW = 10  # days of the reference that must be known
+FEW_BUSY = 3  # recent days with use that are asked for
+LEAST_SHARE = 1e-3  # of the hours: what is added before a logarithm is taken
 EPS = 0.05  # of the meter's scale: what is added before a logarithm is taken
 LEAD = 5  # hours before the day that a run of six hours may begin in
 RUNS = (1, 3, 6, 24)  # hours of the sums that a spike is looked for in
+SHAPED = (7, 14)  # recent days whose hours with use are held against those of the 28 days before
+SHAPES = 3  # numbers that tell of each
 
 _WINDOWED = (
     "log_most", "log_most_area", "log_least", "log_least_area", "step_least", "step_least_area", "log_mean",
     "log_mean_area", "log_median_area", "step_spread", "log_spread",
 )  # fmt: skip
+_SHAPED = ("log_amount", "log_amount_area", "log_busy", "log_busy_area", "hours_of_use")
 #: The features, in the order in which ``describe`` writes them.
 NAMES: tuple[str, ...] = (
     *(f"{name}_{window}d" for window in WINDOWS for name in _WINDOWED),
@@ -45,6 +52,7 @@ NAMES: tuple[str, ...] = (
     *(f"run{hours}" for hours in RUNS), *(f"run{hours}_area" for hours in RUNS),
     *(f"{name}_{what}" for name in ("run1", "run6", "run6_area") for what in ("ratio", "over_median", "z")),
     "hour_over_most", "day_over_most", "day_over_least", "known_hours",
+    *(f"{name}_{window}d" for window in SHAPED for name in _SHAPED),
 )  # fmt: skip
 
 F8 = NDArray[np.float64]
@@ -104,6 +112,49 @@ def compare(
 
 
 @kernel
+def shape_of(
+    book: Book, s: Row, j: int, day: int, scale: float, shapes: F8, figures: F8,
+    real: NDArray[np.float32], bits: NDArray[np.uint32],
+) -> None:  # fmt: skip
+    """What tells a meter that counts too little from a household that uses less: ``shapes``, (windows, SHAPES).
+
+    A factor on all amounts leaves the hours with use what they are; a household that is smaller, or away, has fewer
+    of them, and uses as much in each. With the mean m and the mean square q of all hours, recent and reference:
+
+    amount  ln of q / m: the mean hour, every hour weighed by its own use
+    busy    ln of the upper quartile of a day's hours with use, mean of the days that have any
+    hours   ln of m² / q: the share of hours with use, were all of these alike [1]_
+
+    .. [1] L. Kish, *Survey Sampling* (1965): the effective number of unequal parts, (Σx)² / Σx².
+    """
+    for w in range(len(SHAPED)):
+        width = SHAPED[w]
+        past(book, s, j, day, MEAN, figures, real, bits)
+        mean, usual = (
+            window_means(figures, 0, width, (width + 1) // 2),
+            window_means(figures, width, REFERENCE, FEW),
+        )
+        past(book, s, j, day, RMS, figures, real, bits)
+        for d in range(DAYS):
+            figures[d] *= figures[d]
+        square = window_means(figures, 0, width, (width + 1) // 2)
+        before = window_means(figures, width, REFERENCE, FEW)
+        amount, amount_before = square / mean if mean > 0 else mean, before / usual if usual > 0 else usual
+        hours, hours_before = (
+            mean**2 / square if square > 0 else square,
+            usual**2 / before if before > 0 else before,
+        )
+        shapes[w, 0] = np.log((amount + EPS * scale) / (amount_before + EPS * scale))
+        past(book, s, j, day, BUSY, figures, real, bits)
+        busy, busy_before = (
+            window_means(figures, 0, width, FEW_BUSY),
+            window_means(figures, width, REFERENCE, FEW),
+        )
+        shapes[w, 1] = np.log((busy + EPS * scale) / (busy_before + EPS * scale))
+        shapes[w, 2] = np.log((hours + LEAST_SHARE) / (hours_before + LEAST_SHARE))
+
+
+@kernel
 def _extremes(values: F8) -> tuple[float, float]:
     low, high = np.inf, -np.inf
     for k in range(values.size):
@@ -117,12 +168,13 @@ def _extremes(values: F8) -> tuple[float, float]:
 @kernel
 def describe(
     f: NDArray[np.float32], book: Book, s: Row, j: int, day: int, scale: float, known: int, logs: F8, steps: F8,
-    area_logs: F8, area_steps: F8, runs: F8, low: F8, figures: F8, scratch: F8,
+    area_logs: F8, area_steps: F8, shapes: F8, area_shapes: F8, runs: F8, low: F8, figures: F8, scratch: F8,
     real: NDArray[np.float32], bits: NDArray[np.uint32],
 ) -> None:  # fmt: skip
     """Write the features of one meter's day.
 
     area_logs, area_steps  medians of the neighbours' ``logs`` and ``steps``, 0 where there are too few
+    shapes, area_shapes    as ``shape_of`` has them, and their medians
     runs  largest sums of 1, 3, 6 and 24 hours above the usual, then the same less the neighbours' [scale]
     low   least hour of the last 1, 2 and 3 days [unit/h]
     """
@@ -193,3 +245,9 @@ def describe(
     f[i + 1] = np.log((figures[0] + EPS * scale) / (high + EPS * scale)) if n >= FEW else np.nan
     f[i + 2] = np.log((figures[0] + EPS * scale) / (low_mean + EPS * scale)) if n >= FEW else np.nan
     f[i + 3] = known
+    i += 4
+    for w in range(len(SHAPED)):
+        f[i], f[i + 1] = shapes[w, 0], shapes[w, 0] - area_shapes[w, 0]
+        f[i + 2], f[i + 3] = shapes[w, 1], shapes[w, 1] - area_shapes[w, 1]
+        f[i + 4] = shapes[w, 2]
+        i += 5

@@ -29,7 +29,7 @@ from detectors.batch import (
     Records,
 )
 from detectors.closing import HEADS, close_days
-from detectors.daybook import DAYS, FIGURES, MEAN, MOST, UNKNOWN, Book
+from detectors.daybook import AMOUNTS, DAYS, FIGURES, MEAN, MOST, UNKNOWN, Book
 from detectors.features import NAMES
 from detectors.heads import NONE, Heads, shares
 from detectors.holding import CELLS
@@ -41,7 +41,7 @@ from detectors.suspects import SHARES, look
 from detectors.turning import turn
 from detectors.warmth import WHOLE, feel
 
-RESERVE = 1.9  # of the budget is spent: rates count days, and a day beside another is no flag of its own
+RESERVE = 1.64  # of the budget is spent: rates count days, and a day beside another is no flag of its own
 
 MUCH = 4.0  # times the mean use of an hour: so much after a hole may be the hole's
 
@@ -193,7 +193,7 @@ class Habit:
     heads: Heads = field(default=NONE, repr=False)
 
     name = "habit"
-    version = 1
+    version = 2
     kinds = ("spike", "leak", "stuck", "low_usage")
 
     def __post_init__(self) -> None:
@@ -349,7 +349,7 @@ class Habit:
     def rescale(self, state: State, slot: int, scale: float) -> None:
         """The meter's unit has changed: what stands in its book goes on in the new one."""
         book = state.of(self.name, "book")[slot].reshape(DAYS, FIGURES)
-        own = [*range(MOST + 1)]
+        own = [*range(AMOUNTS)]
         numbers = (book[:, own].astype(np.uint32) << 16).view(np.float32) * np.float32(scale)
         known = numbers == numbers
         rounded = (numbers.view(np.uint32) + 0x8000) >> 16

@@ -69,7 +69,7 @@ class Heads:
 
 #: What a head's line differs by from that of all: a flag more of a kind that takes weeks to show (a loss, a
 #: small leak) finds more faults than one of a kind that shows in a day. Chosen on the fitted half (docs/adr/0010).
-LEAN = {"spike": 0.4, "leak": -0.3, "stuck": 0.2, "low_usage": -0.5}
+LEAN = {"spike": 0.4, "leak": -0.3, "stuck": 0.2, "low_usage": -0.2}
 
 
 # Asked for at every watermark, and never changes: heads are compared by identity.

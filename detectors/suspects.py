@@ -31,7 +31,7 @@ from detectors.daybook import (
     pack,
     unpack,
 )
-from detectors.features import LEAD, RUNS, WINDOWS, compare, describe
+from detectors.features import LEAD, RUNS, SHAPED, SHAPES, WINDOWS, compare, describe, shape_of
 from detectors.heads import weigh
 from detectors.holding import HELD, STILL, hold
 from detectors.hours import Ring, gave_back, hours_of, least, of_now
@@ -46,9 +46,11 @@ ROLLED = 3  # times 24 hours that are taken by the hour
 FEWEST = 12  # hours of 24 that must be known
 
 CHANGES = len(WINDOWS) * LEVELS
-CELLS = 2 * CHANGES + 24
+FORMS = 2 * CHANGES + 24  # where the neighbours' ``shapes`` begin
+CELLS = FORMS + len(SHAPED) * SHAPES
 
-#: What the neighbours did on the last closed day: ``area_logs``, ``area_steps``, residuals by the hour; packed.
+#: What the neighbours did on the last closed day: ``area_logs``, ``area_steps``, residuals by the hour,
+#: ``area_shapes``; packed.
 Beside = NDArray[np.uint16]  # (meters, CELLS)
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -56,13 +58,15 @@ F8 = NDArray[np.float64]
 
 @kernel
 def lay_aside(
-    beside: NDArray[np.uint16], logs: F4, steps: F4, usual: F4, real: F4, bits: NDArray[np.uint32]
+    beside: NDArray[np.uint16], logs: F4, steps: F4, usual: F4, shapes: F4, real: F4, bits: NDArray[np.uint32]
 ) -> None:
-    """Lay aside what a suspect's neighbours did: moves (CHANGES,) twice, residuals (SPAN,)."""
+    """Lay aside what a suspect's neighbours did: moves (CHANGES,) twice, residuals (SPAN,), shapes."""
     for c in range(CHANGES):
         beside[c], beside[CHANGES + c] = pack(logs[c], real, bits), pack(steps[c], real, bits)
     for h in range(24):
         beside[2 * CHANGES + h] = pack(usual[LEAD + h], real, bits)
+    for c in range(len(SHAPED) * SHAPES):
+        beside[FORMS + c] = pack(shapes[c], real, bits)
 
 
 @kernel
@@ -107,6 +111,7 @@ def portray(
     runs, low = np.empty(8), np.empty(3)
     log, step = np.empty((len(WINDOWS), LEVELS)), np.empty((len(WINDOWS), LEVELS))
     around, apart = np.empty((len(WINDOWS), LEVELS)), np.empty((len(WINDOWS), LEVELS))
+    shape, general = np.empty((len(SHAPED), SHAPES)), np.empty((len(SHAPED), SHAPES))
     day = roll(s, ring, book, j, mark, trial, rolled, hours, line, ordered, real, bits)
     known = hours_of(ring, s, j, mark - 24, hours)
     scale = scale_of(trial, rolled, 0, day, figures, real, bits)
@@ -125,27 +130,15 @@ def portray(
     for c in range(CHANGES):
         around[c // LEVELS, c % LEVELS] = unpack(beside[c], real, bits)
         apart[c // LEVELS, c % LEVELS] = unpack(beside[CHANGES + c], real, bits)
+    shape_of(rolled, trial, 0, day, scale, shape, figures, real, bits)
+    for c in range(len(SHAPED) * SHAPES):
+        general[c // SHAPES, c % SHAPES] = unpack(beside[FORMS + c], real, bits)
     for d in range(3):
         low[d] = least(ring, s, j, mark, d + 1)
     describe(
-        x,
-        rolled,
-        trial,
-        0,
-        day,
-        scale,
-        known,
-        log,
-        step,
-        around,
-        apart,
-        runs,
-        low,
-        figures,
-        ordered,
-        real,
-        bits,
-    )
+        x, rolled, trial, 0, day, scale, known, log, step, around, apart, shape, general, runs, low, figures, ordered,
+        real, bits,
+    )  # fmt: skip
     return known, line[MEAN], scale
 
 

@@ -71,7 +71,11 @@ class Book:
     heard: int = 0  # time of the newest reading
     shift: int = 0  # hours from midnight to where its days begin
     marks: list[int] = field(default_factory=list)  # those of the day under way that are waited for
-    beside: tuple[list[float], list[float]] = ([], [])  # of the neighbours: residuals, changes
+    beside: tuple[list[float], list[float], list[float]] = (
+        [],
+        [],
+        [],
+    )  # of the neighbours: residuals, changes, shapes
 
     def unlearn(self) -> None:
         """The old device is taken away: what it said while it stood still is not known."""
@@ -238,13 +242,17 @@ def weekend(day: int) -> bool:
 
 def figures_of(hours: Sequence[float]) -> Figures:
     told = known(hours)
-    names = (*LEVELS, "least", "most", "run1", "run6", "run6_area", "zeros")
+    names = (*LEVELS, "least", "most", "busy", "rms", "run1", "run6", "run6_area", "zeros")
     if len(told) < 12:
         return dict.fromkeys(names, NAN)
     quantiles = np.quantile(told, (0.1, 0.25, 0.5, 0.75, 0.9)).tolist()
     zeros = sum(x <= 1e-9 for x in told) / len(told)
     average = sum(told) / len(told)
-    return dict(zip(names, (*quantiles, average, min(told), max(told), NAN, NAN, NAN, zeros), strict=True))
+    used = [x for x in told if x > 1e-9]
+    busy = float(np.quantile(used, 0.75)) if used else NAN
+    rms = math.sqrt(sum(x * x for x in told) / len(told))
+    numbers = (*quantiles, average, min(told), max(told), busy, rms, NAN, NAN, NAN, zeros)
+    return dict(zip(names, numbers, strict=True))
 
 
 def run(residuals: Sequence[float], width: int) -> float:
@@ -274,10 +282,13 @@ def close(books: Sequence[Book], watermark: int) -> dict[tuple[str, int], Figure
         b.write(day, scale, mine, rest)
     changes = [compare(b, day, scale) for (b, day), scale in zip(due, scales, strict=True)]
     moves = neighbours(due, changes)
+    shapes = [shape(b, day, scale) for (b, day), scale in zip(due, scales, strict=True)]
+    general = neighbours(due, shapes)
     for i, (b, _) in enumerate(due):
-        b.beside, b.marks = (around[i], moves[i]), list(MARKS)
+        b.beside, b.marks = (around[i], moves[i], general[i]), list(MARKS)
     return {
         (b.name, day): describe(b, day, scales[i], own[i], apart[i], changes[i], less(changes[i], moves[i]))
+        | tell(shapes[i], less(shapes[i], general[i]))
         for i, (b, day) in enumerate(due)
     }
 
@@ -302,7 +313,10 @@ def look(books: Sequence[Book], watermark: int) -> dict[tuple[str, int], Figures
             there.days[day] = {name: half_number(x) for name, x in figures.items()}
             changes = compare(there, day, scale)
             away = less(changes, [half_number(x) for x in b.beside[1]])
-            seen[b.name, mark] = describe(there, day, scale, own, apart, changes, away)
+            form = shape(there, day, scale)
+            seen[b.name, mark] = describe(there, day, scale, own, apart, changes, away) | tell(
+                form, less(form, [half_number(x) for x in b.beside[2]])
+            )
     return seen
 
 
@@ -341,6 +355,35 @@ def compare(b: Book, day: int, scale: float) -> list[float]:
             logs.append(log(recent + EPS * scale, before + EPS * scale))
             steps.append((recent - before) / scale)
     return logs + steps
+
+
+def shape(b: Book, day: int, scale: float) -> list[float]:
+    """For 7 and 14 days: amount of an hour with use, twice over, and how many such hours there are, as logarithms."""
+    out = []
+    for width in (7, 14):
+        least = (width + 1) // 2
+        spans = ((day, width, least), (day - width, 28, 10))
+        means = [mean(b.past("mean", *span[:2]), span[2]) for span in spans]
+        squares = [mean([x * x for x in b.past("rms", *span[:2])], span[2]) for span in spans]
+        amounts = [q / m if m > 0 else m for m, q in zip(means, squares, strict=True)]
+        shares = [m * m / q if q > 0 else q for m, q in zip(means, squares, strict=True)]
+        busy = [mean(b.past("busy", day, width), 3), mean(b.past("busy", day - width, 28), 10)]
+        out += [
+            log(amounts[0] + EPS * scale, amounts[1] + EPS * scale),
+            log(busy[0] + EPS * scale, busy[1] + EPS * scale),
+            log(shares[0] + 1e-3, shares[1] + 1e-3),
+        ]
+    return out
+
+
+def tell(own: Sequence[float], apart: Sequence[float]) -> Figures:
+    """Their names."""
+    f: Figures = {}
+    for i, width in enumerate((7, 14)):
+        f[f"log_amount_{width}d"], f[f"log_amount_area_{width}d"] = own[3 * i], apart[3 * i]
+        f[f"log_busy_{width}d"], f[f"log_busy_area_{width}d"] = own[3 * i + 1], apart[3 * i + 1]
+        f[f"hours_of_use_{width}d"] = own[3 * i + 2]
+    return f
 
 
 def describe(

@@ -296,6 +296,7 @@ def test_all_flags_are_reached_a_page_at_a_time(browser: Browser, web: str, plac
         older.focus()
         page.keyboard.press("Enter")
         expect(page.locator("#flags .pager")).to_contain_text("page 2")
+        expect(shown.filter(has_text="old-100")).to_have_count(1)
         second = shown.locator("td.c-what .sub").all_inner_texts()
         seen += second
         # an episode is told of once, by its newest event, however many there are of it
@@ -316,6 +317,7 @@ def test_all_flags_are_reached_a_page_at_a_time(browser: Browser, web: str, plac
         place.flags([flag("raised-now", "leak", at)], time.time_ns())
         newer.click()
         expect(page.locator("#flags .pager")).to_contain_text("page 2")
+        expect(shown.filter(has_text="old-100")).to_have_count(1)
         assert shown.locator("td.c-what .sub").all_inner_texts() == second
         page.locator("#flags [data-page=newest]").click()
         expect(shown.filter(has_text="raised-now")).to_have_count(1)

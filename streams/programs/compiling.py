@@ -26,31 +26,29 @@ class _Counting(event.Listener):
         self._say = say
         self._clock = clock
         self._due = 0.0
-        self._total = 0
-        self._began = 0.0
+        self._began: float | None = None
         self.done = 0
         self.seconds = 0.0
 
     def on_start(self, event: Any) -> None:
         """A kernel is not on disk. Those that it calls are compiled within it."""
-        if not self._total:
-            self._total = len(_kernels())
+        if self._began is None:
             self._began = self._clock()
             self._due = self._began + EVERY_S
             where = os.environ.get("NUMBA_CACHE_DIR", "beside the code")
             self._say(
-                f"compiling the detectors, once for this version: {self._total} kernels, a minute or two; kept in "
-                f"{where}"
+                f"compiling the detectors, once for this version: {len(_kernels())} kernels, a minute or two; "
+                f"kept in {where}"
             )
 
     def on_end(self, event: Any) -> None:
         """One more is on disk."""
         self.done += 1
         now = self._clock()
-        self.seconds = now - self._began
+        self.seconds = now - (now if self._began is None else self._began)
         if now >= self._due:
             self._due = now + EVERY_S
-            self._say(f"compiling the detectors: {self.done} of about {self._total}")
+            self._say(f"compiling the detectors: {self.done} pieces so far")
 
 
 def _kernels() -> set[int]:

@@ -255,7 +255,7 @@ def test_a_flag_names_what_moved_it_and_the_shares_add_up() -> None:
 
 def test_the_weight_of_a_flag_is_that_of_its_trees() -> None:
     use = flat(1)
-    use[48:] *= 0.2
+    use[48:] *= 0.4
     seen, flags = watch(household(use, "electricity", "kW.h"), compose.heads())
     told = trees()["heads"][Habit.kinds.index("low_usage")]["trees"]
     row = seen["home", instant(flags[0].start) // DAY]

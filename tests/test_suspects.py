@@ -23,7 +23,7 @@ from tests.test_habit_days import BEGIN, flat, home, household
 LEAK = 49 * DAY + 2 * HOUR  # since the first reading
 
 
-def leaking(litres: float = 5.0) -> NDArray[np.float64]:
+def leaking(litres: float = 3.5) -> NDArray[np.float64]:
     """Use of a water home where so many litres an hour run from two in the night of day 49 on. [m3]"""
     use = home().ravel()
     use[LEAK // HOUR :] += litres / 1000
@@ -64,15 +64,15 @@ def test_a_leak_is_told_in_the_morning_and_not_at_the_next_midnight() -> None:
     assert evidence["parameters"]["suspect"] == 2
 
 
-def test_half_of_the_use_is_missed_in_the_morning_too() -> None:
+def test_lost_use_is_missed_in_the_morning_too() -> None:
     use = flat(1)
-    use[48, 3:] *= 0.5
-    use[49:] *= 0.5
+    use[48, 9:] *= 0.6
+    use[49:] *= 0.6
     stream = household(use, "electricity", "kW.h")
     (raised,), (later,) = told(stream), told(stream, suspect=0)
     assert raised.kind == later.kind == "low_usage"
-    assert hours_of(raised)[0] == 50 * 24 + 9
-    assert hours_of(later)[0] == 52 * 24 + 1
+    assert hours_of(raised)[0] == 54 * 24 + 9
+    assert hours_of(later)[0] == 58 * 24 + 1
 
 
 def test_what_the_next_midnight_sees_is_the_same() -> None:

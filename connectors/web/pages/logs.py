@@ -67,6 +67,8 @@ class _Log(ABC):
             return
         self._drawn = drawn
         rows = await self._rows(found)
+        if self._drawn is not drawn:
+            return  # while links were looked up, another page was asked for: this one would stand in its place
         self._list.show(rows)
         self._count.say(f"{len(rows):,}" if rows else "")
         title, hint = self._explain(found)

@@ -189,7 +189,7 @@ class Habit:
     calm: int = 2
     crowd: float = 1.0
     hold: int = 28
-    suspect: float = 2.0
+    suspect: float = 1.0
     heads: Heads = field(default=NONE, repr=False)
 
     name = "habit"

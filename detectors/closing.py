@@ -16,6 +16,7 @@ from detectors.heads import weigh
 from detectors.holding import HELD, STILL, hold, lasts
 from detectors.hours import Ring, gave_back, hours_of, least, local_day, of_now
 from detectors.kernel import kernel
+from detectors.static_value import static_of
 from detectors.suspects import Beside, lay_aside
 from detectors.turning import SPAN, Profile, learn, residual_of, run_of, scale_of, turn
 from detectors.warmth import answer, close_weather, degrees_of
@@ -174,6 +175,7 @@ def close_days(
         beyond[i, LOW] = fall_of(
             book, s, j, days[i], area_logs[i, 2 * LEVELS - 1], meters[j].floor, figures, real, bits
         )
+        beyond[i, STILL] = static_of(s, days[i], scale[i], meters[j].floor)
         for h in range(heads):
             # An open flag's weight is told when it is cleared; else only what is near the line counts.
             enough = -np.inf if s.open & (1 << h) else lines[h] - base[h] - (NEAR if h == 0 else suspect[h])
@@ -202,8 +204,10 @@ def close_days(
             if beyond[i, h] > 0:
                 # No tree has seen the like: what is this far out is said.
                 told = max(told, lines[h] + beyond[i, h])
-            if h >= STILL and meters[j].signed and gave_back(ring, s, j, days[i] * 24):
-                # It counted: what it gave back is no rest, nor use that is lost.
+            if h >= STILL and (
+                meters[j].contract != 0 or (meters[j].signed and gave_back(ring, s, j, days[i] * 24))
+            ):
+                # Nobody is there by the registry; or it counted: what it gave back is no rest, nor use that is lost.
                 told = min(told, lines[h] - margin - 1.0)
             lasting = (
                 h == HELD and s.open & (1 << h) and lasts(book, s, j, days[i], holds[j], figures, real, bits)

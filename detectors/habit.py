@@ -13,6 +13,7 @@ from detectors.at_once import highest, is_gross, say
 from detectors.base import BLOCK, CLEAR, Column, State, named
 from detectors.batch import (
     CORRECTION,
+    ESTIMATED,
     F64,
     FINE,
     FIRST,
@@ -32,10 +33,11 @@ from detectors.closing import HEADS, close_days
 from detectors.daybook import AMOUNTS, DAYS, FIGURES, MEAN, MOST, UNKNOWN, Book
 from detectors.features import NAMES
 from detectors.heads import NONE, Heads, shares
-from detectors.holding import CELLS
+from detectors.holding import CELLS, STILL
 from detectors.hours import HOLE, HOURS, Ring, add, reach, remember
 from detectors.kernel import kernel
 from detectors.standing import unlearn
+from detectors.static_value import BROKEN, FEWEST, NOTHING
 from detectors.suspects import CELLS as BESIDE
 from detectors.suspects import SHARES, look
 from detectors.turning import turn
@@ -56,6 +58,7 @@ HABIT = np.dtype(
         ("zero_past", np.float32),  # longest such run that has ended, forgotten over months [h]
         ("flat_run", np.float32),  # hours in a row that equalled the hour before [h]
         ("flat_last", np.float32),  # the newest of them [unit/h]
+        ("flat_past", np.float32),  # longest such run with use that has ended, forgotten over months [h]
         ("working", np.uint16),  # working days in the profile
         ("off", np.uint16),  # days off in it
         (
@@ -76,8 +79,8 @@ HABIT = np.dtype(
 def _update(
     habit: Records, ring: Ring, profile: NDArray[np.float32], book: Book,
     slot: I64, local: I64, value: F64, usage: F64, span: I64, usual: I64, since: I64, back: F64, status: U8,
-    time: I64, live: U8, note: U8, meters: Records, start: NDArray[np.int64], calm: U8, cold: U8,
-    gross: float, line: float, rate_a: float, rate_b: float,
+    time: I64, live: U8, note: U8, marks: NDArray[np.uint16], meters: Records, start: NDArray[np.int64], calm: U8,
+    cold: U8, gross: float, line: float, rate_a: float, rate_b: float,
     scratch: F64, real: NDArray[np.float32], bits: NDArray[np.uint32], out: Records,
 ) -> int:  # fmt: skip
     n = 0
@@ -98,6 +101,8 @@ def _update(
             cold[j // BLOCK] = 1
         if code in (OK, FIRST, SUSPECT):
             s.spoken = max(s.spoken, local[i] // (24 * HOUR))
+            if marks[i] & ESTIMATED:
+                s.flat_last = BROKEN  # that estimates are all the same says nothing of the meter
             if s.gross > 0:
                 # The reading after it does not take it back: it is no misread.
                 if code == OK and back[i] == 0.0 and live[i] and not s.open & 1:
@@ -162,6 +167,9 @@ class Habit:
               say: they know only what they were fitted on. [-]
               And so is, at the reading after it, an hour of more than twice so many times the highest hour
               that used more than the whole of the highest day, unless that reading takes it back.
+              Nor do trees know days of a third of the lowest (``detectors.gross_fall``), or two days of the same
+              amount hour by hour (``detectors.static_value``): they are *low*, and *stuck*. Of neither is
+              anything said where the registry knows that nobody is there (``contract``).
     margin    a flag is cleared once the weight has been below the line by this much … [ln]
     calm      … for so many days; a day below the line by less counts a fifth, so that what hovers there ends. [d]
     crowd     what the line of spikes rises by where others of the class come near it on
@@ -249,8 +257,8 @@ class Habit:
         found: int = _update(
             state.of(self.name, "habit"), state.of(self.name, "hours"), state.of(self.name, "profile"),
             state.of(self.name, "book"), b.slot, b.local, b.value, b.usage, b.span, b.usual, b.since, b.back, b.status,
-            b.time, b.live, b.note, state.meters, state.of(self.name, "start"), state.of(self.name, "calm"), state.cold,
-            self.gross if able else np.inf, line, a, slope,
+            b.time, b.live, b.note, b.marks, state.meters, state.of(self.name, "start"), state.of(self.name, "calm"),
+            state.cold, self.gross if able else np.inf, line, a, slope,
             np.empty(128), real, real.view(np.uint32), out,
         )  # fmt: skip
         return found
@@ -328,6 +336,8 @@ class Habit:
         ]
         if finding["verb"] == CLEAR and "false_per_1000_days" not in told:
             told["new_habit"] = True  # it has not gone: it has lasted for so long that it is usual
+        if head == STILL and habit["flat_run"] + 1 >= FEWEST and habit["flat_last"] > NOTHING:
+            told["equal_hours"] = int(habit["flat_run"]) + 1
         if finding["row"] >= 0:
             # Told at once: no day has been weighed.
             told["hour_use"], told["highest_hour"] = float(finding["observed"]), float(finding["expected"])

@@ -45,7 +45,7 @@ def unlearn(
     s.near = 0
     if days > LONG:
         s.known, s.working, s.off = 0, 0, 0
-        s.slow, s.zero_past, s.flat_last = 0.0, 0.0, 0.0
+        s.slow, s.zero_past, s.flat_past, s.flat_last = 0.0, 0.0, 0.0, 0.0
         ring[j] = np.nan
         profile[j] = 0.0
         return True

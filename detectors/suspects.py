@@ -192,7 +192,9 @@ def look(
                 bit = 1 << h
                 if not s.near & bit or s.open & bit:
                     continue
-                if h >= STILL and meters[j].signed and gave_back(ring, s, j, mark - 24):
+                if h >= STILL and (
+                    meters[j].contract != 0 or (meters[j].signed and gave_back(ring, s, j, mark - 24))
+                ):
                     continue
                 weight = base[h] + weigh(
                     x, head[h], head[h + 1], root, depth, node, leaf, rest, lines[h] - base[h]

@@ -20,11 +20,13 @@ from detectors.daybook import (
     past,
 )
 from detectors.features import FEW, LEAD, REFERENCE, window_means
+from detectors.holding import STILL
 from detectors.hours import HOURS, Ring, hours_of
 from detectors.kernel import kernel
+from detectors.static_value import NOTHING
 
 SLOW = 90.0  # days over which the slow mean forgets
-FORGET = 0.99  # a day, of the longest rest that is remembered
+FORGET = 0.99  # a day, of the longest runs that are remembered
 PACE = (1.0 / 8.0, 1.0 / 4.0)  # of learning a working day's hours, and a day off's
 STEP = 2.0  # most that one day may move an hour's usual use, before the pace [scale]
 SPAN = LEAD + 24  # hours before and of the day
@@ -89,12 +91,18 @@ def count_rest(s: Row, hours: F8) -> None:
     for x in hours:
         if x != x:
             continue
-        if x <= 1e-9:
+        if x <= NOTHING:
             s.zero_run += 1
         else:
             s.zero_past = max(s.zero_past, s.zero_run)
             s.zero_run = 0
-        s.flat_run = s.flat_run + 1 if np.float32(x) == s.flat_last else np.float32(0.0)
+        if np.float32(x) == s.flat_last:
+            s.flat_run += 1
+        else:
+            # What was told to be a fault is no habit.
+            if s.flat_last > NOTHING and not s.open & (1 << STILL):
+                s.flat_past = max(s.flat_past, s.flat_run)
+            s.flat_run = 0.0
         s.flat_last = x
 
 
@@ -103,6 +111,7 @@ def learn(s: Row, profile: Profile, j: int, day: int, scale: float, hours: F8, m
     """Move the habit towards a day that has ended; runs of rest go on or end."""
     count_rest(s, hours)
     s.zero_past *= FORGET
+    s.flat_past *= FORGET
     if mean == mean:
         age = day - s.known
         s.slow += (mean - s.slow) / min(age + 1.0, SLOW) if s.slow > 0 or age > 0 else mean

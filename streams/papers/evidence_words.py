@@ -63,6 +63,7 @@ EVIDENCE: dict[str, tuple[str, str, str]] = {
     "new_habit": ("变化已持续，按新常态处理", "Has lasted, and is taken for usual", ""),
     "hour_use": ("该小时用量", "Use of the hour", "{u}"),
     "highest_hour": ("以往最高小时用量", "Highest hour before", "{u}"),
+    "equal_hours": ("连续同值小时数", "Hours in a row of the same amount", "h"),
     "interval_usage": ("时段用量", "Use in the interval", "{u}"),
     "line": ("判定线", "Line", "{u}"),
     "highest_daily_peak": ("以往最高日峰值", "Highest daily peak before", "{u}"),

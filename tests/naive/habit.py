@@ -108,6 +108,8 @@ class Book:
         if fresh:
             self.spoken = max(self.spoken, end // DAY)
             self.heard = max(self.heard, t.reading.time)
+            if t.reading.guess:
+                self.last = -1.0  # no hour is like an estimate
         if t.span <= 0 or math.isnan(t.usage):
             return
         if self.first is None:

@@ -10,6 +10,10 @@ A flag inside a natural gap, or up to two hours after it, is not counted. Else i
 lies in [start, end + grace] of a fault of its meter. The first hit finds the fault, gives the delay,
 and its last known kind is held against the fault's type; further hits are passed over. Every other
 flag after the warm-up is false. Meter-days inside natural gaps are no exposure.
+
+Of meters that report amounts, the days on which the whole fleet rises or falls most are told by themselves: what is
+false there, and what is found of the faults whose first day lies there, beside what the other days find of such types.
+``cleared_late`` are the faults found whose flag was open for more than two weeks after their end.
 """
 
 from __future__ import annotations
@@ -44,9 +48,10 @@ RIGHT: Mapping[str, frozenset[str]] = {
 }
 FALSE, NOT_COUNTED = -1, -2
 WARM_DAYS, GRACE_HOURS = 42.0, 24.0
+LATE_DAYS = 14.0  # after a fault's end, its flag is cleared
 REJOIN_HOURS = 2.0  # after a natural gap, for the readings that catch up
 HOUR, DAY = 3_600_000_000_000, 86_400_000_000_000
-COLUMNS = ["id", "meter_id", "at", "score", "kind", "open"]
+COLUMNS = ["id", "meter_id", "at", "score", "kind", "open", "cleared"]
 
 I8 = NDArray[np.int64]
 
@@ -124,7 +129,7 @@ def load_set(directory: Path, bills: bool = False) -> Scoring:
 
 
 def load_flags(path: Path) -> pd.DataFrame:
-    """Flags, one row an id: when it was raised, its last known kind, whether it is open at the end.
+    """Flags, one row an id: when it was raised and cleared, its last known kind, whether it is open at the end.
 
     Raises ValueError that names the line where an id is raised twice or not at all.
     """
@@ -147,10 +152,13 @@ def load_flags(path: Path) -> pd.DataFrame:
                 float(flag.get("score") or 0.0),
                 "",
                 True,
+                None,
             ]
-        raised[name][4:] = [str(flag["kind"]), status != "cleared"]
+        cleared = flag["at"] if status == "cleared" else None
+        raised[name][4:] = [str(flag["kind"]), status != "cleared", cleared]
     flags = pd.DataFrame(list(raised.values()), columns=COLUMNS)
-    flags["at"] = pd.to_datetime(flags["at"], utc=True, format="ISO8601")
+    for column in ("at", "cleared"):
+        flags[column] = pd.to_datetime(flags[column], utc=True, format="ISO8601")
     return flags.sort_values(["at", "meter_id", "id"], kind="stable").reset_index(drop=True)
 
 
@@ -249,13 +257,26 @@ def score(of: Scoring, flags: pd.DataFrame) -> dict[str, Any]:
         if large.any():
             rows = np.flatnonzero(large.to_numpy()).tolist()
             told["recall_spike_x5_or_more"] = round(float(np.mean([row in first for row in rows])), 3)
+    if "cleared" in flags.columns:
+        told["cleared_late"] = _late(of, flags, first)
     if of.hourly and of.first:
-        told.update(_fleet_days(of, flags["at"][hit == FALSE]))
+        told.update(_fleet_days(of, flags["at"][hit == FALSE], set(first)))
     return told
 
 
-def _fleet_days(of: Scoring, false_at: pd.Series[Any]) -> dict[str, Any]:
-    """False flags on the 5 % of days on which the whole fleet rises (falls) most, and on as many others."""
+def _late(of: Scoring, flags: pd.DataFrame, first: Mapping[int, int]) -> int:
+    """Faults found whose first flag stayed open too long after their end, while their meter was read."""
+    number = 0
+    for fault, row in first.items():
+        meter, end = of.faults["meter_id"].iloc[fault], of.faults["end"].iloc[fault].value
+        cleared = flags["cleared"].iloc[row]
+        until = of.last[meter] if pd.isna(cleared) else cleared.value
+        number += until - end > LATE_DAYS * DAY
+    return number
+
+
+def _fleet_days(of: Scoring, false_at: pd.Series[Any], found: set[int]) -> dict[str, Any]:
+    """Of the 5 % of days on which the whole fleet rises (falls) most: what is false, and found of what begins there."""
     day = of.readings["time"].dt.floor("D")
     use = of.readings["value"].groupby([of.readings["meter_id"], day]).sum().unstack(0).clip(lower=0)
     ratio: pd.DataFrame = (use + 1e-9) / (use.shift(1).rolling(7).median() + 1e-9)
@@ -274,6 +295,22 @@ def _fleet_days(of: Scoring, false_at: pd.Series[Any]) -> dict[str, Any]:
             "n": n,
             "expected": round(expected, 2),
             "ratio": round(n / expected, 2) if expected else None,
+        }
+    begins = pd.to_datetime(nanoseconds(of.faults["start"]), utc=True)
+    ended = pd.to_datetime(nanoseconds(of.faults["end"]), utc=True)
+    until = ended.where(ended < begins + pd.Timedelta(days=1), begins + pd.Timedelta(days=1))
+    spans = list(zip(begins.floor("D"), until.floor("D"), strict=True))
+    on = {
+        name: np.array([any(a <= day <= b for day in days) for a, b in spans], bool)
+        for name, days in ends.items()
+    }
+    frame = pd.DataFrame({"type": of.faults["type"], "found": [row in found for row in range(len(spans))]})
+    share = frame[~(on["rise"] | on["fall"])].groupby("type")["found"].mean()
+    for name, mine in on.items():
+        told[f"found_on_{name}_days"] = {
+            "n": int(frame["found"][mine].sum()),
+            "of": int(mine.sum()),
+            "expected": round(float(frame["type"][mine].map(share).astype(float).sum()), 1),
         }
     return told
 

@@ -243,6 +243,56 @@ def test_what_is_a_hit_and_what_is_not_counted() -> None:
     assert FALSE == -1
 
 
+def test_flags_that_stay_open_are_counted(tmp_path: Path) -> None:
+    """The leak ends on day 52; cleared within two weeks, after them, never; and never because the meter is silent."""
+    readings = pd.DataFrame(
+        [(name, START + pd.Timedelta(days=n), 0.0) for name, last in zip("abcd", (99, 99, 99, 60), strict=True)
+         for n in (0, last)],
+        columns=["meter_id", "time", "value"],
+    )  # fmt: skip
+    truth = pd.DataFrame(
+        [(name, "leak", 1.0, day(50), day(52)) for name in "abcd"],
+        columns=["meter_id", "type", "size", "start", "end"],
+    )
+    for column in ("start", "end"):
+        truth[column] = pd.to_datetime(truth[column])
+    lines = []
+    for name, until in (("a", 65.9), ("b", 66.1), ("c", None), ("d", None)):
+        flag = {"id": name, "meter_id": name, "kind": "leak", "at": day(51), "score": 1.0}
+        lines.append(flag | {"status": "raised"})
+        if until is not None:
+            lines.append(flag | {"status": "cleared", "at": day(until)})
+    out = tmp_path / "flags.jsonl"
+    out.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert score(Scoring(readings, truth, bills=False, hourly=False), load_flags(out))["cleared_late"] == 2
+
+
+def test_what_is_found_when_the_whole_fleet_rises(tmp_path: Path) -> None:
+    """Days 60 and 80 are those on which all rise, 65 and 78 on which they fall; elsewhere all leaks are found."""
+    level = {60: 9.0, 80: 9.0, 65: 0.1, 78: 0.1}
+    days = [START + pd.Timedelta(days=n) for n in range(82)]
+    readings = pd.DataFrame(
+        [(name, at, level.get(n, 1.0 + 0.01 * (n % 2))) for name in "ab" for n, at in enumerate(days)],
+        columns=["meter_id", "time", "value"],
+    )
+    truth = pd.DataFrame(
+        [("a", "leak", 1.0, day(60.1), day(61)), ("b", "leak", 1.0, day(60.1), day(61)),
+         ("a", "leak", 1.0, day(70), day(71)), ("b", "leak", 1.0, day(75), day(76))],
+        columns=["meter_id", "type", "size", "start", "end"],
+    )  # fmt: skip
+    for column in ("start", "end"):
+        truth[column] = pd.to_datetime(truth[column])
+    of = Scoring(readings, truth, bills=False, hourly=True)
+    found = flags(
+        [
+            Found(name, NOW + round(24 * t) * HOUR, "leak")
+            for name, t in (("a", 60.5), ("a", 70.5), ("b", 75.5))
+        ]
+    )
+    told = score(of, found)["found_on_rise_days"]
+    assert told == {"n": 1, "of": 2, "expected": 2.0}
+
+
 def test_flags_that_break_the_contract_are_refused(tmp_path: Path) -> None:
     flag = {"id": "1", "meter_id": "a", "kind": "leak", "status": "cleared", "at": day(50)}
     path = tmp_path / "flags.jsonl"

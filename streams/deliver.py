@@ -56,6 +56,7 @@ class DeliverConfig:
     """How patient the deliverer is.
 
     batch, parallel : events claimed at once, and delivered at the same time, of each desk
+    run_s           : after which a ticket with many events waits until others have had their turn
     lease_s         : after which a claimed event is another's to take, unless its lease is renewed, as
                       it is five times in that while; the machines' clocks must agree to some seconds
     settle_s        : how long a result is offered to a store that is away
@@ -70,6 +71,7 @@ class DeliverConfig:
 
     batch: int = 32
     parallel: int = 8
+    run_s: float = 1.0
     lease_s: float = 15.0
     settle_s: float = 60.0
     poll_s: float = 1.0
@@ -249,30 +251,57 @@ class Deliverer:
     async def _deliver(
         self, line: _Line, items: list[OutboxItem], lease: Lease, stop: asyncio.Event | None
     ) -> None:
-        """Deliver side by side; write down what came of it as it comes."""
+        """Deliver tickets side by side, the events of each in their order; write down what came of it as it comes."""
         free = asyncio.Semaphore(self._config.parallel)
+        begun = time.monotonic()
+        came: list[Outcome] = []
+        told = asyncio.Event()
 
-        async def one(item: OutboxItem) -> Outcome:
-            async with free:
-                ended = stop is not None and stop.is_set()
-                # what waited for its turn past its lease may be on another's way by now
-                if ended or line.disabled or not line.answers or not lease.held:
-                    return Outcome(item=item, verdict="release")
-                return await self._one(line, item)
+        def ended() -> bool:
+            # what waited for its turn past its lease may be on another's way by now
+            over = stop is not None and stop.is_set()
+            return over or line.disabled or not line.answers or not lease.held
 
-        tasks = {asyncio.create_task(one(item)) for item in items}
+        async def run(events: Sequence[OutboxItem]) -> None:
+            remote, later = "", False
+            for item in events:
+                async with free:
+                    if later or ended():
+                        outcome = Outcome(item=item, verdict="release")
+                    else:
+                        outcome = await self._one(line, item, remote or item.remote_id)
+                came.append(outcome)
+                told.set()
+                remote = outcome.remote_id or remote
+                # nothing overtakes an event that comes again; and a long run leaves others their turn
+                later = (
+                    outcome.verdict in ("retry", "release") or time.monotonic() - begun > self._config.run_s
+                )
+
+        runs: dict[str, list[OutboxItem]] = {}
+        for item in items:
+            runs.setdefault(item.event.ticket_id, []).append(item)
+        tasks = {asyncio.create_task(run(events)) for events in runs.values()}
+        for task in tasks:
+            task.add_done_callback(lambda _: told.set())
+        mistakes: list[BaseException] = []
         try:
-            while tasks:
-                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                mistakes = [error for task in done if (error := task.exception()) is not None]
-                # what has arrived is written down, whatever became of the others
-                await self._settle([task.result() for task in done if task.exception() is None])
-                if mistakes:
-                    raise mistakes[0]
+            while tasks and not mistakes:
+                await told.wait()
+                told.clear()
+                over = {task for task in tasks if task.done()}
+                tasks -= over
+                mistakes = [error for task in over if (error := task.exception()) is not None]
+                ready, came[:] = list(came), []
+                await self._settle(ready)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        # what has arrived is written down, whatever became of the others
+        await self._settle(came)
+        if mistakes:
+            raise mistakes[0]
 
     async def _settle(self, outcomes: list[Outcome]) -> None:
         """Write results down; a store that is away for a moment must not make them come again."""
@@ -295,13 +324,16 @@ class Deliverer:
             else:
                 return
 
-    async def _one(self, line: _Line, item: OutboxItem) -> Outcome:
-        """One attempt, and what came of it."""
+    async def _one(self, line: _Line, item: OutboxItem, remote_id: str) -> Outcome:
+        """One attempt, and what came of it.
+
+        remote_id : the desk's number for the ticket, which an event just before it may have brought
+        """
         desk, event = line.desk, item.event
         try:
             remote = await desk.find(event) if item.attempts > 1 else None
             if remote is None:
-                remote = await desk.deliver(event, item.remote_id)
+                remote = await desk.deliver(event, remote_id)
         except Gone as error:
             line.disabled = True
             log.error("%s is switched off: %s", desk.name, error)

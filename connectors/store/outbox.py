@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, text, update
 
 from connectors.store.book import put
 from connectors.store.engine import reading, writing
@@ -20,6 +20,12 @@ from streams.trade.tickets import Urgency
 PENDING, DONE = "pending", "done"
 _ERROR = 2000  # characters of a reason that are kept
 _STEP = 500  # rows buried in one transaction
+#: what waits of some tickets, each up to an event
+_UP_TO = text(
+    "SELECT waiting.ticket_id, waiting.id FROM unnest(CAST(:tickets AS text[]), CAST(:last AS bigint[])) "
+    "AS wanted(ticket_id, last) JOIN outbox AS waiting ON waiting.ticket_id = wanted.ticket_id "
+    "AND waiting.id <= wanted.last WHERE waiting.desk = :desk AND waiting.state = 'pending' ORDER BY waiting.id"
+)
 
 
 class Outbox(Part):
@@ -28,31 +34,15 @@ class Outbox(Part):
     def outbox_claim(self, desk: str, limit: int, now_ns: int, lease_ns: int) -> list[OutboxItem]:
         """Take up to ``limit`` due events of a desk, emergencies and then the oldest first, for ``lease_ns``.
 
-        An event is not handed out while an older one of the same ticket waits, so each
-        ticket's events arrive in order. An attempt counts when it is claimed: whoever claims
-        an event after a crash sees that it may have been delivered already.
+        Of one ticket a run: whoever delivers it keeps to its order, and to what an event says that does not
+        arrive. No event is handed out while an older one of its ticket is another's, waits for a later attempt,
+        or is left behind here; where others wait too, the rest of a long run leaves them room. An attempt
+        counts when it is claimed: whoever claims an event after a crash sees that it may have been
+        delivered already.
         """
-        older = outbox.alias("older")
-        blocked = (
-            select(older.c.id)
-            .where(
-                older.c.desk == outbox.c.desk,
-                older.c.ticket_id == outbox.c.ticket_id,
-                older.c.state == PENDING,
-                older.c.id < outbox.c.id,
-            )
-            .exists()
-        )
-        query = (
-            select(outbox.c.id)
-            .where(outbox.c.desk == desk, outbox.c.state == PENDING, outbox.c.due_ns <= now_ns, ~blocked)
-            .order_by(outbox.c.rank, outbox.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
         token = secrets.token_hex(8)
         with writing(self._engine) as connection:
-            ids = list(connection.execute(query).scalars())
+            ids = _due(connection, desk, limit, now_ns)
             if not ids:
                 return []
             connection.execute(
@@ -202,6 +192,76 @@ class Outbox(Part):
             return [struct_of(row, DisabledDesk) for row in found]
 
 
+def _due(connection: Connection, desk: str, limit: int, now_ns: int) -> list[int]:
+    """The events to hand out: first one of each ticket, then what follows of each, without a gap."""
+    found: list[tuple[int, str]] = []
+    seen: set[str] = set()
+    full = True
+    # long runs fill a look: whoever waits behind them comes before their second events
+    while full and len(seen) < limit:
+        more = _walk(connection, desk, limit, now_ns, seen)
+        full = len(more) == limit and len({ticket for _, ticket in more}) < limit
+        found += more
+        seen.update(ticket for _, ticket in more)
+    heads = {ticket: number for number, ticket in reversed(found)}
+    following = [number for number, ticket in found if heads[ticket] != number]
+    chosen = {*[*heads.values(), *following][:limit]}
+    return _without_gaps(connection, desk, [one for one in found if one[0] in chosen])
+
+
+def _walk(
+    connection: Connection, desk: str, limit: int, now_ns: int, passing: Collection[str] = ()
+) -> list[tuple[int, str]]:
+    """Number and ticket of the first due events of a desk, each ticket's in its order; not those of ``passing``.
+
+    It ends at the last that it takes: how many wait behind does not matter. What it passes is an entry of the
+    index each.
+    """
+    own, older = outbox.c, outbox.alias("older")
+    held_up = (
+        select(older.c.id)
+        .where(
+            older.c.desk == own.desk,
+            older.c.ticket_id == own.ticket_id,
+            older.c.state == PENDING,
+            older.c.id < own.id,
+            # an emergency overtakes other tickets, never what its own has told before it
+            or_(older.c.due_ns > now_ns, older.c.rank > own.rank),
+        )
+        .exists()
+    )
+    query = (
+        select(own.id, own.ticket_id)
+        .where(own.desk == desk, own.state == PENDING, own.due_ns <= now_ns, ~held_up)
+        .order_by(own.rank, own.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    if passing:
+        query = query.where(own.ticket_id.not_in(sorted(passing)))
+    return [(int(number), str(ticket)) for number, ticket in connection.execute(query)]
+
+
+def _without_gaps(connection: Connection, desk: str, found: Sequence[tuple[int, str]]) -> list[int]:
+    """Those of each ticket up to the first that is not ours: another may be claiming it at this moment.
+
+    SQLite has one writer: nobody else is claiming.
+    """
+    ours = {number for number, _ in found}
+    if connection.dialect.name != "postgresql" or not ours:
+        return sorted(ours)
+    last = {ticket: number for number, ticket in found}
+    wanted = {"tickets": list(last), "last": list(last.values()), "desk": desk}
+    kept: list[int] = []
+    broken: set[str] = set()
+    for ticket, number in connection.execute(_UP_TO, wanted):
+        if number not in ours:
+            broken.add(ticket)
+        elif ticket not in broken:
+            kept.append(number)
+    return kept
+
+
 def _settle(connection: Connection, outcome: Outcome, now_ns: int) -> None:
     item = outcome.item
     waiting = (outbox.c.id == item.number) & (outbox.c.state == PENDING)
@@ -212,7 +272,7 @@ def _settle(connection: Connection, outcome: Outcome, now_ns: int) -> None:
             .where(waiting)
             .values(state=DONE, lease="", error="", remote_id=outcome.remote_id, done_ns=now_ns)
         )
-        if outcome.remote_id:
+        if outcome.remote_id and outcome.remote_id != item.remote_id:
             _remember(connection, item, outcome.remote_id)
     elif outcome.verdict == "retry":
         connection.execute(

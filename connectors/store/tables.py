@@ -198,6 +198,7 @@ Index(
     outbox.c.desk,
     outbox.c.rank,
     outbox.c.id,
+    outbox.c.ticket_id,
     sqlite_where=_WAITS,
     postgresql_where=_WAITS,
 )

@@ -21,6 +21,7 @@ class FakeDesk:
         self.endpoint = "fake:desk"
         self.faults: list[PortError | None] = []
         self.got: list[str] = []
+        self.known: list[str] = []  # its numbers for the tickets, as they came with the events
         self.tried = 0
         self.found: dict[str, str] = {}
         self.running = 0
@@ -50,6 +51,7 @@ class FakeDesk:
             if fault is not None:
                 raise fault
             self.got.append(event.id)
+            self.known.append(remote_id)
             return f"remote-{event.ticket_id}"
         finally:
             self.running -= 1

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import event
 
 from connectors.store import Store
 from streams.trade.deliveries import OutboxItem, Outcome
@@ -41,25 +45,103 @@ def test_what_is_claimed_is_nobody_elses_until_the_lease_ends(store: Store) -> N
     assert {item.lease for item in again} != {item.lease for item in first}
 
 
+def settle(store: Store, *outcomes: Outcome) -> None:
+    store.outbox_settle(outcomes, NOON + MINUTE)
+
+
+def numbers(items: list[OutboxItem]) -> dict[str, list[int]]:
+    """Of each ticket, the numbers of its events in the order in which they were handed out."""
+    found: dict[str, list[int]] = {}
+    for item in items:
+        found.setdefault(item.event.ticket_id, []).append(int(item.event.id.rpartition(".")[2]))
+    return found
+
+
 def test_the_events_of_a_ticket_go_in_their_order(store: Store) -> None:
     fill(store, 2, events=3)
-    for round_ in (1, 2, 3):
-        items = claim(store)
-        assert [item.event.id.rsplit(".", 1)[1] for item in items] == [str(round_)] * 2
-        store.outbox_settle([done(item) for item in items], NOON + MINUTE)
+    items = claim(store)
+    assert list(numbers(items).values()) == [[1, 2, 3]] * 2
     assert claim(store) == []
+    settle(store, *(done(item) for item in items))
+    assert store.counts().outbox_pending == 0
 
 
 def test_an_event_that_waits_holds_up_its_own_ticket_only(store: Store) -> None:
     fill(store, 2, events=2)
-    slow, quick = claim(store)
+    slow, quick, after_slow, after_quick = claim(store)
     retry = Outcome(item=slow, verdict="retry", due_ns=NOON + HOUR, reason="busy")
-    store.outbox_settle([retry, done(quick)], NOON + MINUTE)
+    given_back = [Outcome(item=item, verdict="release") for item in (after_slow, after_quick)]
+    settle(store, retry, done(quick), *given_back)
     (next_,) = claim(store)
-    assert next_.event.ticket_id == quick.event.ticket_id
-    store.outbox_settle([done(next_)], NOON + MINUTE)
+    assert (next_.event.id, next_.attempts) == (after_quick.event.id, 1)
+    settle(store, done(next_))
     assert claim(store) == []
-    assert [item.event.id for item in claim(store, NOON + HOUR)] == [slow.event.id]
+    assert [item.event.id for item in claim(store, NOON + HOUR)] == [slow.event.id, after_slow.event.id]
+
+
+def test_what_another_has_in_hand_holds_up_what_follows_it(store: Store) -> None:
+    fill(store, 1, events=5)
+    first = claim(store, limit=2)
+    assert claim(store) == []
+    settle(store, done(first[0]))
+    assert claim(store) == []
+    settle(store, done(first[1]))
+    assert list(numbers(claim(store)).values()) == [[3, 4, 5]]
+
+
+def test_a_ticket_that_thousands_of_flags_join_leaves_room_for_others(store: Store) -> None:
+    """Two long runs stand in front: whoever is behind them is not kept waiting until they are through."""
+    flood = [flag("spike", id=f"{p}-{n}", service_point_id=p) for n in range(60) for p in ("a", "b")]
+    store.apply_flags(flood, NOON, RULES)
+    fill(store, 5)
+    found = numbers(claim(store, limit=20))
+    assert sorted(len(run) for run in found.values())[:5] == [1] * 5
+    assert sum(len(run) for run in found.values()) == 20
+    assert all(run == list(range(1, len(run) + 1)) for run in found.values())
+    assert len(claim(store, limit=20)) == 0
+    # more wait than there is room for: one of each
+    store.apply_flags(
+        [flag("tamper", id=f"t{n}", service_point_id=f"q{n:03d}") for n in range(40)], NOON, RULES
+    )
+    assert set(map(len, numbers(claim(store, limit=20)).values())) == {1}
+
+
+def test_an_emergency_waits_for_what_its_ticket_told_before(store: Store) -> None:
+    """A water leak's ticket becomes a gas leak's: the newer event is the graver, and comes second."""
+    water = flag("leak", id="water", commodity="water")
+    store.apply_flags([water, flag("leak", id="gas")], NOON, RULES)
+    (first,) = claim(store)
+    assert first.event.type == "opened"
+    settle(store, done(first))
+    (second,) = claim(store)
+    assert (second.event.type, second.event.urgency) == ("joined", "emergency")
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_to_claim_is_no_more_work_the_more_events_of_one_ticket_wait(store: Store) -> None:
+    """By the steps of SQLite's virtual machine; twenty times as many where each event that waits is looked at."""
+    counted = 0
+
+    def count() -> int:
+        nonlocal counted
+        counted += 1
+        return 0
+
+    @event.listens_for(store._engine, "connect")
+    def watch(connection: sqlite3.Connection, _record: object) -> None:
+        connection.set_progress_handler(count, 10)
+
+    store._engine.dispose()
+    steps = []
+    for start, end in ((0, 100), (100, 2000)):
+        joined = [flag("spike", id=f"f{n}", at=f"{n}") for n in range(start, end)]
+        store.apply_flags(joined, NOON, RULES)
+        counted = 0
+        items = claim(store, limit=32)
+        steps.append(counted)
+        assert len(items) == 32
+        settle(store, *(Outcome(item=item, verdict="release") for item in items))
+    assert steps[1] < 3 * steps[0]
 
 
 def test_emergencies_overtake_other_tickets(store: Store) -> None:
@@ -106,7 +188,7 @@ def test_released_events_were_not_tried(store: Store) -> None:
 
 def test_a_dead_letter_lets_the_next_event_go_and_can_be_revived(store: Store) -> None:
     fill(store, 1, events=2)
-    (item,) = claim(store)
+    (item,) = claim(store, limit=1)
     store.outbox_settle([Outcome(item=item, verdict="dead", reason="HTTP 422")], NOON + MINUTE)
     (next_,) = claim(store)
     assert next_.event.id != item.event.id

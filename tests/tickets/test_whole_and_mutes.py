@@ -277,7 +277,7 @@ def test_of_a_large_customer_a_person_hears_first(store: Store, clock: Turned) -
     desk = staff(store, clock)
     desk.move(WANG, ticket.id, Move(to=State.INVESTIGATING, actor="wang"))
     told = store.outbox_claim("webhook", 10, NOON, HOUR)
-    assert [item.event.type for item in told] == ["opened"]
+    assert [item.event.type for item in told] == ["opened", "moved"]
     store.outbox_settle([], NOON)
 
 

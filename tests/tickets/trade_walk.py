@@ -214,8 +214,13 @@ class Trade:
 
     def deliver(self, seed: int) -> None:
         r, now = Random(seed), self.clock.now_ns()
+        waits: set[str] = set()  # nothing overtakes what comes again
         for item in self.store.outbox_claim("desk", 5, now, 60 * SECOND):
             done: Any = r.choice(("done", "retry", "release", "dead"))
+            if item.event.ticket_id in waits:
+                done = "release"
+            if done in ("retry", "release"):
+                waits.add(item.event.ticket_id)
             self.store.outbox_settle(
                 [
                     Outcome(

@@ -13,7 +13,7 @@ from detectors.daybook import DAYS, FIGURES, LEVELS, MEAN, PEAK1, PEAK6, PEAK6A,
 from detectors.features import NAMES, RUNS, SHAPED, SHAPES, WINDOWS, compare, describe, shape_of
 from detectors.gross_fall import fall_of
 from detectors.heads import weigh
-from detectors.holding import HELD, STILL, hold, lasts
+from detectors.holding import HELD, STILL, WEEK, hold, lasts
 from detectors.hours import Ring, gave_back, hours_of, least, local_day, of_now
 from detectors.kernel import kernel
 from detectors.static_value import static_of
@@ -27,6 +27,7 @@ BEYOND = NAMES.index("day_over_most")
 FIFTHS = 5  # of a calm day
 NEAR = 1.0  # weight below the line from where on a day counts as near it
 CHANGES = len(WINDOWS) * LEVELS
+OF_A_WEEK = WINDOWS.index(WEEK) * LEVELS  # the first of these of the newest week
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -210,7 +211,11 @@ def close_days(
                 # Nobody is there by the registry; or it counted: what it gave back is no rest, nor use that is lost.
                 told = min(told, lines[h] - margin - 1.0)
             lasting = (
-                h == HELD and s.open & (1 << h) and lasts(book, s, j, days[i], holds[j], figures, real, bits)
+                h == HELD
+                and s.open & (1 << h)
+                and lasts(
+                    book, s, j, days[i], holds[j], area_steps[i, OF_A_WEEK:], scale[i], figures, real, bits
+                )
             )
             age = days[i] - (start[j, h] + meters[j].offset * NS + DAY // 2) // DAY
             held = lasting and age < most

@@ -197,7 +197,7 @@ class Habit:
     calm: int = 2
     crowd: float = 1.0
     hold: int = 28
-    suspect: float = 1.0
+    suspect: float = 0.75
     heads: Heads = field(default=NONE, repr=False)
 
     name = "habit"

@@ -22,13 +22,14 @@ Held = NDArray[np.float32]
 
 
 @kernel
-def _rise(book: Book, s: Row, j: int, day: int, days: int, held: Held, figures: NDArray[np.float64],
-          real: NDArray[np.float32], bits: NDArray[np.uint32]) -> float:  # fmt: skip
-    """The least that any level of the newest days lies above what it was."""
+def _rise(book: Book, s: Row, j: int, day: int, days: int, held: Held, moved: NDArray[np.float32], scale: float,
+          figures: NDArray[np.float64], real: NDArray[np.float32], bits: NDArray[np.uint32]) -> float:  # fmt: skip
+    """The least that any level of the newest days lies above what it was, but for what the neighbours' has risen."""
     least = np.inf
     for k in range(LEVELS):
         past(book, s, j, day, k, figures, real, bits)
-        least = min(least, window_means(figures, 0, days, (days + 1) // 2) - held[k])
+        own = window_means(figures, 0, days, (days + 1) // 2) - held[k]
+        least = min(least, own - scale * max(moved[k], 0.0))
     return float(least)
 
 
@@ -52,23 +53,26 @@ def hold(book: Book, s: Row, j: int, day: int, held: Held, figures: NDArray[np.f
         past(book, s, j, day, k, figures, real, bits)
         held[k] = window_means(figures, BEFORE, REFERENCE, FEW)
     held[LEVELS] = max(
-        _rise(book, s, j, day, 1, held, figures, real, bits),
-        _rise(book, s, j, day, WEEK, held, figures, real, bits),
+        _rise(book, s, j, day, 1, held, held, 0.0, figures, real, bits),
+        _rise(book, s, j, day, WEEK, held, held, 0.0, figures, real, bits),
     )
 
 
 @kernel
-def lasts(book: Book, s: Row, j: int, day: int, held: Held, figures: NDArray[np.float64],
-          real: NDArray[np.float32], bits: NDArray[np.uint32]) -> bool:  # fmt: skip
+def lasts(book: Book, s: Row, j: int, day: int, held: Held, moved: NDArray[np.float32], scale: float,
+          figures: NDArray[np.float64], real: NDArray[np.float32], bits: NDArray[np.uint32]) -> bool:  # fmt: skip
     """Whether the rise has not gone back by half: neither to the levels before, nor from one week to the next.
 
-    The latter since the levels before may be of another season by now. What has once gone back is not held again.
+    The latter since the levels before may be of another season by now; for the same reason what the neighbours'
+    levels have risen by, over the newest week, is none of the leak's. What has once gone back is not held again.
+
+    moved  (LEVELS,) the neighbours' move of the newest week's levels from the weeks before, in ``scale`` [unit/h]
     """
     size = BACK * held[LEVELS]
     if not size > 0:
         return False
     if (
-        _rise(book, s, j, day, WEEK, held, figures, real, bits) > size
+        _rise(book, s, j, day, WEEK, held, moved, scale, figures, real, bits) > size
         and not _fell_by(book, s, j, day, figures, real, bits) > size
     ):
         return True

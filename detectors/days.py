@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from detectors.base import BLOCK, CLEAR, RAISE, UPDATE
 from detectors.batch import DAY, NS, Records, Row
 from detectors.cohort import median_moves
+from detectors.equal_days import equal_days, static_days
 from detectors.kernel import kernel
-from detectors.level import HIGH, LOW, ZERO, over, say
+from detectors.level import HIGH, LOW, SAME, ZERO, over, say
 from detectors.standing import NOTHING, STILL
 
 DAYS = 42  # days remembered, a ring by day modulo 42; NaN = nobody saw that day
@@ -201,6 +202,11 @@ def _judge(
     rise, fall = r * max(area, 1.0), r * min(area, 1.0)
     empty = m.contract != 0  # the registry knows that nobody is there: no use is as it should be
     still = _stopped(daily, j, s.judged)
+    if s.open == SAME + 1:
+        if empty or equal_days(daily, s, j, s.judged) < 2:
+            n = say(out, n, -1, j, SAME, CLEAR, watermark, s.start, 0.0, WEEK, w, r, r, np.nan, area)
+            s.open = 0
+        return n
     if s.open:
         if over(s, w, rise, fall, back, most) or (empty and s.open != HIGH + 1):
             n = say(out, n, -1, j, s.open - 1, CLEAR, watermark, s.start, 0.0, WEEK, w, r, r, np.nan, area)
@@ -213,6 +219,11 @@ def _judge(
         return n
     if not live:
         return n
+    over_usual = 0.0 if empty else static_days(daily, s, j, s.judged, m.floor)
+    if over_usual > 0:
+        days = equal_days(daily, s, j, s.judged)
+        s.open, s.held, s.base, s.start = SAME + 1, 0, r, (s.judged - days + 1) * DAY - m.offset * NS
+        return say(out, n, -1, j, SAME, RAISE, watermark, s.start, over_usual, WEEK, w, r, r, np.nan, area)
     if w > high * rise + m.floor:
         usual, deviation, days = _in_use(daily, j, s.judged - WEEK - REFERENCE + 1, REFERENCE)
         rise = usual * max(area, 1.0)

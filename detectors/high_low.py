@@ -13,6 +13,7 @@ from detectors.base import BLOCK, CLEAR, Column, Rule, State, named
 from detectors.batch import (
     CORRECTION,
     DAY,
+    ESTIMATED,
     F64,
     FINE,
     FIRST,
@@ -29,6 +30,7 @@ from detectors.batch import (
     Records,
 )
 from detectors.days import DAYS, REFERENCE, WEEK, Daily, amend, book, judge_days, speak, take_back, unsay
+from detectors.equal_days import count_same
 from detectors.kernel import kernel
 from detectors.level import LEVEL
 from detectors.periods import (
@@ -50,8 +52,8 @@ EXACT = 1.0 + 1e-9  # what is on the line exactly is so in amounts as in uses a 
 def _update(
     level: Records, ring: Records, daily: Daily, notes: Records, meters: Records, cold: U8,
     slot: I64, time: I64, local: I64, kind: U8, period: I64, usage: F64, span: I64, usual: I64, since: I64,
-    back: F64, status: U8, live: U8, note: U8, weights: F8, lines: F8, high: float, low: float, calm: float, most: int,
-    out: Records,
+    back: F64, status: U8, live: U8, note: U8, marks: NDArray[np.uint16], weights: F8, lines: F8, high: float,
+    low: float, calm: float, most: int, out: Records,
 ) -> int:  # fmt: skip
     n = 0
     for i in range(slot.size):
@@ -80,6 +82,7 @@ def _update(
             if back[i] != 0.0:
                 take_back(level, daily, j, local[i] - since[i], span[i] - since[i], back[i])
             book(level, daily, j, local[i], span[i], usage[i])
+            count_same(level, j, usage[i], span[i], marks[i] & ESTIMATED == 0 and back[i] == 0.0)
     return n
 
 
@@ -122,7 +125,8 @@ class HighLow(Rule):
     without use; more than half of the days must be known. Nor is one day a level: without its highest
     day, too, the week must be above ``back``. Four weeks in which nobody was there for a week or more are
     only held against what is little, and by the days of the others. A fall that is all days without use,
-    three at least, is *zero_usage*. What comes late, or is corrected,
+    three at least, is *zero_usage*; seven days and more of the same amount, each read by itself, are *stuck* where the
+    four weeks before scatter by ten steps of the register (``detectors.equal_days``). What comes late, or is corrected,
     amends its day while that is not judged yet; what a reading takes back is gone from its days.
 
     high, low  ratios of ADU beyond which a meter is flagged. [-]
@@ -153,7 +157,7 @@ class HighLow(Rule):
 
     name = "high_low"
     version = 3
-    kinds = ("high_usage", "low_usage", "zero_usage")
+    kinds = ("high_usage", "low_usage", "zero_usage", "stuck")
 
     def __post_init__(self) -> None:
         if not (self.high > 1 > self.low > 0 and 1 <= self.back <= min(self.high, 1 / self.low)):
@@ -186,7 +190,7 @@ class HighLow(Rule):
     def columns(self) -> tuple[Column, ...]:
         """Episode and counters, the periods, the days."""
         return (
-            Column("level", LEVEL, scales=("base",)),
+            Column("level", LEVEL, scales=("base", "amount")),
             Column("periods", PERIOD, PERIODS, cold=True, scales=("amount",)),
             Column("daily", np.dtype(np.float32), DAYS, scales=("",)),
         )
@@ -199,8 +203,8 @@ class HighLow(Rule):
         found: int = _update(
             state.of(self.name, "level"), state.of(self.name, "periods"), state.of(self.name, "daily"), notes,
             state.meters, state.cold, b.slot, b.time, b.local, b.kind, b.period, b.usage, b.span, b.usual, b.since,
-            b.back, b.status, b.live, b.note, weights, self.lines, self.high, self.low, self.back, self.most_periods,
-            out,
+            b.back, b.status, b.live, b.note, b.marks, weights, self.lines, self.high, self.low, self.back,
+            self.most_periods, out,
         )  # fmt: skip
         state.notes[self.name] = Notes({_key(out[i]): notes[i] for i in range(found)}, weights)
         return found
@@ -245,6 +249,8 @@ class HighLow(Rule):
         area = float(finding["e5"]) if finding["e5"] == finding["e5"] else 1.0
         now, base = float(finding["observed"]), float(finding["expected"])
         kind = self.kinds[finding["kind"]]
+        if kind == "stuck":
+            return True
         if kind == "high_usage":
             return now <= self.back * base * max(area, 1.0) * EXACT
         if kind == "low_usage" and now <= 0 and finding["row"] >= 0:

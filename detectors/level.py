@@ -7,13 +7,14 @@ import numpy as np
 from detectors.batch import Records, Row
 from detectors.kernel import kernel
 
-HIGH, LOW, ZERO = 0, 1, 2  # indexes of HighLow.kinds
+HIGH, LOW, ZERO, SAME = 0, 1, 2, 3  # indexes of HighLow.kinds
 MOST_SCORE = 10.0
 
 LEVEL = np.dtype(
     [
         ("start", np.int64),  # of the open episode [ns]
         ("base", np.float64),  # use a day that it is held against, frozen when raised [unit/d]
+        ("amount", np.float32),  # of the newest reading; below 0 = an estimate, or more than a day's [unit]
         ("day", np.int32),  # newest local day that has any use, days since 1970
         ("judged", np.int32),  # newest complete day that has been judged
         ("known", np.int32),  # first whole local day, 0 = none yet
@@ -22,6 +23,7 @@ LEVEL = np.dtype(
         ("next", np.uint8),  # place of the next period
         ("open", np.uint8),  # 0 = none, else the kind and one
         ("held", np.uint8),  # judgements that the episode has lasted
+        ("same", np.uint8),  # readings in a row that told the amount of the one before
     ],
     align=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from statistics import fmean, median, pstdev
 
 from tests.naive import DAY, HOUR, NAN, NS, Line, Taken, local, single
@@ -139,6 +139,7 @@ class Days:
         self.spoken = 0
         self.live = False
         self.episode: Episode | None = None
+        self.amounts: list[float] = []  # of readings in a row that told the same
 
     def take(self, t: Taken) -> None:
         if t.status in ("ok", "first", "suspect", "level"):
@@ -168,6 +169,10 @@ class Days:
                 self.use.setdefault(d, 0.0)
             self.newest = max(self.newest, day)
             self._add(begin, end, t.usage, t.span, -1)
+            sure = not t.reading.guess and t.back == 0 and t.span <= 1.5 * DAY
+            if not (sure and self.amounts and near(t.usage, self.amounts[-1])):
+                self.amounts = []
+            self.amounts += [t.usage] * sure
         elif t.status in ("late", "correction") and self.first is not None and day <= self.newest:
             self._add(begin, end, t.usage, t.span, self.judged)
 
@@ -176,6 +181,33 @@ class Days:
             if d > after:
                 inside = min(end, (d + 1) * DAY) - max(begin, d * DAY)
                 self.use[d] = single(self.use.get(d, 0.0) + single(amount * inside / span))
+
+
+def near(x: float, y: float) -> bool:
+    return abs(x - y) <= 1e-5 * x
+
+
+def alike(m: Days, day: int) -> list[float]:
+    """Days in a row up to this one that are like it, and no more than readings."""
+    known = [m.use[d] for d in range(day, day - 35, -1) if d in m.use]
+    if day not in m.use:
+        return []
+    run = list(takewhile(lambda use: near(known[0], use), known))
+    return run[: max(len(m.amounts), 1)]
+
+
+def static(m: Days, day: int) -> int:
+    """How many days of the same amount end with this one, where they are more than this meter knows."""
+    run = alike(m, day)
+    rest = [m.use[d] for d in range(day, day - 35, -1) if d in m.use][len(run) :]
+    if len(run) < 7 or not run[0] > m.floor or len(rest) < 14:
+        return 0
+    lengths = [1]
+    for new, old in pairwise(rest):
+        lengths.append(lengths[-1] + 1 if old > 1e-5 and abs(old - new) <= 1e-5 * old else 1)
+    gaps = [b - a for a, b in pairwise(sorted(rest)) if b - a > 1e-5 * fmean(rest)]
+    moves = bool(gaps) and pstdev(rest) >= 10 * min(gaps)
+    return len(run) if moves and run[0] >= fmean(rest) / 4 and len(run) >= 3 * max(lengths) else 0
 
 
 def judge_days(meters: Sequence[Days], before: int, watermark: int) -> list[Line]:
@@ -231,6 +263,13 @@ def _judge(
     still = 0
     while still < 7 and m.use.get(day - still, NAN) <= 1e-9:
         still += 1
+    # Midnight by the offset from UTC that holds when it is said.
+    offset = local(m.zone, watermark - 1) - (watermark - 1)
+    if m.episode and m.episode.kind == "stuck":
+        if len(alike(m, day)) > 1:
+            return None
+        start, m.episode = m.episode.start, None
+        return Line("cleared", "stuck", watermark, start, 7 * now, 7 * base, told, m.meter)
     if m.episode:
         e = m.episode
         e.held += 1
@@ -245,6 +284,10 @@ def _judge(
         return over if calm else usual_now(over)
     if not m.live:
         return None
+    if static(m, day):
+        start = (day - static(m, day) + 1) * DAY - offset
+        m.episode = Episode("stuck", start, base)
+        return Line("raised", "stuck", watermark, start, 7 * now, 7 * base, told, m.meter)
     if now > 2 * rise + m.floor:
         days = in_use(m, day)
         if len(days) < 15:
@@ -265,7 +308,6 @@ def _judge(
         begin = next((d for d in week if m.use.get(d, NAN) < 0.5 * fall), week[0])
     else:
         return None
-    # Midnight by the offset from UTC that holds when it is said.
-    start = begin * DAY - (local(m.zone, watermark - 1) - (watermark - 1))
+    start = begin * DAY - offset
     m.episode = Episode(kind, start, base)
     return Line("raised", kind, watermark, start, 7 * now, 7 * expected, told, m.meter)

@@ -88,7 +88,7 @@ def _update(
 
 @dataclass(frozen=True, slots=True)
 class Notes(Rule):
-    """What the latest batch saw: for a finding the periods before it, for each row its weights (high, low)."""
+    """What the latest batch saw: the periods before a finding, of each row its weights (high, low) and season."""
 
     periods: dict[tuple[int, int], NDArray[Any]]
     weights: NDArray[np.float64]
@@ -114,9 +114,11 @@ class HighLow(Rule):
     flags per 1,000 meter-days, compares with those of ``Habit``. Besides, ADU must be beyond ``high`` or
     ``low`` times what is usual and what the same period last year had, where there is one [2]_. No use
     at all is *zero_usage*, also where little was an open *low_usage*; of neither is anything said where the
-    registry knows that nobody is there (``contract``). A bill that comes after estimated ones is left to
-    ``Estimates``. A bill that does not say what it
-    covers covers the time since the last or the usual time between bills, whichever is the more usual.
+    registry knows that nobody is there (``contract``). Once a year is known and its periods show a yearly
+    wave (heating), each counts as what it would have been at the time of year of the one that is judged,
+    and the spread takes in a season that comes ten days early or late (``detectors.season``). A bill that
+    comes after estimated ones is left to ``Estimates``. A bill that does not say what it covers covers the
+    time since the last or the usual time between bills, whichever is the more usual.
 
     A meter that is read more often is judged when the watermark enters a new local day: the 7
     days up to the last that it has spoken of to its end, against the 28 before, which must move
@@ -136,7 +138,8 @@ class HighLow(Rule):
     most_periods, most_days  after so long the new level is taken for normal. [-]
     budget     false flags per 1,000 periods, on either side, of meters that are read rarely. [-]
     Shapes     a batch's columns (n,); state ``level`` (meters,), ``periods`` (meters, 13), ``daily`` (meters, 42).
-    Not for    rarely read meters whose use has no level: standpipes, building sites.
+    Not for    rarely read meters whose use has no level: standpipes, building sites; a first winter or summer of
+               heating, with none before it.
     Cost       2.0 false high and 2.3 false low flags per 1,000 bills of 2,433 water meters (docs/adr/0012).
 
     .. [1] A shrunken scale as in G. Smyth, "Linear models and empirical Bayes methods", Statistical
@@ -199,7 +202,7 @@ class HighLow(Rule):
         """Book amounts to days; judge a long period at its read."""
         b = batch
         notes = np.empty((len(out), PERIODS), PERIOD)
-        weights = np.full((len(b), 2), np.nan)
+        weights = np.full((len(b), 3), np.nan)
         found: int = _update(
             state.of(self.name, "level"), state.of(self.name, "periods"), state.of(self.name, "daily"), notes,
             state.meters, state.cold, b.slot, b.time, b.local, b.kind, b.period, b.usage, b.span, b.usual, b.since,
@@ -233,6 +236,9 @@ class HighLow(Rule):
                 told["threshold"] = float(f"{self.lines[side]:.6g}")
                 often = false_flags(side, weight, round(float(finding["e1"]) * DAY))
                 told["false_per_1000_days"] = float(f"{often:.6g}")
+            now = float(seen.weights[finding["row"], 2])
+            if now == now:
+                told["season"] = float(f"{now:.6g}")
             told["periods"] = [
                 {
                     "start_ns": (int(p["end"]) - int(p["span"])) * NS,

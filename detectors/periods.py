@@ -9,6 +9,7 @@ from detectors.base import CLEAR, RAISE
 from detectors.batch import DAY, NS, Records, Row
 from detectors.kernel import kernel
 from detectors.level import HIGH, LOW, ZERO, over, say
+from detectors.season import SURE, drift, season, wave
 
 PERIODS = 13  # remembered: a year of months and one, two years of two months
 LONG = 20 * DAY  # a reading that covers this much is a period of its own
@@ -97,8 +98,47 @@ def forget_noughts(level: Records, ring: Records, j: int) -> bool:
 
 
 @kernel
-def weigh_period(rates: F8, n: int, rate: float, size: float) -> tuple[float, float]:
-    """How far ``rate`` lies beyond the ``n`` uses a day ``rates`` (newest first): upwards, downwards. [spreads]"""
+def to_season(
+    s: Row, ring: Records, j: int, rates: F8, size: float, t: int, span: int
+) -> tuple[float, float, float]:
+    """Move the uses a day ``rates`` (newest first) from their time of year to that of the period up to ``t``.
+
+    Returns what the season makes of the year's mean (NaN: the meter has none, and nothing is moved), what
+    it makes by now of the use in the first period of the open episode, and what it may still be off by
+    where it comes early or late. [-, -, ln]
+    """
+    n, whole = int(s.kept), 0
+    logs, ends, spans = np.empty(n), np.empty(n), np.empty(n)
+    for k in range(n):
+        cell = ring[j, (s.next + PERIODS - 1 - (n - 1 - k)) % PERIODS]  # oldest first
+        logs[k] = np.log(max(rates[n - 1 - k], 0.0) + size)
+        ends[k], spans[k] = float(cell.end), float(cell.span)
+        # What an open episode covers says nothing of the season.
+        whole += 1 if s.open == 0 or cell.end <= s.start // NS else 0
+    if whole < 2:
+        return np.nan, 1.0, 0.0
+    p, q, belief = season(logs, ends, spans, whole, PRIOR * SPREAD * SPREAD, PRIOR)
+    if belief <= SURE:
+        return np.nan, 1.0, 0.0
+    end, length = float(t // NS), float(span // NS)
+    cosine, sine = wave(end, length)
+    now = p * cosine + q * sine
+    for k in range(n):
+        cosine, sine = wave(ends[n - 1 - k], spans[n - 1 - k])
+        rates[k] = (max(rates[k], 0.0) + size) * np.exp(now - p * cosine - q * sine) - size
+    since = 1.0
+    if s.open:
+        cosine, sine = wave(s.start / NS + length, length)
+        since = np.exp(now - p * cosine - q * sine)
+    return np.exp(now), since, drift(p, q, end, length)
+
+
+@kernel
+def weigh_period(rates: F8, n: int, rate: float, size: float, early: float) -> tuple[float, float]:
+    """How far ``rate`` lies beyond the ``n`` uses a day ``rates`` (newest first): upwards, downwards. [spreads]
+
+    early  what the season does to use where it comes sooner or later than last year [ln]
+    """
     logs = np.empty(PERIODS)
     total, most, least = 0.0, -np.inf, np.inf
     for k in range(n):
@@ -109,7 +149,7 @@ def weigh_period(rates: F8, n: int, rate: float, size: float) -> tuple[float, fl
     square = 0.0
     for k in range(n):
         square += (logs[k] - mean) ** 2
-    spread = np.sqrt((PRIOR * SPREAD * SPREAD + square) / (PRIOR + n))
+    spread = np.sqrt((PRIOR * SPREAD * SPREAD + square) / (PRIOR + n) + early * early)
     x = np.log(max(rate, 0.0) + size)
     up = x - (1.0 - TO_MOST) * middle(logs, min(n, NEW)) - TO_MOST * most
     down = (1.0 - TO_LEAST) * middle(logs, min(n, STEADY)) + TO_LEAST * least - x
@@ -134,7 +174,7 @@ def judge_period(
     unsure   the period's length was not stated with it
     empty    the registry knows that nobody is there: no use is as it should be
     lines    (2,) weights beyond which a period is high, low
-    weights  (rows, 2) of the batch: its own are written there
+    weights  (rows, 3) of the batch: its own are written there, and its season (``to_season``)
     """
     s = level[j]
     if s.kept > 0:
@@ -145,22 +185,28 @@ def judge_period(
             rates[k] = p.amount * 86400.0 / p.span
             known += np.int64(p.span)
             total += max(p.amount, 0.0)
-        new, steady = middle(rates, min(s.kept, NEW)), middle(rates, min(s.kept, STEADY))
+        steady = middle(rates, min(s.kept, STEADY))
         if unsure:
             span = length(s, ring, j, amount, span, steady)
         days = span / DAY
         rate = amount / days
         year = last_year(s, ring, j, t)
+        # Where nobody knows what is little, a hundredth of the mean use is.
+        size = (SMALL * floor if floor > 0 else 0.01 * total * 86400.0 / known) + 1e-12
+        held, early = s.base, 0.0
+        if year == year:
+            # The season has been seen once: what was used counts as what it would have been at this time of year.
+            weights[row, 2], since, early = to_season(s, ring, j, rates, size, t, span)
+            if since != 1.0:
+                held = max((max(held, 0.0) + size) * since - size, 0.0)
+            steady = middle(rates, min(s.kept, STEADY))
+        new = middle(rates, min(s.kept, NEW))
         first = n
-        if s.open and (over(s, rate, s.base, s.base, back, most) or (empty and s.open != HIGH + 1)):
-            n = say(
-                out, n, row, j, s.open - 1, CLEAR, t, s.start, 0.0, days, rate, s.base, s.base, year, np.nan
-            )
+        if s.open and (over(s, rate, held, held, back, most) or (empty and s.open != HIGH + 1)):
+            n = say(out, n, row, j, s.open - 1, CLEAR, t, s.start, 0.0, days, rate, held, held, year, np.nan)
             s.open = 0
         if known >= MATURE or s.kept == PERIODS:
-            # Where nobody knows what is little, a hundredth of the mean use is.
-            size = SMALL * floor if floor > 0 else 0.01 * total * 86400.0 / known
-            up, down = weigh_period(rates, s.kept, rate, size + 1e-12)
+            up, down = weigh_period(rates, s.kept, rate, size, early)
             weights[row, 0], weights[row, 1] = up, down
             # All comparisons that exist must fail.
             most_usual = max(new, year) if year == year else new
@@ -180,9 +226,7 @@ def judge_period(
                 and steady - rate > floor
             ):
                 if stopped:
-                    n = say(
-                        out, n, row, j, LOW, CLEAR, t, s.start, 0.0, days, rate, s.base, s.base, year, np.nan
-                    )
+                    n = say(out, n, row, j, LOW, CLEAR, t, s.start, 0.0, days, rate, held, held, year, np.nan)
                 kind = LOW if amount > 0 else ZERO
                 s.open, s.held, s.start, s.base = kind + 1, 0, t - span, steady
                 score = -np.log10(max(false_flags(LOW, down, span), 1e-300))

@@ -267,7 +267,8 @@ NO_AMOUNT = {
     "period_days", "factor", "ratio", "days_since_actual", "usual_days", "seconds_behind", "days_behind",
     "hours_silent", "usual_hours", "missing_readings", "concentrator_members", "area_members", "members_silent",
     "seconds_ahead", "times_told", "hours_since_shut", "confirmed_by_reads", "billed_days", "area_move", "hours",
-    "weight", "threshold", "false_per_1000_days", "quiet_hours", "usual_quiet_share", "new_habit",
+    "weight", "threshold", "false_per_1000_days", "quiet_hours", "usual_quiet_share", "new_habit", "season",
+    "falls_of_late",
 }  # fmt: skip
 
 

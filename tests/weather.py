@@ -57,6 +57,47 @@ def district(uses: list[F8], air: F8 | None = None, unit: str = "Cel") -> Stream
     return Stream(meters, sorted(rows, key=lambda row: (row.time, row.meter)))
 
 
+def year_of(days: int, seed: int, mean: float = 11.0, swing: float = 9.5) -> F8:
+    """Daily means [°C] from 1 January on: the year, months that are mild or cold as a whole, and the weather."""
+    rng = np.random.default_rng(seed)
+    day = np.arange(days)
+    air, now = np.empty(days), 0.0
+    for d in range(days):
+        now = 0.85 * now + rng.normal(0, 1.6)
+        air[d] = now
+    month = np.repeat(rng.normal(0, 1.2, days // 30 + 1), 30)[:days]
+    turn: F8 = mean - swing * np.cos(2 * np.pi * (day - 20) / 365.25) + air + month
+    return turn
+
+
+def heated_home(air: F8, number: int) -> F8:
+    """Gas of a home by the day [m³]: hot water, more by the degree below what it heats from; weeks away."""
+    rng = np.random.default_rng(2000 + number)
+    use: F8 = rng.lognormal(np.log(0.8), 0.5) + rng.lognormal(np.log(0.45), 0.45) * np.maximum(
+        rng.normal(15.5, 1.5) - air, 0.0
+    )
+    use *= np.repeat(rng.lognormal(0, rng.choice([0.08, 0.15, 0.25]), len(air) // 30 + 1), 30)[: len(air)]
+    use *= rng.lognormal(0, 0.2, len(air))
+    for first in rng.integers(0, len(air), rng.poisson(len(air) / 365)):
+        use[first : first + rng.integers(7, 22)] *= 0.25
+    return use
+
+
+def bills_of(use: F8, months: int, day: int, seed: int) -> list[tuple[int, float]]:
+    """Days since 1 January 2018 and amounts of the bills of a home that is read every so many months, near ``day``."""
+    rng = np.random.default_rng(seed)
+    first = np.datetime64("2018-01")
+    ends: list[int] = []
+    while True:
+        round_ = (first + months * len(ends)).astype("datetime64[D]") - np.datetime64("2018-01-01")
+        end = int(round_.astype(int)) + day + int(rng.integers(-2, 3))
+        if end > len(use):
+            break
+        ends.append(end)
+    sums = np.concatenate([[0.0], np.cumsum(use)])[ends]
+    return list(zip(ends[1:], np.diff(sums).round(1).tolist(), strict=True))
+
+
 def two_dates(count: int, days: int, first: int, second: int, seed: int) -> list[F8]:
     """An area whose even houses switch heating off on one day, and its odd ones on another."""
     air = outdoors(days, seed)

@@ -54,6 +54,7 @@ EVIDENCE: dict[str, tuple[str, str, str]] = {
     "use_a_day": ("本期日均", "Use a day now", "{u}/d"),
     "use_a_day_before": ("此前日均", "Use a day before", "{u}/d"),
     "use_a_day_last_year": ("上年同期日均", "Use a day last year", "{u}/d"),
+    "season": ("季节系数（与全年平均之比）", "Season (factor on the year's mean)", ""),
     "area_move": ("区域同期变化（倍）", "The area's move (factor)", ""),
     "day_mean": ("当日用量", "Use of the day", "{u}/d"),
     "usual_mean": ("平时日均", "Usual use a day", "{u}/d"),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 from statistics import fmean, median, pstdev
 
+import numpy as np
+
 from tests.naive import DAY, HOUR, NAN, NS, Line, Taken, local, single
 
 
@@ -31,12 +33,49 @@ RATES = {"high": (4.03, 1.11), "low": (3.50, 0.81)}
 LINES = {side: (a - math.log(2.2)) / b for side, (a, b) in RATES.items()}
 
 
-def weights(past: Sequence[float], rate: float, size: float) -> dict[str, float]:
+def in_wave(end: float, span: float) -> tuple[float, float]:
+    """The year's cosine and sine, in the mean of the seconds of a period: by their integrals."""
+    turn = 2 * math.pi / (365.25 * 86400)
+    first, last = turn * (end - span), turn * end
+    cosine, sine = math.sin(last) - math.sin(first), math.cos(first) - math.cos(last)
+    return cosine / (turn * span), sine / (turn * span)
+
+
+class Season:
+    """A year's wave through the logarithms of periods, if there is one: Bayesian regression, mean apart."""
+
+    def __init__(self, past: Sequence[tuple[int, int, float]], size: float) -> None:
+        y = np.array([math.log(max(use, 0) + size) for _, _, use in past])
+        x = np.array([in_wave(end, span) for end, span, _ in past])
+        self.size = size
+        y, x = y - y.mean(), x - x.mean(axis=0)
+        covariance = np.eye(len(y)) + 8 * x @ x.T  # of the numbers, in variances of what the wave leaves
+        left = float(y @ np.linalg.solve(covariance, y))
+        factor = ((0.75 + left) / (0.75 + float(y @ y))) ** (-(len(y) + 2) / 2) / math.sqrt(
+            float(np.linalg.det(covariance))
+        )
+        belief = 0.03 * factor / (1 + 0.03 * factor)
+        self.known = belief > 0.5
+        self.wave = belief * 8 * x.T @ np.linalg.solve(covariance, y)
+
+    def at(self, end: float, span: float) -> float:
+        return float(self.wave @ np.array(in_wave(end, span)))
+
+    def move(self, use: float, by: float) -> float:
+        return (max(use, 0) + self.size) * math.exp(by) - self.size
+
+    def early(self, end: float, span: float) -> float:
+        """What ten days make, by the slope in the middle."""
+        cosine, sine = in_wave(end, span)
+        return float(self.wave @ np.array([-sine, cosine])) * 2 * math.pi * 10 / 365.25
+
+
+def weights(past: Sequence[float], rate: float, size: float, early: float = 0.0) -> dict[str, float]:
     """How far a use a day lies beyond those of the past (newest first), in spreads."""
     logs = [math.log(max(use, 0) + size) for use in past]
     now = math.log(max(rate, 0) + size)
     squares = sum((x - fmean(logs)) ** 2 for x in logs)
-    spread = math.sqrt((3 * 0.5**2 + squares) / (3 + len(logs)))
+    spread = math.sqrt((3 * 0.5**2 + squares) / (3 + len(logs)) + early**2)
     return {
         "high": (now - 0.7 * median(logs[:3]) - 0.3 * max(logs)) / spread,
         "low": (0.5 * median(logs[:6]) + 0.5 * min(logs) - now) / spread,
@@ -71,8 +110,7 @@ def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
         at, span = t.reading.time, t.span
         if past:
             rates = [use for _, _, use in reversed(past)]
-            new, steady = median(rates[:3]), median(rates[:6])
-            span = covers(t, past, steady)
+            span = covers(t, past, median(rates[:6]))
             days = span / DAY
             rate = t.usage / days
             ended = [
@@ -83,10 +121,22 @@ def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
             if not math.isnan(year):
                 told["use_a_day_last_year"] = year
             known = sum(length for _, length, _ in past)
+            total = sum(max(use, 0) * length for _, length, use in past)
+            size = (2 * floor if floor > 0 else 0.01 * total / known) + 1e-12
+            whole = [one for one in past if episode is None or one[0] <= episode.start // NS]
+            season = None if math.isnan(year) or len(whole) < 2 else Season(whole, size)
+            early, since = 0.0, 0.0
+            if season and season.known:
+                now = season.at(at // NS, span // NS)
+                rates = [season.move(use, now - season.at(end, long)) for end, long, use in reversed(past)]
+                early = season.early(at // NS, span // NS)
+                told["season"] = math.exp(now)
+                if episode is not None:
+                    since = now - season.at(episode.start / NS + span // NS, span // NS)
+            new, steady = median(rates[:3]), median(rates[:6])
             weight = {}
             if known >= 150 * 86400 or len(past) == 13:
-                total = sum(max(use, 0) * length for _, length, use in past)
-                weight = weights(rates, rate, (2 * floor if floor > 0 else 0.01 * total / known) + 1e-12)
+                weight = weights(rates, rate, size, early)
 
             def line(status: str, kind: str, start: int, base: float) -> Line:
                 side = "high" if kind == "high_usage" else "low"
@@ -97,12 +147,13 @@ def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
                     more["false_per_1000_days"] = math.exp(a - b * weight[side]) / days  # noqa: B023
                 return Line(status, kind, at, start, t.usage, base * days, more)  # noqa: B023
 
+            held = 0.0
             if episode is not None:
                 episode.held += 1
-                base = episode.base
-                calm = rate <= 1.5 * base if episode.kind == "high_usage" else rate >= base / 1.5
+                held = max(season.move(episode.base, since), 0.0) if season and since else episode.base
+                calm = rate <= 1.5 * held if episode.kind == "high_usage" else rate >= held / 1.5
                 if calm or episode.held == 3:
-                    over = line("cleared", episode.kind, episode.start, base)
+                    over = line("cleared", episode.kind, episode.start, held)
                     replaced = episode.kind == "low_usage" and t.usage <= 0
                     lines.append(over if calm or replaced else usual_now(over))
                     episode = None
@@ -117,7 +168,7 @@ def periods(taken: Iterable[Taken], floor: float) -> list[Line]:
             ):
                 kind = "low_usage" if t.usage > 0 else "zero_usage"
             if episode is not None and episode.kind == "low_usage" and kind == "zero_usage":
-                lines.append(line("cleared", "low_usage", episode.start, episode.base))
+                lines.append(line("cleared", "low_usage", episode.start, held))
                 episode = None
             if kind and episode is None:
                 episode = Episode(kind, at - span, base)

@@ -107,7 +107,7 @@ class People:
         self._plan(Deed(at, 10 + self._order, "staff", {"act": what, "ticket": ticket.id}))
 
     def _word(self, ticket: Ticket) -> str:
-        """The stated rule for a ticket: the best word of its flags; without any, explained."""
+        """The stated rule for a ticket: the best word of the flags that it names; without any, explained."""
         words = {self._truth.get(flag, "explained") for flag in ticket.flag_ids} or {"explained"}
         return next(word for word in ("confirmed", "explained", "false_alarm") if word in words)
 

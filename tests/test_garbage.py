@@ -147,7 +147,7 @@ def test_garbage_between_good_readings(tmp_path: Path) -> None:
             body = b'{"meter_id": "u%02d", "time": %d, "value": 7, "unit": "kW.h"}' % (number // 200, TIME)
             messages.append(Message(f"forestall/readings/unit/{number}", body, ()))
     registry = "meter_id,commodity,unit,kind,interval_s,area,class\n" + "".join(
-        f"{kind}{i:02},water,L,interval,,dma,residential\n" for i in range(50) for kind in "gu"
+        f"{kind}{i:02},water,L,interval,3600,dma,residential\n" for i in range(50) for kind in "gu"
     )
     load = Load(registry, messages)
     with Mosquitto() if Mosquitto.missing() is None else BrokerProcess() as broker:

@@ -45,8 +45,8 @@ def load(connection: Connection, flags: Sequence[Flag], now_ns: int) -> Book:
     watched = tickets.c.open | (tickets.c.watch_until_ns > now_ns)
     for part in _chunks(points):
         _take(connection, book, watched & tickets.c.service_point_id.in_(part))
-    # what turns out to be part of a whole is merged into its ticket
-    wholes = [flag for flag in flags if whole_of(flag) and flag.status != Status.CLEARED]
+    # what turns out to be part of a whole is merged into its ticket, once
+    wholes = [flag for flag in flags if flag.status != Status.CLEARED and _new_whole(book, flag)]
     for flag in wholes:
         for part in _chunks(members_of(flag)):
             same = (tickets.c.family == flag.family) & tickets.c.meter_id.in_(part)
@@ -59,7 +59,9 @@ def load(connection: Connection, flags: Sequence[Flag], now_ns: int) -> Book:
         _take(connection, book, tickets.c.id.in_(part))
     families = {flag.family for flag in wholes}
     take_belongings(
-        connection, book, {t.id for t in book.tickets.values() if t.open and t.family in families}
+        connection,
+        book,
+        {t.id for t in book.tickets.values() if t.open and not t.group and t.family in families},
     )
     _take_steps(connection, book)
     book.bars = bars_in(connection)
@@ -212,6 +214,12 @@ def _take(connection: Connection, book: Book, where: ColumnElement[bool]) -> Non
     query: Select[Any] = select(tickets).where(where).order_by(tickets.c.id).with_for_update()
     for row in connection.execute(query).mappings():
         book.tickets[row["id"]] = rows.ticket_of(row)
+
+
+def _new_whole(book: Book, flag: Flag) -> bool:
+    """Whether it is told for the first time that something has failed as a whole."""
+    known = book.episodes.get(flag.id)
+    return bool(whole_of(flag)) and (known is None or known.kind != flag.kind)
 
 
 def _credits(connection: Connection, ticket_id: str, points: Iterable[str]) -> list[tuple[str, Credit]]:

@@ -64,7 +64,10 @@ def ticket_row(ticket: Ticket) -> dict[str, Any]:
 
 def ticket_of(row: Mapping[Any, Any]) -> Ticket:
     """The ticket of a row. Fields that a newer program has added take their defaults."""
-    return msgspec.convert({**row["details"], **{name: row[name] for name in COLUMNS}}, Ticket)
+    details = row["details"]
+    # rows from before there was a count name all their flags
+    counted = {"flags": len(details.get("flag_ids", ())), **details}
+    return msgspec.convert({**counted, **{name: row[name] for name in COLUMNS}}, Ticket)
 
 
 def episode_row(episode: Episode) -> dict[str, Any]:

@@ -322,7 +322,6 @@ def ticket(found: Ticket) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(found)
     for name in ("history", "steps", "external_refs", "prior", "digest"):
         del fields[name]
-    fields["flags"] = len(found.flag_ids)
     fields["flag_ids"] = list(found.flag_ids[-_FLAGS:])
     fields["complaints"] = len(found.complaint_ids)
     fields["complaint_ids"] = list(found.complaint_ids[-_FLAGS:])

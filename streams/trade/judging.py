@@ -13,9 +13,22 @@ from streams.trade.tickets import Ticket, Verdict
 
 def settle(book: Book, ticket: Ticket, actor: str, now_ns: int) -> None:
     """Carry a ticket's verdict to its flags as it ends; what was said of one flag alone stays."""
-    flags = [flag for flag in ticket.flag_ids if flag not in book.judged or not book.judged[flag].single]
+    flags = [
+        flag for flag in flags_of(book, ticket) if flag not in book.judged or not book.judged[flag].single
+    ]
     word = Verdict(ticket.verdict)
     write_words(book, ticket, flags, word, ticket.verdict_reason, actor, now_ns)
+
+
+def flags_of(book: Book, ticket: Ticket) -> list[str]:
+    """All flags of a ticket whose episodes are in the book; the newest, which it names itself, last."""
+    named = set(ticket.flag_ids)
+    others = [
+        (one.start, flag)
+        for flag, one in book.episodes.items()
+        if one.ticket_id == ticket.id and flag not in named
+    ]
+    return [*(flag for _, flag in sorted(others)), *ticket.flag_ids]
 
 
 def write_words(

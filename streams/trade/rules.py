@@ -35,7 +35,7 @@ from streams.trade.routing import PRIORITIES, Placement, Routing
 from streams.trade.sla import Targets
 from streams.trade.states import PAUSED, RESOLVED, TRANSITIONS
 from streams.trade.swaps import recorded, witness
-from streams.trade.tickets import Category, Episode, Estimate, Origin, State, Ticket, Urgency
+from streams.trade.tickets import Category, Episode, Estimate, Origin, State, Ticket, Urgency, with_flags
 from streams.trade.work import merge
 
 ACTOR = "forestall"
@@ -184,6 +184,7 @@ class Rules:
                 "lead_flag_id": flag.id,
                 "event_at": flag.at,
                 "flag_ids": (flag.id,),
+                "flags": 1,
                 "evidence": _evidence(flag),
                 "estimate": estimate,
                 "escalated": _escalates(flag),
@@ -195,9 +196,7 @@ class Rules:
     def _join(
         self, book: Book, ticket: Ticket, flag: Flag, estimate: Estimate | None, place: Placement, now_ns: int
     ) -> Ticket:
-        joined = replace(
-            ticket, flag_ids=(*ticket.flag_ids, flag.id), escalated=ticket.escalated or _escalates(flag)
-        )
+        joined = replace(with_flags(ticket, [flag.id]), escalated=ticket.escalated or _escalates(flag))
         if ticket.group:
             listed = tuple(dict.fromkeys((*ticket.meters, *members_of(flag))))[:MOST_LISTED]
             joined = replace(

@@ -10,7 +10,7 @@ from streams.messages import Flag
 from streams.trade.book import Book
 from streams.trade.grouping import point_of
 from streams.trade.lifecycle import record
-from streams.trade.tickets import Swap, Ticket
+from streams.trade.tickets import Swap, Ticket, with_flags
 from streams.units import as_code
 
 #: a register that is another device's looks like one of these
@@ -32,7 +32,7 @@ def recorded(book: Book, flag: Flag) -> Ticket | None:
 def witness(book: Book, ticket: Ticket, flag: Flag, actor: str, now_ns: int) -> None:
     """Write down that the new device has been read; the ticket's state stays as it is."""
     assert ticket.swap is not None
-    seen = replace(ticket, flag_ids=(*ticket.flag_ids, flag.id), swap=replace(ticket.swap, seen_at=flag.at))
+    seen = replace(with_flags(ticket, [flag.id]), swap=replace(ticket.swap, seen_at=flag.at))
     read = (
         ticket.swap.new_serial if _amount(flag) else f"{ticket.swap.new_serial} {flag.observed:g} {flag.unit}"
     )

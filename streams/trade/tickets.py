@@ -8,11 +8,13 @@ event times in ISO 8601, as the flag has them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from streams.messages import NS
 from streams.trade.settlement import Alternative, Credit, Estimate, Money, Notice, Rerating
@@ -21,6 +23,7 @@ from streams.trade.states import ENDED, OPEN, RESOLVED, Category, Origin, State,
 __all__ = [
     "ENDED",
     "LARGE",
+    "NAMED",
     "OPEN",
     "Alternative",
     "Callback",
@@ -44,9 +47,12 @@ __all__ = [
     "Verdict",
     "iso",
     "label",
+    "with_flags",
 ]
 
 
+#: how many of its flags a ticket names itself: it is written with each that joins
+NAMED = 50
 #: ``Ticket.impact`` of a large customer
 LARGE = "large_customer"
 
@@ -175,7 +181,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     kind: str  # of the leading flag
     lead_flag_id: str = ""  # the flag that evidence and estimate come from
     event_at: str = ""  # event time of the flag that opened it
-    flag_ids: tuple[str, ...] = ()
+    flag_ids: tuple[str, ...] = ()  # the newest 50; all are known by their episodes
+    flags: int = 0  # how many it has
     complaint_ids: tuple[str, ...] = ()
     group: str = ""  # what failed as a whole: "concentrator/C12", "transformer/T7", "area/D3"
     meters: tuple[str, ...] = ()  # of a group: those that failed with it, the first 500
@@ -258,6 +265,12 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     def opened_at(self) -> str:
         """Wall-clock time of opening, ISO 8601 UTC."""
         return iso(self.opened_ns)
+
+
+def with_flags(ticket: Ticket, flag_ids: Sequence[str], count: int | None = None) -> Ticket:
+    """The ticket with flags that have come to it; ``count``: how many they are, where not all are named."""
+    more = len(flag_ids) if count is None else count
+    return replace(ticket, flag_ids=(*ticket.flag_ids, *flag_ids)[-NAMED:], flags=ticket.flags + more)
 
 
 def iso(time_ns: int) -> str:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from streams.trade.book import Book
 from streams.trade.judged import Judged, wilson
-from streams.trade.judging import write_words
+from streams.trade.judging import flags_of, write_words
 from streams.trade.lifecycle import Refused, record, word_of
 from streams.trade.tickets import State, Ticket, Verdict
 
@@ -50,10 +50,11 @@ def judge(
         raise Refused(
             f"expected a ticket that stands by itself, got a merged one: judge {ticket.merged_into}"
         )
-    strangers = sorted(set(flag_ids) - set(ticket.flag_ids))
+    own = flags_of(book, ticket)
+    strangers = sorted(set(flag_ids) - set(own))
     if strangers:
         raise Refused(f"expected flags of {ticket.id}, got {', '.join(strangers[:5])}")
-    chosen = [flag for flag in ticket.flag_ids if flag in flag_ids] if flag_ids else ticket.flag_ids
+    chosen = [flag for flag in own if flag in flag_ids] if flag_ids else own
     said = ticket if flag_ids else replace(ticket, verdict=word, verdict_reason=reason)
     if (
         not write_words(book, ticket, chosen, word, reason, actor, now_ns, single=bool(flag_ids))

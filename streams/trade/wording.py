@@ -15,10 +15,9 @@ from streams.trade.deliveries import TicketEvent
 from streams.trade.routing import department_label
 from streams.trade.settlement import sums
 from streams.trade.subjects import SUBJECTS
-from streams.trade.tickets import Estimate, HistoryEntry, Ticket, Urgency, iso, label
+from streams.trade.tickets import NAMED, Estimate, HistoryEntry, Ticket, Urgency, iso, label
 
 LANGUAGES = ("zh", "en")
-_FLAGS = 50
 _COMPLAINTS = 50
 #: names that do not follow the rule opened_ns → opened_at
 _OUTER = {"paused_ns": "paused_s", "at_ns": "at"}
@@ -275,8 +274,7 @@ def public(ticket: Ticket) -> dict[str, Any]:
     fields = msgspec.to_builtins(ticket)
     for name in ("history", "steps", "external_refs", "prior", "digest"):
         del fields[name]
-    fields["flags"] = len(ticket.flag_ids)
-    fields["flag_ids"] = ticket.flag_ids[-_FLAGS:]
+    fields["flag_ids"] = ticket.flag_ids[-NAMED:]
     fields["complaints"] = len(ticket.complaint_ids)
     fields["complaint_ids"] = ticket.complaint_ids[-_COMPLAINTS:]
     fields["credit_sums"] = msgspec.to_builtins(sums(ticket.credits))

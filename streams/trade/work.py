@@ -15,7 +15,7 @@ from streams.trade.causes import CHECKS, NEGATIVE, POSITIVE, UNCLEAR, weigh
 from streams.trade.lifecycle import Refused, record
 from streams.trade.routing import DEPARTMENTS
 from streams.trade.states import PAUSED, TRANSITIONS, StepKind
-from streams.trade.tickets import LARGE, Purpose, State, Step, Swap, Ticket, label
+from streams.trade.tickets import LARGE, Purpose, State, Step, Swap, Ticket, label, with_flags
 
 #: 低电压: 一投诉、一跟踪、一策略、一管控
 RECORD = ("complaint", "tracking", "strategy", "control")
@@ -151,8 +151,7 @@ def merge(
     if ticket.bill_hold and into.group:
         raise Refused(f"expected a ticket whose bill is not held, got {ticket.id}: release its bill first")
     stays = replace(
-        into,
-        flag_ids=tuple(dict.fromkeys((*into.flag_ids, *ticket.flag_ids))),
+        with_flags(into, ticket.flag_ids, ticket.flags),
         complaint_ids=tuple(dict.fromkeys((*into.complaint_ids, *ticket.complaint_ids))),
         lead_time_s=ticket.lead_time_s if into.lead_time_s is None else into.lead_time_s,
         meters=tuple(dict.fromkeys((*into.meters, *(ticket.meters or (ticket.meter_id,)))))[:500]

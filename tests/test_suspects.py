@@ -61,7 +61,7 @@ def test_a_leak_is_told_in_the_morning_and_not_at_the_next_midnight() -> None:
     assert evidence["daily_use"] == pytest.approx(use[37:51].sum(1).tolist(), rel=1e-2)
     assert len(evidence["because"]) == 5
     assert evidence["area_move"] == 1  # there are no neighbours
-    assert evidence["parameters"]["suspect"] == 1
+    assert evidence["parameters"]["suspect"] == Habit().suspect
 
 
 def test_lost_use_is_missed_in_the_morning_too() -> None:

@@ -17,7 +17,7 @@ from detectors.turning import learn
 from streams.messages import Flag, Mark
 from tests.habit_tools import mute
 from tests.naive.static_value import static
-from tests.streams_of_readings import DAY, HOUR, Row, Stream, examples, instant
+from tests.streams_of_readings import DAY, HOUR, Row, Stream, examples, feed, instant, make_bank
 from tests.test_habit_days import BEGIN, days_of, flat, home, household, judged, raised
 
 NAN = float("nan")
@@ -186,3 +186,21 @@ def test_less_use_where_the_registry_knows_of_nobody_is_as_it_should_be(contract
         stream = household(use, "electricity", "kW.h")
         assert raised(judged(stream, **heads)) == ["low_usage"]
         assert judged(Stream([replace(stream.meters[0], contract=contract)], stream.rows), **heads) == []
+
+
+def test_use_of_nobody_that_stops_is_over() -> None:
+    """The rest that follows is no *stuck* that would hold *inactive_use* open."""
+    use = home()
+    use[46:] = 0
+    stream = household(use)
+
+    def told(contract: str) -> list[Flag]:
+        bank = make_bank([replace(stream.meters[0], contract=contract)])
+        return [f for f in feed(bank, stream.rows).flags if f.family == "usage_low"]
+
+    assert {f.kind for f in told("active")} == {"stuck"}
+    low = told("vacant")
+    assert {f.kind for f in low} == {"inactive_use"}
+    assert {f.evidence["detector"] for f in low} == {"shut_off"}
+    assert low[-1].status == "cleared"
+    assert (instant(low[-1].at) - BEGIN) / DAY < 46 + 15

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from detectors import Intervals, Steps
 from streams.messages import Flag, Mark
@@ -22,17 +23,25 @@ FACTORS = (10.0, 100.0, 1000.0, 35.3147, 0.1, 0.01, 0.001, 3.0, 20.0)
 
 @st.composite
 def jumps(draw: st.DrawFn) -> Stream:
-    """Meters, steady or not, read by the hour, the day or the month, that jump and may come back."""
+    """Meters, steady or not, read by the hour, the day or the month, that jump and may come back.
+
+    Those read every two hours have a day's course, which may bend with the jump.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 100_000)))
     meters, rows = [], []
-    for number, spacing in enumerate(draw(st.lists(st.sampled_from((6 * HOUR, DAY, 30 * DAY)), max_size=3))):
+    for number, spacing in enumerate(
+        draw(st.lists(st.sampled_from((2 * HOUR, 6 * HOUR, DAY, 30 * DAY)), max_size=3))
+    ):
         name = f"m{number}"
         meters.append(Meter(meter_id=name, kind="interval", interval_s=spacing / 1e9, unit="m3"))
         count = 40 if spacing > DAY else 60 * DAY // spacing
         use = rng.uniform(5, 50) * np.exp(rng.normal(0, rng.choice([0.05, 0.3, 1.0]), count))
+        course = np.resize(rng.uniform(0.5, 2.0, max(DAY // spacing, 1)), count)
+        use *= course
         for _ in range(int(rng.integers(0, 3))):
             first = int(rng.integers(0, count))
-            use[first : first + int(rng.integers(1, count))] *= rng.choice(FACTORS)
+            off = slice(first, first + int(rng.integers(1, count)))
+            use[off] *= rng.choice(FACTORS) * course[off] ** rng.choice([0.0, 0.0, 0.2, 1.0])
         use[rng.random(count) < 0.02] = 0.0
         marks = np.zeros(count, np.int64)
         for _ in range(int(rng.integers(0, 3))):
@@ -86,20 +95,36 @@ def test_what_is_not_a_factor_or_does_not_stay_is_none() -> None:
     assert daily([8.0, 80.0, 2.0, 30.0] * 5 + [80.0] * 10) == []
 
 
-@pytest.mark.parametrize("factor", [100.0, 1000.0])
+def hourly(use: NDArray[np.float64]) -> list[Flag]:
+    meter = Meter(meter_id="m", kind="interval", interval_s=3600, unit="m3")
+    rows = [Row("m", START + i * HOUR, x) for i, x in enumerate(use.tolist())]  # the first counts nothing
+    flags = feed(make_bank([meter], (Intervals(), Steps())), rows).flags
+    return [f for f in flags if f.status == "raised"]
+
+
+@pytest.mark.parametrize("factor", [10.0, 35.3147, 100.0, 1000.0, 0.1, 1 / 35.3147, 0.01, 0.001])
 @pytest.mark.parametrize("hour", range(0, 24, 3))
 def test_a_unit_that_changes_within_a_day_is_told_with_its_factor(factor: float, hour: int) -> None:
     """By the hour, steady; found as many whole days after the day of the change as when that begins at midnight."""
-    meter = Meter(meter_id="m", kind="interval", interval_s=3600, unit="m3")
     use = np.tile([0.2] * 7 + [0.5] * 17, 40) * (1 + 0.1 * np.sin(np.arange(960)))
     use[20 * 24 + hour :] *= factor
-    rows = [Row("m", START + i * HOUR, x) for i, x in enumerate(use.tolist())]  # the first counts nothing
-    flags = feed(make_bank([meter], (Intervals(), Steps())), rows).flags
-    told = [f for f in flags if f.status == "raised"]
+    told = hourly(use)
     assert [f.evidence["factor"] for f in told] == [pytest.approx(factor, rel=1e-6)]
     whole = (instant(told[0].at) - START - 20 * DAY) / DAY
-    assert whole <= 4 + (hour > 0) + 0.1
+    assert whole <= (4 if factor > 1 else 8) + (hour > 0) + 0.1
     assert told[0].start in ("2024-01-21T00:00:00Z", "2024-01-20T00:00:00Z")
+
+
+@pytest.mark.parametrize("hour", [0, 9, 15])
+def test_ten_times_the_use_at_other_hours_is_no_unit(hour: int) -> None:
+    """Heating that comes on, or goes off, moves the hours of a day unequally; a unit moves them all alike."""
+    wave = 1 + 0.1 * np.sin(np.arange(960))
+    usual, heated = np.tile([0.2] * 7 + [0.5] * 17, 40) * wave, np.tile([8.6] * 8 + [1.89] * 16, 40) * wave
+    assert np.isclose(heated.sum() / usual.sum(), 10, rtol=0.02)
+    for before, after in ((usual, heated), (heated, usual)):
+        use = before.copy()
+        use[20 * 24 + hour :] = after[20 * 24 + hour :]
+        assert hourly(use) == []
 
 
 def test_a_day_far_off_is_learnt_a_day_later() -> None:

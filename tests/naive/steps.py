@@ -10,13 +10,13 @@ from tests.naive import DAY, HOUR, Line, Taken, single
 FACTORS = (10.0, 35.3147, 100.0, 1000.0)
 
 
-def nearest(off: float, spread: float, steady: float = 0.13) -> float:
-    """The factor that explains a deviation; 0 where none does."""
+def nearest(off: float, spread: float, steady: float, huge: float) -> float:
+    """The factor that explains a deviation; 0 where none does. Each class of factors wants its own steadiness."""
     slack = min(max(0.05, 3 * spread), 0.4)
     fits = [
         (abs(abs(off) - math.log10(f)), -f)
         for f in FACTORS
-        if spread <= (steady if f < 99 else 3 * steady) and abs(abs(off) - math.log10(f)) <= slack
+        if spread <= (steady if f < 99 else huge) and abs(abs(off) - math.log10(f)) <= slack
     ]
     if not fits:
         return 0.0
@@ -24,9 +24,12 @@ def nearest(off: float, spread: float, steady: float = 0.13) -> float:
     return factor if off > 0 else 1 / factor
 
 
-def mixed(off: float, factor: float) -> bool:
-    """A day that is off in the way of a large factor upwards, and by no more."""
-    return factor > 99 and 0 < off < math.log10(factor) + 0.05
+def mixed(off: float, factor: float, hourly: bool) -> bool:
+    """A day that is off in the way of a factor, and by no more; without hours, of a large one upwards."""
+    if not factor or not (hourly or factor > 99):
+        return False
+    by = off if factor > 1 else -off
+    return 0 < by < abs(math.log10(factor)) + 0.05
 
 
 def steps(taken: Iterable[Taken]) -> list[Line]:
@@ -39,45 +42,64 @@ def steps(taken: Iterable[Taken]) -> list[Line]:
     start = 0
     is_open = False
     put_off: float | None = None  # the day before's deviation, not learnt yet
+    flows: list[tuple[float, float]] = []  # the day's hours with use: how long, how much of the usual mean
+    shape = [0.0, 0.0]  # where the highest hour and the mean logarithm usually are, above the day's mean
+    bent = [0.0, 0.0]  # sums of what they deviate by, on the days that are off; of the one put off
     for t in taken:
         if t.status != "ok" or t.span <= 0:
             continue
         amount, hours = single(amount + t.usage - t.back), single(hours + t.span / HOUR)
         past = single(past + (0.0 if t.live else t.usage))
+        hourly = t.usual <= 2 * HOUR
+        if hourly and t.usage - t.back > 0 and known:
+            flows.append((t.span / HOUR, (t.usage - t.back) / (t.span / HOUR) * 24 / base))
         if hours < 23.99:
             continue
         use, bill, covered = amount / hours * 24, hours >= 480, hours
         fresh = t.live and past < amount / 2
         amount = hours = past = 0.0
+        todays, flows = flows, []
         if use <= 0:
             continue
         now, off = t.reading.time, math.log10(use / base) if known else 0.0
+        new = shape
+        if todays:
+            mean = sum(h * math.log10(flow) for h, flow in todays) / sum(h for h, _ in todays)
+            new = [math.log10(max(flow for _, flow in todays)) - off, mean - off]
         if known < (3 if bill else 7):
             weight = 1 / (known + 1)
             spread = single(spread + weight * (abs(off) - spread))
             base = single(base * 10 ** (weight * off)) if known else single(use)
+            if known:
+                shape = [single(was + (is_ - was) / known) for was, is_ in zip(shape, new, strict=True)]
             known += 1
             continue
         told = current
         status = ""
-        if put_off is not None and not mixed(put_off, nearest(off, spread, 0.13 * 2 / 3)):
+        small, huge = 0.13 * (1.3 if hourly else 1), 0.39
+        if put_off is not None and not mixed(
+            put_off, nearest(off, spread, small * 2 / 3, huge * 2 / 3), hourly
+        ):
             spread, base = learn(spread, base, put_off)
+            shape = [single(was + by / 8) for was, by in zip(shape, bent, strict=True)]
             put_off, off = None, math.log10(use / base)
-        factor = nearest(off, spread)
+        factor = nearest(off, spread, small, huge)
+        away = [is_ - was for is_, was in zip(new, shape, strict=True)]
         if is_open:
             held += 1
             if abs(off) <= 0.3 or held >= 90:
                 status = "cleared"
         elif factor:
             if factor != current or not held:
-                held, total, current = 0, 0.0, factor
+                held, total, current, bent = 0, 0.0, factor, [0.0, 0.0]
                 if put_off is None:
                     start = min((now - int(covered * HOUR)) // DAY * DAY, now)
-            elif held == 1 and factor > 99 and abs(off - total) > 0.13:
-                held, total = 0, 0.0  # the day of the change
+            elif held == 1 and abs(off - total) > 0.13 and (hourly or factor > 99):
+                held, total, bent = 0, 0.0, [0.0, 0.0]  # the day of the change
             put_off = None
             held += 1
             total = single(total + off)
+            bent = [single(b + a) for b, a in zip(bent, away, strict=True)]
             told = factor
             size = abs(math.log10(factor))
             need = (2 if bill else 4) * (1 if factor > 1 else 2)
@@ -86,10 +108,12 @@ def steps(taken: Iterable[Taken]) -> list[Line]:
             # no more days without use between than days with
             whole = now / DAY - start // DAY <= 2 * held * covered / 24 + 1
             fits = exact <= min(max(0.05, 2 * spread / math.sqrt(held)), allowed)
-            if held >= need and fits and whole and fresh:
+            slack = 1 if size < 1.99 else 3
+            alike = abs(bent[0]) <= slack * 0.05 * held and abs(bent[1]) <= slack * 0.08 * held
+            if alike and held >= need and fits and whole and fresh:
                 is_open, status = True, "raised"
             elif held > 3 * need:
-                base, held, current = single(use), 0, 0.0
+                base, held, current, shape = single(use), 0, 0.0, [single(x) for x in new]
         else:
             held, current = 0, 0.0
         if status == "raised":
@@ -98,13 +122,15 @@ def steps(taken: Iterable[Taken]) -> list[Line]:
             lines += [Line(s, "unit_error", now, start, use, was, more) for s in ("raised", "cleared")]
         if status == "cleared":
             if abs(off) > 0.3:
-                base = single(use)
+                base, shape = single(use), [single(x) for x in new]
             is_open, held, current = False, 0, 0.0
         elif not is_open and not current:
             if abs(off) > 0.13:
                 put_off, start = single(off), (now - int(covered * HOUR)) // DAY * DAY
+                bent = [single(a) for a in away]
             else:
                 spread, base = learn(spread, base, off)
+                shape = [single(was + by / 8) for was, by in zip(shape, away, strict=True)]
             known += 1
     return lines
 

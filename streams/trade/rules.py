@@ -7,6 +7,7 @@ same flags on the same book give the same tickets on every database.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -107,21 +108,21 @@ class Rules:
             witness(book, swapped, flag, self.actor, now_ns)
             return
         drill = flag.evidence.get("drill") is True
-        point = point_of(flag)
-        neighbours = book.open_at(point, drill)
-        ticket = next((t for t in neighbours if t.family == flag.family), None) or self._whole(
-            book, flag, drill
-        )
-        relapsed = next((t for t in book.watched_at(point, drill, now_ns) if t.family == flag.family), None)
-        if ticket is None and relapsed is not None:
-            ticket = relapsed
-        if ticket is None:
-            ticket = self._open(book, flag, estimate, place, now_ns)
-        else:
-            ticket = self._join(book, ticket, flag, estimate, place, now_ns)
+        ticket = self._join_or_open(book, flag, estimate, place, drill, now_ns)
         book.put_episode(_episode(flag, ticket.id, estimate, 0))
         if whole_of(flag):
             self._gather(book, ticket, flag, now_ns)
+
+    def _join_or_open(
+        self, book: Book, flag: Flag, estimate: Estimate | None, place: Placement, drill: bool, now_ns: int
+    ) -> Ticket:
+        """The flag on the ticket of its family: the open one here, its whole's, one still watched, a new one."""
+        here = (*book.open_at(point_of(flag), drill), *book.watched_at(point_of(flag), drill, now_ns))
+        own = [ticket for ticket in here if ticket.family == flag.family]
+        ticket = next((one for one in own if one.open), None) or self._whole(book, flag, drill)
+        if ticket is None and not own:
+            return self._open(book, flag, estimate, place, now_ns)
+        return self._join(book, ticket or own[0], flag, estimate, place, now_ns)
 
     def _waits(self, book: Book, flag: Flag, place: Placement, now_ns: int) -> Muted | None:
         """The flag as one that waits, for a mute at its place or a bar that it does not reach; None: it does not."""
@@ -145,21 +146,25 @@ class Rules:
 
     def _gather(self, book: Book, ticket: Ticket, flag: Flag, now_ns: int) -> None:
         """Single meters' tickets that turn out to be part of a whole are merged into its ticket."""
-        members, whole = set(members_of(flag)), whole_of(flag)
+        members = frozenset(members_of(flag))
         for other in list(book.tickets.values()):
             if (
-                # one whose work is done waits for its callback, and ends by itself
-                State.MERGED in TRANSITIONS[other.state]
-                and not other.group
-                and not other.bill_hold  # whose bill is disputed is not one of many
-                and not other.credits
-                and other.id != ticket.id
+                other.id != ticket.id
                 and other.family == ticket.family
                 and other.drill == ticket.drill
-                and (other.meter_id in members or hangs_on(other.place, other.area, whole))
-                and whole in wholes_around(replace(flag, kind=other.kind))
+                and _is_part(other, flag, members)
             ):
-                ticket = merge(book, other, book.tickets[ticket.id], ACTOR, now_ns, note=whole)
+                ticket = merge(book, other, book.tickets[ticket.id], ACTOR, now_ns, note=whole_of(flag))
+
+    def _widen(
+        self, book: Book, own: Ticket, flag: Flag, estimate: Estimate | None, place: Placement, now_ns: int
+    ) -> Ticket:
+        """A flag of one meter turns out to be about a whole: it goes to the whole's ticket, and so do the parts."""
+        whole = self._join_or_open(book, flag, estimate, place, own.drill, now_ns)
+        left = tuple(one for one in own.flag_ids if one != flag.id)
+        book.put(replace(book.tickets[own.id], flag_ids=left, flags=own.flags - 1))
+        self._gather(book, whole, flag, now_ns)
+        return book.tickets[whole.id]
 
     def _open(
         self, book: Book, flag: Flag, estimate: Estimate | None, place: Placement, now_ns: int
@@ -239,10 +244,19 @@ class Rules:
             record(book, ticket, now_ns, "cleared", ACTOR, tell=ticket.open, flag_id=flag.id)
             return
         estimate = better(of_flag(flag), episode.estimate)
+        place = self.routing.place(flag, estimate, now_ns)
+        if (
+            flag.kind != episode.kind
+            and whole_of(flag)
+            and ticket.open
+            and _is_part(ticket, flag, members_of(flag))
+        ):
+            ticket = self._widen(book, ticket, flag, estimate, place, now_ns)
+            book.put_episode(_episode(flag, ticket.id, estimate, episode.updates + 1))
+            return
         book.put_episode(_episode(flag, ticket.id, estimate, episode.updates + 1))
         if not ticket.open:
             return  # what staff have closed stays as they closed it
-        place = self.routing.place(flag, estimate, now_ns)
         changed = replace(ticket, escalated=ticket.escalated or _escalates(flag))
         if flag.id == ticket.lead_flag_id or _rank(place.priority) < _rank(ticket.priority):
             changed = self._lead(book, changed, flag, estimate)
@@ -313,6 +327,20 @@ class Rules:
             if abs(after.estimate.excess - was_excess) > self.moved_by * abs(was_excess):
                 told.append(f"{was_excess:g} → {after.estimate.excess:g} {after.estimate.unit}")
         return "; ".join(told)
+
+
+def _is_part(ticket: Ticket, flag: Flag, members: Collection[str]) -> bool:
+    """Whether a ticket is of a meter that failed with the whole that a flag is about, and can go into that one's."""
+    whole = whole_of(flag)
+    return (
+        # one whose work is done waits for its callback, and ends by itself
+        State.MERGED in TRANSITIONS[ticket.state]
+        and not ticket.group
+        and not ticket.bill_hold  # whose bill is disputed is not one of many
+        and not ticket.credits
+        and (ticket.meter_id in members or hangs_on(ticket.place, ticket.area, whole))
+        and whole in wholes_around(replace(flag, kind=ticket.kind))
+    )
 
 
 def _escalates(flag: Flag) -> bool:

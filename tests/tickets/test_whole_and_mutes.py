@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from connectors.store import Store
 from streams.messages import Flag
 from streams.trade.book import Book
-from streams.trade.lifecycle import Move, Refused, move
+from streams.trade.lifecycle import Move, Refused, move, record
 from streams.trade.linking import Linking
 from streams.trade.mutes import MuteKind
 from streams.trade.roles import Actor, Role
@@ -91,6 +91,42 @@ def test_a_silent_area_is_one_ticket_with_its_meters_but_those_of_a_concentrator
     assert again.id == whole.id
     (apart,) = take(store, silent(8, area="north", place={"concentrator": "C13"}))
     assert apart.id != whole.id
+
+
+def test_a_single_meters_flag_that_turns_into_the_wholes_brings_all_together(store: Store) -> None:
+    """The detector tells of an area on the flag that one of its meters has already: by its kind alone."""
+    take(store, *(silent(n, area="north", place={}) for n in range(3)))
+    evidence = {"members": ["m0", "m1"], "members_silent": 80}
+    given: dict[str, Any] = {"family": "data", "area": "north", "place": {}, "evidence": evidence}
+    mended = flag("area_silent", "updated", id="s0", meter_id="m0", service_point_id="p0", **given)
+    take(store, mended, silent(9, area="north", place={}))
+    (whole,) = store.tickets("open")
+    assert (whole.group, whole.kind, whole.meter_count, whole.priority) == (
+        "area/north",
+        "area_silent",
+        80,
+        "P2",
+    )
+    assert (sorted(whole.flag_ids), whole.flags) == (["s0", "s1", "s2", "s9"], 4)
+    assert {one.flag_id for one in store.episodes(whole.id)} == set(whole.flag_ids)
+    assert {t.merged_into for t in store.tickets() if t.id != whole.id} == {whole.id}
+    # its next word is about the whole's ticket, and opens nothing
+    take(store, replace(mended, at="2026-06-02T00:00:00Z"))
+    ended = replace(mended, status="cleared", at="2026-06-03T00:00:00Z")
+    assert [t.id for t in take(store, ended)] == [whole.id]
+    assert len(store.tickets()) == 4
+    assert store.verify_audit().faults == ()
+
+
+def test_a_held_bill_keeps_its_ticket_when_its_flag_turns_into_the_wholes(store: Store) -> None:
+    (own,) = take(store, silent(0, area="north", place={}))
+    store.change(
+        own.id, lambda book, one: record(book, replace(one, bill_hold=True), NOON, "bill_held", "wang"), NOON
+    )
+    given: dict[str, Any] = {"family": "data", "area": "north", "place": {}}
+    take(store, flag("area_silent", "updated", id="s0", meter_id="m0", service_point_id="p0", **given))
+    (still,) = store.tickets("open")
+    assert (still.id, still.group, still.kind, still.flag_ids) == (own.id, "", "area_silent", ("s0",))
 
 
 def test_outages_of_a_line_are_one_ticket_from_the_second_on(store: Store) -> None:

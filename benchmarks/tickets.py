@@ -1,14 +1,17 @@
-"""100,000 tickets in the store: lists, searches, details, and a ticket a flag.
+"""100,000 tickets in the store: lists, searches, details, a ticket a flag, and thousands of flags of one area's ticket.
 
     python -m benchmarks tickets
 
 SQLite and, where it is installed, PostgreSQL, each fresh. Flags come in transactions of 500, as the
 worker folds them in; each opens a ticket of its own. Then every question is asked 400 times, at
-random places, and the 50th and 95th percentile given.
+random places, and the 50th and 95th percentile given. Last, 5,000 flags of an area join its one ticket, in
+transactions of ten with news of the area in each, and their events are delivered to a desk that answers at
+once: the first tenth and the last.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 import tempfile
 import time
@@ -17,17 +20,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 from benchmarks.measure import table
 from connectors.migrations import upgrade
 from connectors.store import Store
 from connectors.store.search import Wanted
+from streams.clock import SystemClock
+from streams.deliver import Deliverer
 from streams.messages import NS, Flag
+from streams.trade.deliveries import TicketEvent
 from streams.trade.rules import Rules
 from tests.services.postgres import Postgres
 
 TICKETS = 100_000
 BATCH = 500  # flags in a transaction, as in ``streams.open_tickets``
+JOINED = 5_000  # flags of one area's ticket
+TOGETHER = 10  # of them in a transaction
 ASKED = 400
 NOON = 1_780_315_200 * NS
 _KINDS = (("high_usage", "usage_high"), ("silent", "data"), ("leak", "leak"), ("voltage_low", "supply"))
@@ -96,6 +105,67 @@ def _questions(tickets: int) -> dict[str, Callable[[Store, random.Random], objec
     }
 
 
+class _Prompt:
+    """A desk that answers at once."""
+
+    name = endpoint = "area"
+
+    def wants(self, event: TicketEvent) -> bool:
+        return True
+
+    async def find(self, event: TicketEvent) -> str | None:
+        return None
+
+    async def deliver(self, event: TicketEvent, remote_id: str) -> str:
+        return event.ticket_id
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _area(url: str, joined: int) -> tuple[str, str]:
+    """Milliseconds of a flag that joins its area's ticket, and of an event of it that is delivered."""
+    store, rules = Store(url, lambda _event: ["area"]), Rules()
+    gaps = [
+        replace(_flag(10**6 + n), kind="gap", family="data", area="flood", place={}) for n in range(joined)
+    ]
+    members = [gap.meter_id for gap in gaps[:100]]
+    news = replace(
+        gaps[0], id="flood", kind="area_silent", evidence={"members": members, "members_silent": joined}
+    )
+    store.apply_flags([news], NOON, rules)
+    marks = [time.perf_counter()]
+    for start in range(0, joined, TOGETHER):
+        # an instant of its own: the same event again would be passed over
+        told = replace(
+            news,
+            status="updated",
+            at=f"2026-06-02T{start // 3600:02d}:{start // 60 % 60:02d}:{start % 60:02d}Z",
+        )
+        store.apply_flags([*gaps[start : start + TOGETHER], told], NOON + start * NS, rules)
+        marks.append(time.perf_counter())
+    written = _tenths(marks, joined)
+
+    async def deliver() -> tuple[list[float], int]:
+        deliverer, marks, events = Deliverer(store, [_Prompt()], SystemClock()), [time.perf_counter()], 0
+        while claimed := await deliverer.round("area"):
+            marks.append(time.perf_counter())
+            events += claimed
+        return marks, events
+
+    marks, events = asyncio.run(deliver())
+    store.close()
+    return written, _tenths(marks, events)
+
+
+def _tenths(marks: list[float], things: int) -> str:
+    """The first tenth's time and the last one's, of as many steps of the same size."""
+    steps = len(marks) - 1
+    some = max(1, steps // 10)
+    each = 1000 * steps / things / some
+    return f"{each * (marks[some] - marks[0]):.2f} … {each * (marks[-1] - marks[-1 - some]):.2f} ms"
+
+
 @contextmanager
 def _stores(directory: Path) -> Iterator[dict[str, str]]:
     urls = {"SQLite": f"sqlite:///{directory / 'tickets.db'}"}
@@ -123,8 +193,13 @@ def run(share: float = 1.0) -> str:
                     ask(store, chance)
                     took.append(1000 * (time.perf_counter() - begun))
                 cells.append("{:.1f} / {:.1f} ms".format(*np.percentile(took, [50, 95])))
-            columns[name] = cells
+            columns[name] = [*cells, *_area(url, max(10 * TOGETHER, round(JOINED * share)))]
             store.close()
-    labels = ["a ticket a flag, with its outbox", *_questions(tickets)]
+    labels = [
+        "a ticket a flag, with its outbox",
+        *_questions(tickets),
+        "a flag more of an area's ticket: first tenth, last",
+        "an event of it delivered: first tenth, last",
+    ]
     rows = [(label, *(cells[i] for cells in columns.values())) for i, label in enumerate(labels)]
     return table((f"{tickets:,} tickets (p50 / p95)", *columns), rows)

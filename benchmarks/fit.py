@@ -1,14 +1,15 @@
 """Fit the heads of the habit detector: boosted trees over the features of closed days.
 
-    python -m benchmarks.fit --data ../shared/data [--write]
+    python -m benchmarks.fit --data ../shared/data [--only low_usage] [--write]
 
 Fitted on one half of the meters of three sets with faults put in (water_homes, power_sites,
 gas_sites: their licences allow it), the half whose crc32 of the id is even; power_homes is never
 fitted on. Days before the 42nd are left out, and so are days with a fault of another kind.
 What tells the date or the place of a fault in its set (age, the area's own move) is no feature.
 
-Thefts and drifts in homes' water are few, and a home is unlike a building: ``DRAWS`` times more of them are put
-into the fitted homes (``benchmarks.faults``), to learn from alone, at a quarter of the weight.
+Thefts and drifts in homes' water are few, and a home is unlike a building; in gas the season hides them. ``DRAWS``
+times more of them are put into the fitted meters of these sets (``benchmarks.faults``), to learn from alone, at
+less weight (``OF_DRAWN``).
 
 How often a weight is passed where nothing is known to be wrong (``rate``) comes from the same
 half, each quarter weighed by trees fitted on the other: out of sample, or it would flatter.
@@ -68,11 +69,13 @@ SIGNS: dict[str, dict[str, int]] = {
 SHOWN = {"low_usage": len(NAMES)}
 OTHERWISE = NAMES.index(f"log_amount_{SHAPED[0]}d")
 
-DRAWN, DRAWS, SEED = "water_homes", 3, 100
+#: Set → how many times faults are put into it; the weight of such a fault beside one of the set's own.
+DRAWS = {"water_homes": 5, "gas_sites": 3}
+OF_DRAWN = {"water_homes": 0.25, "gas_sites": 0.05}
+SEED = 100
 DRAWN_KINDS = ("theft", "drift")
-#: Weight of all days of a fault together, of a head whose faults last for weeks; that of a drawn one, in these.
+#: Weight of all days of a fault together, of a head whose faults last for weeks.
 WHOLE = {"low_usage": 10.0}
-OF_DRAWN = 0.25
 
 ROUNDS = 150
 PARAMETERS: dict[str, Any] = {
@@ -96,6 +99,7 @@ class Days:
     kind: NDArray[Any]  # (n,) type of the fault that a flag would hit, "" = none, "-" = not counted
     event: NDArray[np.int64]  # (n,) row of the truth, -1 = none
     drawn: int | None = None  # first row of the truth that was drawn: all that is learnt from
+    share: float = 1.0  # weight of a fault
 
 
 class Watched(Habit):
@@ -165,26 +169,30 @@ def load_truth(path: Path) -> pd.DataFrame:
 
 
 def draw(readings: Path, meters: Path, truth: pd.DataFrame, seed: int, folder: Path) -> Days:
-    """A set of registers as ``watch`` gives it, with thefts and drifts put in away from its other faults."""
+    """A set as ``watch`` gives it, with thefts and drifts put in away from its other faults."""
     given = pd.read_parquet(readings)
     given["meter_id"] = given["meter_id"].astype(str)
     given = given[given["meter_id"].map(half) == 0]
     real = truth[truth["type"] != "ignore"]
-    put, faults = put_in(given, True, real, DRAWN_KINDS, np.random.default_rng(seed))
-    put["value"] = put["value"].round()  # as the registers of the set count
+    register = bool((pd.read_csv(meters)["kind"] == "register").all())
+    put, faults = put_in(given, register, real, DRAWN_KINDS, np.random.default_rng(seed))
+    if register:
+        put["value"] = put["value"].round()  # as the registers of the set count
     put.to_parquet(folder / "drawn.parquet")
     whole = pd.concat([truth, faults], ignore_index=True)
     for column in ("start", "end"):
         whole[column] = pd.to_datetime(whole[column]).astype("datetime64[ns]")
-    return replace(watch(folder / "drawn.parquet", meters, whole), drawn=len(truth))
+    days = watch(folder / "drawn.parquet", meters, whole)
+    return replace(days, drawn=len(truth), share=OF_DRAWN[readings.parent.name])
 
 
-def fit(sets: Sequence[Days], chosen: Sequence[NDArray[np.bool_]]) -> dict[str, Any]:
+def fit(sets: Sequence[Days], chosen: Sequence[NDArray[np.bool_]], heads: Sequence[str]) -> dict[str, Any]:
     """One booster a head, on the chosen days of each set."""
     import lightgbm
 
     boosters = {}
-    for head, types in KINDS.items():
+    for head in heads:
+        types = KINDS[head]
         features, right, weight = [], [], []
         for days, mask in zip(sets, chosen, strict=True):
             if days.drawn is not None and not set(types) & set(DRAWN_KINDS):
@@ -200,9 +208,7 @@ def fit(sets: Sequence[Days], chosen: Sequence[NDArray[np.bool_]]) -> dict[str, 
             own = np.ones(int(use.sum()))
             _, place, many = np.unique(days.event[use][mine[use]], return_inverse=True, return_counts=True)
             own[mine[use]] = WHOLE[head] / many[place] if head in WHOLE else 3.0 / np.sqrt(many[place])
-            if days.drawn is not None:
-                own *= OF_DRAWN
-            weight.append(own)
+            weight.append(own * days.share)
         data = lightgbm.Dataset(
             np.concatenate(features), np.concatenate(right), weight=np.concatenate(weight), free_raw_data=True
         )
@@ -223,7 +229,7 @@ def rates(
 ) -> dict[str, tuple[float, float]]:
     """a, b of ln(false flags per 1,000 meter-days) = a − b · weight, for each head."""
     lines = {}
-    for head in KINDS:
+    for head in weights[0]:
         cuts = np.arange(-1.0, 4.01, 0.25)
         false, exposed = np.zeros(len(cuts)), 0
         for days, own in zip(sets, weights, strict=True):
@@ -256,10 +262,8 @@ def _false(weight: NDArray[np.float64], clean: NDArray[np.bool_], cut: float) ->
     return false
 
 
-def as_text(
-    boosters: dict[str, Any], lines: dict[str, tuple[float, float]], told: Mapping[str, object]
-) -> str:
-    """The heads as ``detectors.heads.read`` takes them: a tree a line, its nodes in the order of a walk."""
+def as_heads(boosters: dict[str, Any], lines: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
+    """Heads as ``detectors.heads.read`` takes them; a tree's nodes in the order of a walk."""
     heads: list[dict[str, Any]] = []
     for name, booster in boosters.items():
         trees = []
@@ -268,6 +272,11 @@ def as_text(
             _walk(tree["tree_structure"], nodes)
             trees.append(nodes)
         heads.append({"name": name, "base": 0.0, "rate": [round(x, 4) for x in lines[name]], "trees": trees})
+    return heads
+
+
+def as_text(heads: Sequence[dict[str, Any]], told: Mapping[str, object]) -> str:
+    """The file that ships: a tree a line."""
     head_texts = []
     for head in heads:
         start = json.dumps({k: v for k, v in head.items() if k != "trees"})[:-1]
@@ -314,6 +323,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--only", nargs="+", choices=tuple(KINDS), default=list(KINDS), help="heads to fit")
     parser.add_argument("--write", action="store_true", help="put the heads in the place of those shipped")
     given = parser.parse_args()
     sets = [
@@ -322,34 +332,43 @@ def main() -> None:
         for name in SETS
     ]  # fmt: skip
     with TemporaryDirectory() as folder:
-        where = given.data / DRAWN
-        truth, place = load_truth(where / "truth.csv"), Path(folder)
-        drawn = [
-            draw(where / "readings.parquet", where / "meters.csv", truth, SEED + k, place)
-            for k in range(DRAWS)
-        ]
+        drawn = []
+        for name, many in DRAWS.items():
+            where = given.data / name
+            truth, place = load_truth(where / "truth.csv"), Path(folder)
+            drawn += [
+                draw(where / "readings.parquet", where / "meters.csv", truth, SEED + k, place)
+                for k in range(many)
+            ]
     own_half = [np.array([half(days.names[m]) == 0 for m in days.meter.tolist()]) for days in sets]
     own_quarter = [np.array([quarter(days.names[m]) for m in days.meter.tolist()]) for days in sets]
     weights: list[dict[str, NDArray[np.float64]]] = [{} for _ in sets]
     for turn in (0, 1):
         others = [h & (q != turn) for h, q in zip(own_half, own_quarter, strict=True)]
         apart = [np.array([quarter(days.names[m]) != turn for m in days.meter.tolist()]) for days in drawn]
-        boosters = fit([*sets, *drawn], [*others, *apart])
+        boosters = fit([*sets, *drawn], [*others, *apart], given.only)
         for own, days, h, q in zip(weights, sets, own_half, own_quarter, strict=True):
             for name, column in weigh_all(boosters, days, h & (q == turn)).items():
                 own[name] = np.where(np.isfinite(column), column, own.get(name, column))
     lines = rates(sets, weights)
-    boosters = fit([*sets, *drawn], [*own_half, *(np.ones(len(days.day), bool) for days in drawn)])
+    everything = [*own_half, *(np.ones(len(days.day), bool) for days in drawn)]
+    boosters = fit([*sets, *drawn], everything, given.only)
     told = {
         "fitted_on": [f"{name}: {sum(half(n) == 0 for n in days.names)} of {len(days.names)} meters"
                       for name, days in zip(SETS, sets, strict=True)],
         "half": "crc32 of the meter's id is even",
     }  # fmt: skip
-    text = as_text(boosters, lines, told)
+    target = Path(__file__).parents[1] / "detectors" / "heads.json"
+    fitted = {head["name"]: head for head in as_heads(boosters, lines)}
+    shipped = (
+        {}
+        if len(fitted) == len(KINDS)
+        else {h["name"]: h for h in json.loads(target.read_text("utf-8"))["heads"]}
+    )
+    text = as_text([fitted.get(name) or shipped[name] for name in KINDS], told)
     for name, (a, b) in lines.items():
         print(f"{name}: ln(false per 1,000 meter-days) = {a:.2f} - {b:.2f} weight")
     if given.write:
-        target = Path(__file__).parents[1] / "detectors" / "heads.json"
         target.write_text(text, "utf-8")
         print(f"{target.name}: {len(text) / 1024:,.0f} kB")
 

@@ -43,7 +43,7 @@ from detectors.suspects import SHARES, look
 from detectors.turning import turn
 from detectors.warmth import WHOLE, feel
 
-RESERVE = 1.45  # of the budget is spent: rates count days, and a day beside another is no flag of its own
+RESERVE = 1.5  # of the budget is spent: rates count days, and a day beside another is no flag of its own
 
 MUCH = 4.0  # times the mean use of an hour: so much after a hole may be the hole's
 

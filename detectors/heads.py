@@ -69,7 +69,7 @@ class Heads:
 
 #: What a head's line differs by from that of all: a flag more of a small leak finds more faults than one of a
 #: spike; losses are many at any line, and cost most (docs/adr/0010).
-LEAN = {"spike": 0.4, "leak": -0.3, "stuck": 0.2, "low_usage": 0.4}
+LEAN = {"spike": 0.4, "leak": -0.3, "stuck": 0.2, "low_usage": 0.3}
 
 
 # Asked for at every watermark, and never changes: heads are compared by identity.

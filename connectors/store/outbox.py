@@ -203,7 +203,11 @@ def _due(connection: Connection, desk: str, limit: int, now_ns: int) -> list[int
         full = len(more) == limit and len({ticket for _, ticket in more}) < limit
         found += more
         seen.update(ticket for _, ticket in more)
-    heads = {ticket: number for number, ticket in reversed(found)}
+    heads: dict[str, int] = {}
+    for number, ticket in found:
+        heads.setdefault(
+            ticket, number
+        )  # in the order of the queue: where there is no room for all, the first go
     following = [number for number, ticket in found if heads[ticket] != number]
     chosen = {*[*heads.values(), *following][:limit]}
     return _without_gaps(connection, desk, [one for one in found if one[0] in chosen])
@@ -225,8 +229,8 @@ def _walk(
             older.c.ticket_id == own.ticket_id,
             older.c.state == PENDING,
             older.c.id < own.id,
-            # an emergency overtakes other tickets, never what its own has told before it
-            or_(older.c.due_ns > now_ns, older.c.rank > own.rank),
+            # an emergency overtakes other tickets, never what its own has told before it, nor does that pass it by
+            or_(older.c.due_ns > now_ns, older.c.rank != own.rank),
         )
         .exists()
     )

@@ -117,6 +117,33 @@ def test_an_emergency_waits_for_what_its_ticket_told_before(store: Store) -> Non
     assert (second.event.type, second.event.urgency) == ("joined", "emergency")
 
 
+def test_an_emergency_is_not_left_out_where_there_is_no_room_for_one_of_each(store: Store) -> None:
+    """It has two events, so that a look is full without being of as many tickets; then one more look finds too many."""
+    fill(store, 40)
+    store.apply_flags([flag("leak", id=f"gas{n}", service_point_id="p999") for n in range(2)], NOON, RULES)
+    items = claim(store, limit=8)
+    assert [item.event.urgency for item in items] == ["emergency", *["normal"] * 7]
+    oldest = {ticket.id for ticket in store.tickets("open") if ticket.service_point_id < "p007"}
+    assert {item.event.ticket_id for item in items[1:]} == oldest
+
+
+def test_what_follows_an_emergency_on_its_ticket_does_not_pass_it_by(store: Store) -> None:
+    """A dead letter of before the emergency is revived behind it."""
+    store.apply_flags([flag("leak", id="w", commodity="water")], NOON, RULES)
+    (opened,) = claim(store)
+    settle(store, Outcome(item=opened, verdict="dead", reason="HTTP 422"))
+    more = [flag("leak", id="w2", commodity="water"), flag("leak", id="gas")]
+    store.apply_flags(more, NOON, RULES)
+    (dead,) = store.dead_deliveries()
+    assert store.revive(dead.number, NOON)
+    order = []
+    while items := claim(store):
+        order += [item.number for item in items]
+        settle(store, *(done(item) for item in items))
+    assert len(order) == 3
+    assert order == sorted(order)
+
+
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_to_claim_is_no_more_work_the_more_events_of_one_ticket_wait(store: Store) -> None:
     """By the steps of SQLite's virtual machine; twenty times as many where each event that waits is looked at."""

@@ -182,7 +182,7 @@ class NightMinimum(Rule):
     sigmas: float = 3.0
     share: float = 0.1
     nights: float = 3.0
-    warm_days: float = 14.0
+    warm_days: float = 28.0
     memory_days: float = 28.0
 
     name = "night_minimum"
@@ -239,6 +239,6 @@ class NightMinimum(Rule):
         return found
 
     def ready(self, state: State, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """The inflow meter in whose row its district is kept, after two weeks."""
+        """The inflow meter in whose row its district is kept, after four weeks."""
         ready: NDArray[np.bool_] = state.of(self.name, "night")["days"][slots] >= self.warm_days
         return ready

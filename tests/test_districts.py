@@ -217,13 +217,13 @@ def test_a_meter_that_was_not_read_spoils_no_balance() -> None:
 
 
 def test_the_worked_example_of_a_night_minimum() -> None:
-    """2.25 m³ an hour by night; from night 19 on, half a cubic metre an hour more; mended on the 24th."""
-    known, rows = district(26, lost=[0.0] * 18 + [0.5] * 5)
+    """2.25 m³ an hour by night; from night 33 on, half a cubic metre an hour more; mended after five."""
+    known, rows = district(40, lost=[0.0] * 32 + [0.5] * 5)
     flags = run(known, rows, NightMinimum())
     assert [(f.status, f.kind, f.meter_id, f.at, f.start) for f in flags] == [
         # 06:00 of the third night, as the next reading tells
-        ("raised", "night_minimum", "in", "2024-03-21T07:00:00Z", "2024-03-19T00:00:00Z"),
-        ("cleared", "night_minimum", "in", "2024-03-24T07:00:00Z", "2024-03-19T00:00:00Z"),
+        ("raised", "night_minimum", "in", "2024-04-04T07:00:00Z", "2024-04-02T00:00:00Z"),
+        ("cleared", "night_minimum", "in", "2024-04-07T07:00:00Z", "2024-04-02T00:00:00Z"),
     ]
     flag = flags[0]
     assert (flag.observed, flag.expected) == (2.75, 2.25)

@@ -184,7 +184,7 @@ class Night:
         u = self.usual
         margin = max(3 * 1.2533 * u.deviation, 0.1 * abs(u.centre))
         beyond = net - u.centre
-        above = u.seen >= 14 and beyond > margin
+        above = u.seen >= 28 and beyond > margin
         self.run = self.run + 1 if above else 0
         told = {
             "night_flow": net, "usual_night_flow": u.centre, "usual_deviation": 1.2533 * u.deviation,

@@ -30,7 +30,7 @@ def areas(draw: st.DrawFn, energy: bool = False) -> Stream:
     """A district with one or two inflows, perhaps an outflow and a tank; leaks, holes, late meters."""
     rng = np.random.default_rng(draw(st.integers(0, 100_000)))
     zone = draw(st.sampled_from(("", "Asia/Shanghai", "Asia/Kathmandu")))
-    days = 34
+    days = 44
     names = [
         "in0",
         *(["in1"] if rng.random() < 0.4 else []),

@@ -169,6 +169,11 @@ _STOPPED: _Ranked = (
     ("meter_stuck", 0.4, "inspect_meter"),
     ("bypass", 0.2, "inspect_meter"),
 )
+#: the same amount again and again: somebody is there, and it is counted
+_SAME: _Ranked = (
+    ("communication", 0.4, "estimated_reads"),  # a head end fills in what it has not heard
+    ("meter_stuck", 0.6, "inspect_meter"),
+)
 _SILENT: _Ranked = (
     ("communication", 0.5, "network_state"),
     ("battery", 0.3, "replace_battery"),
@@ -267,6 +272,8 @@ def hypotheses(flag: Flag) -> tuple[Hypothesis, ...]:
     """The causes to be considered for a flag, in the order in which they are checked."""
     if flag.kind == "rollback" and flag.evidence.get("falls_of_late"):
         ranked = _FALLS_DAILY
+    elif flag.kind == "stuck" and _same(flag):
+        ranked = _SAME
     elif flag.kind in _BY_KIND:
         ranked = _BY_KIND[flag.kind]
     elif flag.family == "usage_high" and flag.commodity == "electricity":
@@ -274,6 +281,11 @@ def hypotheses(flag: Flag) -> tuple[Hypothesis, ...]:
     else:
         ranked = _BY_FAMILY.get(flag.family, _HIGH_GAS)
     return tuple(Hypothesis(cause, weight, check) for cause, weight, check in ranked)
+
+
+def _same(flag: Flag) -> bool:
+    """Whether a meter that is stuck tells the same use hour by hour, or day by day, and not none."""
+    return "equal_hours" in flag.evidence or flag.evidence.get("detector") == "high_low"
 
 
 def steps(causes: tuple[Hypothesis, ...], known: tuple[str, ...] = ()) -> tuple[Step, ...]:

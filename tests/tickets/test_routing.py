@@ -110,6 +110,22 @@ def test_high_gas_use_is_checked_in_the_trades_order() -> None:
     assert "leak" not in {h.cause for h in hypotheses(flag("high_usage", commodity="electricity"))}
 
 
+@pytest.mark.parametrize(
+    ("evidence", "causes"),
+    [
+        ({"detector": "habit"}, ["vacancy", "meter_stuck", "bypass"]),
+        ({"detector": "habit", "equal_hours": 49}, ["communication", "meter_stuck"]),
+        ({"detector": "high_low"}, ["communication", "meter_stuck"]),
+    ],
+)
+def test_who_uses_the_same_again_and_again_is_not_away(
+    evidence: dict[str, object], causes: list[str]
+) -> None:
+    found = hypotheses(flag("stuck", evidence=evidence))
+    assert [h.cause for h in found] == causes
+    assert sum(h.weight for h in found) == pytest.approx(1.0)
+
+
 def test_steps_that_are_known_are_not_listed_again() -> None:
     found = hypotheses(flag("high_usage"))
     more = steps(found, known=("read_again", "leak_test"))

@@ -65,14 +65,14 @@ def test_a_leak_is_told_in_the_morning_and_not_at_the_next_midnight() -> None:
 
 
 def test_lost_use_is_missed_in_the_morning_too() -> None:
-    use = flat(1)
-    use[48, 9:] *= 0.6
-    use[49:] *= 0.6
+    use = flat(5)
+    use[48, 9:] *= 0.5
+    use[49:] *= 0.5
     stream = household(use, "electricity", "kW.h")
     (raised,), (later,) = told(stream), told(stream, suspect=0)
     assert raised.kind == later.kind == "low_usage"
-    assert hours_of(raised)[0] == 54 * 24 + 9
-    assert hours_of(later)[0] == 58 * 24 + 1
+    assert hours_of(raised)[0] == 51 * 24 + 9
+    assert hours_of(later)[0] == 52 * 24 + 1
 
 
 def test_what_the_next_midnight_sees_is_the_same() -> None:

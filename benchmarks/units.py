@@ -13,27 +13,26 @@ from __future__ import annotations
 import argparse
 import tempfile
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmarks.detection import DATA
-from benchmarks.score import nanoseconds
+from benchmarks.score import I8
 from benchmarks.sets import BILLS, SETS, Set, at_hand, half
-from connectors.reading_files import FileOptions, read_files
-from connectors.registry_csv import read_registry
+from benchmarks.stretches import F8, Room, clean, rewritten, tables, told
 from detectors import Intervals, Steps
-from detectors.batch import DAY, HOUR
-from streams.messages import Flag, Reject
+from detectors.batch import DAY
+from streams.messages import Flag
 from streams.programs import compose
-from streams.programs.replay import Replay
 from streams.settings import Settings
 
 FACTORS = (10.0, 35.3147, 100.0, 1000.0, 1 / 10.0, 1 / 35.3147, 1 / 100.0, 1 / 1000.0)
 HOURS = (0, 9, 15)  # of the day, at which they begin
 WARM, LASTS, BETWEEN, BEFORE = 60, 20, 60, 21  # [d]
+ROOM = Room(WARM, BETWEEN, BEFORE, 1)
 NEAR = 0.01  # of the factor named
 
 
@@ -52,48 +51,30 @@ def jumps(readings: pd.DataFrame, truth: pd.DataFrame, rng: np.random.Generator)
     """Where meters can be multiplied, each by the next factor from the next hour in turn."""
     turns = [(hour, factor) for hour in HOURS for factor in FACTORS]
     rng.shuffle(turns)
-    put: list[Jump] = []
-    for name, own in readings.groupby("meter_id"):
-        at, faults = nanoseconds(own["time"]), truth[truth["meter_id"] == name]
-        begun, ended = nanoseconds(faults["start"]), nanoseconds(faults["end"])
-        day, last = int(at.min()) // DAY + WARM + int(rng.integers(0, BETWEEN)), int(at.max())
-        while (day + LASTS + 1) * DAY <= last:
-            hour, factor = turns[len(put) % len(turns)]
-            start = day * DAY + hour * HOUR
-            end = start + LASTS * DAY
-            if ((begun < end + DAY) & (ended > start - BEFORE * DAY)).any():
-                day += 3
-                continue
-            put.append(Jump(str(name), start, end, hour, factor))
-            day += LASTS + BETWEEN
-    return put
+    put = clean(readings, truth, ROOM, [(hour, LASTS) for hour, _ in turns], rng)
+    return [
+        Jump(one.meter_id, one.start, one.end, hour, factor)
+        for one, (hour, factor) in zip(put, cycle(turns), strict=False)
+    ]
 
 
 def multiplied(readings: pd.DataFrame, registers: bool, put: list[Jump]) -> pd.DataFrame:
     """The readings with these jumps; of a register what it counts is multiplied, not what it shows."""
-    parts = []
-    for name, own in readings.sort_values(["meter_id", "time"]).groupby("meter_id"):
-        at, value = nanoseconds(own["time"]), own["value"].to_numpy(np.float64)
-        times: NDArray[np.float64] = np.ones(len(value))
+
+    def amounts(name: str, at: I8, used: F8) -> F8:
+        times = np.ones(len(used))
         for jump in put:
             if jump.meter_id == name:
                 times[(at > jump.start) & (at <= jump.end)] = jump.factor
-        used = np.diff(value, prepend=value[0]) if registers else value
-        counted = value[0] + np.cumsum(used * times) if registers else used * times
-        parts.append(own.assign(value=counted))
-    return pd.concat(parts)
+        return used * times
+
+    return rewritten(readings, registers, amounts)
 
 
 def raised(readings: Path, meters: Path) -> list[Flag]:
     """The unit errors that `steps` tells of them, behind validation."""
-    known, _ = read_registry(meters)
-    settings = Settings()
-    config = replace(compose.bank_config(settings), detectors=(Intervals(), Steps()))
-    run = Replay(settings, known, config)
-    flags: list[Flag] = []
-    rejects: list[Reject] = []
-    for chunk in read_files([readings], rejects.append, _unseen, FileOptions()):
-        flags += run.take(chunk)
+    config = replace(compose.bank_config(Settings()), detectors=(Intervals(), Steps()))
+    flags = told(readings, meters, config)
     return [flag for flag in flags if flag.kind == "unit_error" and flag.status == "raised"]
 
 
@@ -101,12 +82,12 @@ def outcome(put: list[Jump], flags: list[Flag]) -> pd.DataFrame:
     """The jumps, each with the factor that its first flag names (nan: none came), and the days until then."""
     rows = []
     for jump in put:
-        told = [
+        named_at = [
             (pd.Timestamp(flag.at).value, float(flag.evidence["factor"]))
             for flag in flags
             if flag.meter_id == jump.meter_id
         ]
-        at, named = min((one for one in told if jump.start < one[0] <= jump.end), default=(0, np.nan))
+        at, named = min((one for one in named_at if jump.start < one[0] <= jump.end), default=(0, np.nan))
         rows.append(
             {
                 "hour": jump.hour,
@@ -133,19 +114,13 @@ def table(of: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _unseen(done: int, of: int) -> None:
-    """No bar."""
-
-
 def _word(factor: float) -> str:
     return f"×{factor:.4g}" if factor >= 1 else f"÷{1 / factor:.4g}"
 
 
 def measure(each: Set, draws: int, scratch: Path) -> tuple[pd.DataFrame, list[Flag]]:
     """All jumps of a set, and the flags on its readings as they are."""
-    readings = pd.read_parquet(each.directory / "readings.parquet", columns=["meter_id", "time", "value"])
-    readings["meter_id"] = readings["meter_id"].astype(str)
-    truth = pd.read_csv(each.directory / "truth.csv", dtype={"meter_id": str}, parse_dates=["start", "end"])
+    readings, truth = tables(each)
     meters = each.directory / "meters.csv"
     parts = []
     for draw in range(draws):

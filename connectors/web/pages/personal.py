@@ -61,6 +61,7 @@ class Personal:
     def __init__(self, view: View) -> None:
         self._view = view
         self._point = ""
+        self._shown = 0  # how often a place was asked for
         say = view.say
         self._allowed = view.door.may("people")
         if not self._allowed:
@@ -175,7 +176,10 @@ class Personal:
     async def _show(self, point: str, nothing: str = "") -> str:
         """What is held of a place; ``nothing`` is said where that is nothing."""
         view = self._view
+        self._shown = mine = self._shown + 1
         answer = await view.door.get(f"/api/service-points/{segment(point)}/held")
+        if mine != self._shown:
+            return ""  # something else was asked for meanwhile: an old answer does not take its place
         if not answer.ok:
             return self._why(answer)
         held = answer.data

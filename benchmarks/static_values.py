@@ -3,8 +3,8 @@
     python -m benchmarks.static_values [--sets water_homes,…] [--draws 3] [--each 1] [--data DIR]
 
 Real meters, each held once a draw at its last amount, or at the mean of the two weeks before, where no fault is within
-three days; with ``--each`` so many times, 60 days apart: a run that was not told is learnt, and hides the next. By the
-hour they stand for 3, 5 or 10 days from 0:00, 9:00 or 15:00; their daily totals, of days that were read throughout, for
+three days; with ``--each`` so many times, 60 days apart: a run that was not told is learnt, and may hide the next. By
+the hour they stand for 3, 5 or 10 days from 0:00, 9:00 or 15:00; their daily totals, of days read throughout, for
 8, 10 or 14. The default detectors judge them as `forestall replay` does. Found is a stretch in which, or within a day
 of whose end (two of daily totals), a run of equal amounts is told. Those held below a quarter of the two weeks before
 are counted apart: they are not meant to be told. *Outside* are such flags that touch neither a stretch nor what the

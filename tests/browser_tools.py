@@ -100,8 +100,13 @@ def opened(
     )
     page = context.new_page()
     wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: None if UNDRAWN in str(error) else wrong.append(str(error)))
+
+    def note(text: str) -> None:
+        if UNDRAWN not in text:
+            wrong.append(text)
+
+    page.on("console", lambda message: note(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: note(str(error)))
     host = url.split("/")[2]
     page.on("request", lambda sent: wrong.append(sent.url) if host not in sent.url else None)
     try:

@@ -122,6 +122,9 @@ def test_the_log_is_paged_without_a_gap(browser: Browser, web: str, place: Place
         for number, count in ((1, 50), (2, 50), (3, 20)):
             expect(page.locator(".pager")).to_contain_text(f"page {number}")
             expect(targets).to_have_count(count)
+            newest = 119 - 50 * (number - 1)
+            expect(targets.first).to_contain_text(f"PN-{newest}")  # the rows come after the page's number
+            expect(targets.last).to_contain_text(f"PN-{newest - count + 1}")
             seen += [one.split()[-1] for one in targets.all_inner_texts()]
             page.locator("[data-page=older]").focus()
             page.keyboard.press("Enter")
